@@ -1,0 +1,68 @@
+# Everything that a contributor or CI runs. `make help` lists the targets.
+#
+#   make PYTHON=python3.12 test          another interpreter
+#   make test ARGS="-k breaker -x"       arguments for pytest
+
+PYTHON ?= python3
+ISSUE ?= spine
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+DEMO := phonograph-out/demo
+
+NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
+
+.PHONY: help demo test lint types contracts contracts-check accept wheel-test clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store log-mel features
+	@$(BIN)/run-pipeline manifests/features.yaml --param out=$(DEMO) --metrics $(DEMO)/metrics.json
+	@printf '\nResults in %s:\n' '$(DEMO)'
+	@find $(DEMO) -type f -not -name '.*' | sort | sed 's/^/  /'
+
+test: $(VENV)/installed ## run the tests
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+lint: $(VENV)/installed ## check style and layout of the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(VENV)/installed ## check types, strictly
+	@$(BIN)/mypy --strict $(TYPED)
+
+contracts: $(VENV)/installed ## write the generated contract files again
+	@$(BIN)/python -m phonograph.contracts contracts
+
+contracts-check: $(VENV)/installed ## fail when a contract file differs from the code
+	@$(BIN)/python -m phonograph.contracts --check contracts
+
+accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine); writes acceptance.json
+	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
+
+wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout
+	@bash .ci/wheel-test $(BIN)/python
+
+clean: ## remove everything that the targets made
+	@rm -rf $(VENV) build dist phonograph-out .phonograph .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name '*.egg-info' -type d -prune -exec rm -rf {} +
+	@find runtime nodes -name '*.so' -delete
+
+# A changed pyproject.toml may drop a dependency, so the environment is made anew and not only added to.
+$(VENV)/made: pyproject.toml setup.py
+	@bash .ci/check-python "$(PYTHON)"
+	@printf '==> new environment in %s (%s)\n' '$(VENV)' "$$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+# An editable install does not notice changed native code, so it is repeated then.
+$(VENV)/installed: $(VENV)/made $(NATIVE)
+	@printf '==> installing phonograph with its test and development tools; compiling the kernels\n'
+	@$(PIP) install -e '.[test,dev]'
+	@touch $@

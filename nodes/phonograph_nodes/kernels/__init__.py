@@ -1,0 +1,1 @@
+"""The native kernels: arithmetic in C headers, bound by thin Cython modules that drop the GIL."""

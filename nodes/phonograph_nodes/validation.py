@@ -1,0 +1,60 @@
+"""Checks of sample arrays that come from outside."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonograph.errors import AudioFormatError
+
+Samples = NDArray[np.float32]
+
+
+def audio_samples(samples: NDArray[Any]) -> Samples:
+    """One- or two-dimensional float32 samples, C-contiguous; copied only when their layout demands it.
+
+    Raises:
+        AudioFormatError: another dtype, another number of dimensions, or no channel at all.
+    """
+    array = np.asarray(samples)
+    if array.dtype != np.float32:
+        raise AudioFormatError(f"samples are {array.dtype}; expected float32 in [-1, 1] (see phonograph_nodes.convert)")
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == 0):
+        raise AudioFormatError(f"samples have shape {array.shape}; expected (num_samples,) or (num_channels, num_samples)")
+    return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
+def mono_samples(samples: NDArray[Any]) -> Samples:
+    """The only channel of `samples` as a C-contiguous float32 array of shape (num_samples,).
+
+    Raises:
+        AudioFormatError: as `audio_samples`, or more than one channel.
+    """
+    array = audio_samples(samples)
+    if array.ndim == 1:
+        return array
+    if array.shape[0] != 1:
+        raise AudioFormatError(f"samples have {array.shape[0]} channels; expected 1 (mix first: audio.resample, channels: 1)")
+    channel: Samples = array[0]
+    return channel
+
+
+def refuse_non_finite(samples: Samples) -> None:
+    """Raise `non_finite` if any sample is NaN or infinite. Costs one pass over the samples."""
+    with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN, which is the answer
+        total = samples.sum(dtype=np.float64)
+    if not math.isfinite(total):
+        raise non_finite(samples)
+
+
+def non_finite(samples: Samples) -> AudioFormatError:
+    """The error for samples that are known to hold NaN or infinity: says where the first one is."""
+    bad = ~np.isfinite(samples)
+    place = np.unravel_index(int(bad.argmax()), samples.shape)
+    where = f"sample {place[-1]}" + (f" of channel {place[0]}" if samples.ndim == 2 else "")
+    return AudioFormatError(
+        f"{where} is {samples[place]}, and {int(bad.sum())} of {samples.size} samples are not finite; expected finite samples"
+    )

@@ -1,0 +1,114 @@
+"""phonograph runs speech and audio pipelines: a YAML manifest becomes a graph of nodes that records stream through."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phonograph.audio import AudioChunk, Segment
+    from phonograph.errors import (
+        AudioDecodeError,
+        AudioError,
+        AudioFormatError,
+        BadInputError,
+        CircuitOpenError,
+        Complaint,
+        ErrorBudgetError,
+        GraphError,
+        ManifestError,
+        NodeContractError,
+        NodeError,
+        OutputError,
+        PhonographError,
+        RunDirectoryError,
+        TransientError,
+    )
+    from phonograph.executor import Executor, Progress, RunReport
+    from phonograph.item import Item, Outcome, Record
+    from phonograph.manifest import Manifest, load_manifest
+    from phonograph.node import InputPath, Node, NodeSpec, OutputPath, Params, Port, PortType, Source
+    from phonograph.registry import Registry
+    from phonograph.sink import FilePart, Part, Sink, Written, output_path
+
+# Loaded on first use, so that `run-pipeline --help` does not import NumPy. The decorator `node` is not here but in
+# phonograph.node, because a name cannot be both a function and the module it lives in.
+_MODULES = {
+    "audio": ("AudioChunk", "Segment"),
+    "errors": (
+        "AudioDecodeError",
+        "AudioError",
+        "AudioFormatError",
+        "BadInputError",
+        "CircuitOpenError",
+        "Complaint",
+        "ErrorBudgetError",
+        "GraphError",
+        "ManifestError",
+        "NodeContractError",
+        "NodeError",
+        "OutputError",
+        "PhonographError",
+        "RunDirectoryError",
+        "TransientError",
+    ),
+    "executor": ("Executor", "Progress", "RunReport"),
+    "item": ("Item", "Outcome", "Record"),
+    "manifest": ("Manifest", "load_manifest"),
+    "node": ("InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source"),
+    "registry": ("Registry",),
+    "sink": ("FilePart", "Part", "Sink", "Written", "output_path"),
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "AudioChunk",
+    "AudioDecodeError",
+    "AudioError",
+    "AudioFormatError",
+    "BadInputError",
+    "CircuitOpenError",
+    "Complaint",
+    "ErrorBudgetError",
+    "Executor",
+    "FilePart",
+    "GraphError",
+    "InputPath",
+    "Item",
+    "Manifest",
+    "ManifestError",
+    "Node",
+    "NodeContractError",
+    "NodeError",
+    "NodeSpec",
+    "Outcome",
+    "OutputError",
+    "OutputPath",
+    "Params",
+    "Part",
+    "PhonographError",
+    "Port",
+    "PortType",
+    "Progress",
+    "Record",
+    "Registry",
+    "RunDirectoryError",
+    "RunReport",
+    "Segment",
+    "Sink",
+    "Source",
+    "TransientError",
+    "Written",
+    "load_manifest",
+    "output_path",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'phonograph' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"phonograph.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,184 @@
+"""Binds what a manifest gives as a node's parameters to the parameter type of the node."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from phonograph.errors import Complaint, nearest
+from phonograph.fields import complain, describe
+from phonograph.node import Params
+from phonograph.parameters import UNREAD, Outside
+from phonograph.yaml12 import Located
+
+Role = Literal["input", "output"]
+
+_AT = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_STEP = re.compile(r"\[(\d+)\]|\.([A-Za-z_]\w*)")
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "nothing",
+}
+
+
+def bind(
+    params: type[Params], located: Located, *, what: str, input_folder: str, output_folder: str, complaints: list[Complaint]
+) -> Params | None:
+    """The typed parameters, with absolute paths; None when `complaints` tell why not.
+
+    Args:
+        located: a mapping, references replaced.
+        what: names the node in complaints.
+        input_folder, output_folder: where relative paths that stand in the manifest start.
+    """
+    assert isinstance(located.value, Mapping)
+    known = len(complaints)
+    declared = {field.encode_name: field for field in msgspec.structs.fields(params)}
+    bound: dict[str, Any] = {}
+    complete = True
+    for key, value in located.value.items():
+        if key not in declared:
+            found = f"unknown parameter {key!r} of {what}"
+            expected = f"one of {', '.join(declared)}" if declared else "none, for it has no parameters"
+            complain(complaints, "unknown_key", located.keys[key], found, expected, nearest(key, declared))
+        elif _is_unread(value):
+            complete = False
+        else:
+            field = declared[key]
+            folder = {"input": input_folder, "output": output_folder}.get(path_role(field.type) or "")
+            bound[field.name] = _convert(key, value, field.type, folder, complaints)
+    for key, field in declared.items():
+        if field.required and key not in located.value:
+            expected = _in_words(_type_name(field.type))
+            complain(complaints, "missing_key", located.position, f"{what} has no parameter {key!r}", expected)
+    if not complete or len(complaints) > known:
+        return None
+    try:
+        return params(**bound)
+    except (ValueError, TypeError) as error:
+        complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {_one_line(error)}")
+        return None
+
+
+def path_role(annotation: Any) -> Role | None:
+    """Whether a field's type names something to read or to write: what InputPath or OutputPath anywhere in it say."""
+    if get_origin(annotation) is Annotated:
+        for extra in annotation.__metadata__:
+            role = (extra.extra or {}).get("path") if isinstance(extra, msgspec.Meta) else None
+            if role in ("input", "output"):
+                return "input" if role == "input" else "output"
+    return next((role for argument in get_args(annotation) if (role := path_role(argument))), None)
+
+
+def _convert(key: str, located: Located, annotation: Any, folder: str | None, complaints: list[Complaint]) -> Any:
+    known = len(complaints)
+    plain = _plain(located, key, folder, complaints)
+    if len(complaints) > known:
+        return None
+    try:
+        return msgspec.convert(plain, annotation)
+    except msgspec.ValidationError as error:
+        place, trail, message = _blame(located, str(error))
+        found = f"parameter {key + trail!r} is {describe(place.value)}"
+        if match := _UNKNOWN.fullmatch(message):
+            position = place.keys.get(match[1], place.position)
+            complain(complaints, "unknown_key", position, f"unknown key {match[1]!r} in parameter {key + trail!r}")
+        elif match := _MISSING.fullmatch(message):
+            complain(complaints, "missing_key", place.position, f"parameter {key + trail!r} has no {match[1]!r}")
+        else:
+            choices = _choices(annotation)
+            code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
+            expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
+            candidates = nearest(place.value, choices) if isinstance(place.value, str) else ()
+            complain(complaints, code, place.position, found, expected, candidates)
+        return None
+
+
+def _plain(located: Located, key: str, folder: str | None, complaints: list[Complaint]) -> Any:
+    """The value without positions, its text resolved against `folder` where it is a path."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return {name: _plain(item, key, folder, complaints) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item, key, folder, complaints) for item in value]
+    if not isinstance(value, str):
+        return value
+    if folder is None:
+        return str(value)
+    if not value or "\0" in value:
+        complain(complaints, "wrong_value", located.position, f"parameter {key!r} is {describe(value)}", "a path")
+        return ""
+    return os.path.normpath(os.path.join(os.getcwd() if isinstance(value, Outside) else folder, value))
+
+
+def _is_unread(located: Located) -> bool:
+    value = located.value
+    if isinstance(value, Mapping):
+        return any(_is_unread(item) for item in value.values())
+    return value is UNREAD or (isinstance(value, tuple) and any(_is_unread(item) for item in value))
+
+
+def _blame(located: Located, message: str) -> tuple[Located, str, str]:
+    """The part of the value that a message of msgspec is about, the way to it, and the message without that way."""
+    match = _AT.search(message)
+    if match is None:
+        return located, "", message
+    trail = ""
+    for step in _STEP.finditer(match[1]):
+        value = located.value
+        if step[1] is not None and isinstance(value, tuple):
+            located = value[int(step[1])]
+        elif step[2] is not None and isinstance(value, Mapping) and step[2] in value:
+            located = value[step[2]]
+        else:
+            break
+        trail += step[0]
+    return located, trail, message[: match.start()]
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The words that a field of a Literal type takes; empty for other types."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
+def _type_name(annotation: Any) -> str:
+    if choices := _choices(annotation):
+        return "one of " + ", ".join(choices)
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    name = {list: "array", tuple: "array", dict: "object"}.get(get_origin(annotation), getattr(annotation, "__name__", ""))
+    return f"Expected `{name}`" if name in _WORDS else "a value for it"
+
+
+def _in_words(message: str) -> str:
+    """What msgspec expects, as people say it: "Expected `int` >= 1" becomes "a whole number, at least 1"."""
+    match = _EXPECTED.fullmatch(message)
+    if match is None:
+        return message
+    names = [_WORDS.get(name.strip(), name.strip()) for name in match[1].split("|")]
+    rest = match[2].strip().replace("`", "")
+    for sign, words in ((">=", ", at least"), ("<=", ", at most"), (">", ", more than"), ("<", ", less than")):
+        if rest.startswith(sign):
+            rest = words + rest.removeprefix(sign)
+            break
+    else:
+        rest = f" {rest}" if rest else ""
+    return " or ".join(names) + rest
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

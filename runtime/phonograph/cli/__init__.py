@@ -1,0 +1,67 @@
+"""`run-pipeline`: runs a manifest, or one of the verbs that installed packages offer under `phonograph.commands`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+import click
+
+from phonograph.cli.run import command as run_command
+
+_VERBS_GROUP = "phonograph.commands"
+_INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """A command group whose default verb is `run`; the others are found by entry point and loaded when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({"run", *(point.name for point in _verbs())})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "run":
+            return run_command
+        for point in _verbs():
+            if point.name == cmd_name:
+                command = point.load()
+                assert isinstance(command, click.Command)
+                return command
+        return None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`run-pipeline MANIFEST ...` means `run-pipeline run MANIFEST ...`."""
+        own = {"--help", "--version"}
+        if args and args[0] not in own and args[0] not in self.list_commands(ctx):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _verbs() -> Iterable[EntryPoint]:
+    return entry_points(group=_VERBS_GROUP)
+
+
+@click.group(
+    cls=Verbs,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 120},
+    options_metavar="",
+    subcommand_metavar="MANIFEST [OPTIONS] | VERB ...",
+)
+@click.version_option(package_name="phonograph", message="phonograph %(version)s")
+def cli() -> None:
+    """Run the pipeline that MANIFEST describes: a YAML file, or the name of a shipped manifest such as `features`.
+
+    `run-pipeline run --help` shows the options of a run.
+    """
+
+
+def main() -> None:
+    """Entry point of the console script; exits with 0, 1, 2 or 130."""
+    try:
+        sys.exit(cli(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_INTERRUPTED)

@@ -1,0 +1,159 @@
+"""`run-pipeline MANIFEST`: one run, with its progress, its log, its closing summary."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
+    from phonograph.executor import Executor, RunReport
+
+_PROGRESS_EVERY_S = 0.1
+
+
+@click.command("run")
+@click.argument("manifest")
+@click.option("params", "--param", "-p", metavar="NAME=VALUE", multiple=True, help="Set a parameter of the manifest; repeatable.")
+@click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
+@click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
+@click.option("--metrics", type=click.Path(dir_okay=False), help="Write the metrics JSON here too.")
+@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True)
+def command(
+    manifest: str,
+    params: tuple[str, ...],
+    workers: int | None,
+    run_dir: str | None,
+    metrics: str | None,
+    log_format: str,
+    log_level: str,
+) -> int:
+    """Run MANIFEST: the path of a YAML file, or the name of a shipped manifest.
+
+    Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
+    end; a second one stops at once.
+    """
+    from phonograph.cli.summary import summarise
+    from phonograph.errors import GraphError, ManifestError, PhonographError
+    from phonograph.executor import Executor
+    from phonograph.graph import load_graph
+    from phonograph.log import command_logger
+    from phonograph.registry import Registry
+    from phonograph.shipped import find_manifest
+
+    try:
+        graph = load_graph(find_manifest(manifest), Registry.installed(), params=_parsed(params))
+    except (ManifestError, GraphError) as error:
+        click.echo(str(error), err=True)
+        return 2
+    try:
+        executor = Executor(graph, run_dir=run_dir, workers=workers)
+        with _progress_on_terminal(log_format) as show:
+            executor.log = command_logger("json" if log_format == "json" else "console", log_level)
+            asyncio.run(_run(executor, show))
+    except asyncio.CancelledError:
+        pass  # the second Ctrl-C; the report says what became of the records
+    except PhonographError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    report = executor.report
+    assert report is not None
+    try:
+        _copy_metrics(report, metrics)
+    except OSError as error:
+        click.echo(f"error: {metrics}: the metrics cannot be written: {error.strerror}", err=True)
+        return report.exit_code or 1
+    click.echo(summarise(report, executor.graph))
+    if report.error is not None:
+        click.echo(f"error: {report.error}", err=True)
+    return report.exit_code
+
+
+def _parsed(params: tuple[str, ...]) -> dict[str, object]:
+    values: dict[str, object] = {}
+    for text in params:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise click.UsageError(f"--param {text}: expected NAME=VALUE")
+        values[name] = value
+    return values
+
+
+async def _run(executor: Executor, show: Show | None) -> None:
+    """Run with Ctrl-C and SIGTERM draining first, stopping at once when they come again."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+    presses = 0
+
+    def interrupt() -> None:
+        nonlocal presses
+        presses += 1
+        if presses == 1:
+            click.echo("stopping: what is in flight will end; interrupt again to stop at once", err=True)
+            executor.stop()
+        else:
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupt)
+    watching = asyncio.create_task(_watch(executor, show)) if show is not None else None
+    try:
+        await executor.run_async()
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+
+async def _watch(executor: Executor, show: Show) -> None:
+    while True:
+        show(executor)
+        await asyncio.sleep(_PROGRESS_EVERY_S)
+
+
+class Show:
+    """Draws a progress line on a terminal."""
+
+    def __init__(self, bar: object, task: object) -> None:
+        self._bar = bar
+        self._task = task
+
+    def __call__(self, executor: Executor) -> None:
+        from phonograph.item import Outcome
+
+        progress = executor.progress()
+        if progress is None:
+            return
+        ended = progress.read - progress.in_flight
+        failed = progress.counts[Outcome.DEAD_LETTERED]
+        text = f"{ended} records done, {progress.in_flight} in flight, {ended / max(progress.elapsed_s, 1e-9):.0f}/s"
+        if failed:
+            text += f", {failed} failed"
+        self._bar.update(self._task, description=text)  # type: ignore[attr-defined]  # rich is imported on terminals alone
+
+
+@contextlib.contextmanager
+def _progress_on_terminal(log_format: str) -> Iterator[Show | None]:
+    if not sys.stderr.isatty() or log_format == "json":
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield Show(bar, bar.add_task("starting", total=None))
+
+
+def _copy_metrics(report: RunReport, metrics: str | None) -> None:
+    if metrics is not None:
+        target = Path(metrics)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((report.run_directory / "metrics.json").read_bytes())

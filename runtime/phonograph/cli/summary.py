@@ -1,0 +1,93 @@
+"""The closing summary of a run, as text for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from phonograph.executor import RunReport
+from phonograph.graph import Graph
+from phonograph.item import Outcome
+from phonograph.metrics import NodeMetrics
+from phonograph.node import path_fields
+
+_DEAD_LETTERS_SHOWN = 5
+_STATUS_WORDS = {
+    "success": "done",
+    "completed_with_errors": "done, with errors",
+    "failed": "FAILED",
+    "interrupted": "interrupted",
+}
+_HEADINGS = ("node", "type", "status", "items", "busy ms", "p95 ms", "wait ms", "array MB", "errors")
+
+
+def summarise(report: RunReport, graph: Graph) -> str:
+    """Status, the conservation law in figures, a row a node, where everything lies."""
+    lines = [_headline(report, graph), "", _law(report)]
+    lines += [f"  {line}" for line in _dead_letters(report)]
+    if report.metrics is not None:
+        lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
+    lines.append("")
+    lines += [f"output         {path}" for path in _outputs(graph)]
+    lines.append(f"run directory  {report.run_directory}")
+    return "\n".join(lines)
+
+
+def _headline(report: RunReport, graph: Graph) -> str:
+    text = f"{graph.name}: {_STATUS_WORDS[report.status]} in {report.total_time_s:.2f} s"
+    if report.metrics is not None:
+        audio_s = max((node.audio_seconds for node in report.metrics.pipeline_execution.nodes), default=0.0)
+        if audio_s:
+            text += f", {audio_s:.1f} s of audio, {audio_s / report.total_time_s:.0f}x real time"
+    return text
+
+
+def _law(report: RunReport) -> str:
+    counts = [(outcome.value.replace("_", " "), getattr(report.records, outcome.value)) for outcome in Outcome]
+    parts = [f"{count} {name}" for name, count in counts if count]
+    return f"records: {report.records.read} read = " + (" + ".join(parts) or "0")
+
+
+def _dead_letters(report: RunReport) -> Iterator[str]:
+    if not report.records.dead_lettered:
+        return
+    with report.dead_letters_path.open(encoding="utf-8") as file:
+        for line in islice(file, _DEAD_LETTERS_SHOWN):
+            letter = json.loads(line)
+            yield f"{letter['key']} at {letter['node']}: {letter['message']}"
+    if report.records.dead_lettered > _DEAD_LETTERS_SHOWN:
+        yield "..."
+    yield f"all dead letters: {report.dead_letters_path}"
+
+
+def _row(node: NodeMetrics) -> tuple[str, ...]:
+    items = node.items_in or node.items_out
+    errors = f"{node.errors}" + (f" ({node.retries} retries)" if node.retries else "")
+    return (
+        node.id,
+        node.type,
+        node.status,
+        str(items),
+        f"{node.execution_time_ms:.1f}",
+        f"{node.latency_ms.p95:.2f}",
+        f"{node.queue_wait_ms:.1f}",
+        f"{node.array_peak_mb:.1f}",
+        errors,
+    )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield "  ".join(cells).rstrip()
+
+
+def _outputs(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes.values():
+        for name in path_fields(node.spec.params, "output"):
+            yield str(getattr(node.params, name))

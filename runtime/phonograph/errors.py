@@ -1,0 +1,223 @@
+"""One exception tree, and the catalogue of the stable codes that errors and complaints carry.
+
+The tree says what a failure means to the runtime:
+
+* `ManifestError`, `GraphError`: the text or the wiring is wrong; nothing ran.
+* `BadInputError` (with `AudioError` below it): this record is at fault. Never retried, does not count for a breaker.
+* `TransientError`: the same call may succeed later. Retried, and counted by the breaker once retries are used up.
+* any other exception out of a node: not retried, counted by the breaker.
+* `OutputError`: results cannot be stored, so going on would lose them. Stops the run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a text file; `line` and `column` count from 1, in characters."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong in a manifest: where, what was found, what was expected, what is nearest to it.
+
+    Args:
+        code: a key of `CODES`.
+        found: what stands there, as a clause ("unknown key 'inputs'").
+        expected: what would be right, as a clause; may be empty when `found` says it all.
+        candidates: nearest valid spellings, best first.
+    """
+
+    code: str
+    position: Position
+    found: str
+    expected: str = ""
+    candidates: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.position}: {self.code} {self.found}"
+        if self.expected:
+            text += f"; expected {self.expected}"
+        if self.candidates:
+            text += "; did you mean " + " or ".join(repr(name) for name in self.candidates) + "?"
+        return text
+
+
+def nearest(name: str, known: Iterable[str], *, limit: int = 2) -> tuple[str, ...]:
+    """The known names that `name` is most likely a slip of, best first; empty when none is close."""
+    return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.6))
+
+
+class PhonographError(Exception):
+    """Base of every error that phonograph raises on purpose. `code` is a key of `CODES`."""
+
+    code = "error"
+
+
+@dataclass(eq=False)
+class _ComplaintsError(PhonographError):
+    """Carries every complaint found in one go, ordered by position."""
+
+    complaints: Sequence[Complaint] = field(default_factory=tuple)
+
+    def __post_init__(self) -> None:
+        self.complaints = tuple(sorted(self.complaints, key=lambda c: c.position))
+        super().__init__(self.complaints)
+
+    def __str__(self) -> str:
+        return "\n".join(str(complaint) for complaint in self.complaints)
+
+
+class ManifestError(_ComplaintsError):
+    """The manifest's text is wrong: YAML, keys, values, parameters. Raised before anything runs."""
+
+    code = "manifest_invalid"
+
+
+class GraphError(_ComplaintsError):
+    """The manifest reads well but its nodes do not form a runnable graph: types, references, cycles."""
+
+    code = "graph_invalid"
+
+
+class NodeError(PhonographError):
+    """A node failed and the manifest said `on_error: fail`, or its `open` failed. The cause is chained."""
+
+    code = "node_failed"
+
+    def __init__(self, node: str, key: str | None, message: str) -> None:
+        where = f"node {node!r}" + (f", record {key!r}" if key is not None else "")
+        super().__init__(f"{where}: {message}")
+        self.node = node
+        self.key = key
+
+
+class NodeContractError(PhonographError):
+    """A node returned something that its specification does not allow; a fault of the node's code, never retried."""
+
+    code = "node_contract"
+
+
+class CircuitOpenError(PhonographError):
+    """The record was refused because the node's circuit breaker is open; the node was not called."""
+
+    code = "breaker_open"
+
+
+class TransientError(PhonographError):
+    """A failure that may heal by itself: a busy service, a rate limit, memory that others hold. Retried."""
+
+    code = "transient"
+
+
+class BadInputError(PhonographError):
+    """The record itself cannot be processed; another attempt would fail in the same way."""
+
+    code = "bad_input"
+
+
+class AudioError(BadInputError):
+    """Base of errors about audio. Not raised itself."""
+
+    code = "audio"
+
+
+class AudioDecodeError(AudioError):
+    """Audio could not be read: missing, unreadable, without an audio stream, empty, or corrupt from the start."""
+
+    code = "audio_decode"
+
+
+class AudioFormatError(AudioError):
+    """Audio was read but its shape, rate, channel count or sample format is not what the operation takes."""
+
+    code = "audio_format"
+
+
+class OutputError(PhonographError):
+    """Results cannot be stored: full disk, no permission, folder gone. Stops the run."""
+
+    code = "output"
+
+
+class ErrorBudgetError(PhonographError):
+    """More records failed than `limits.error_rate` allows, or every one did. The run ends as failed."""
+
+    code = "error_budget"
+
+
+class RunDirectoryError(PhonographError):
+    """The run directory cannot be used: held by another run, or not writable."""
+
+    code = "run_directory"
+
+
+class ConservationError(PhonographError):
+    """The runtime lost count of a record: outcomes do not sum to the records read. Always a fault of phonograph."""
+
+    code = "conservation"
+
+
+def in_words(error: BaseException) -> str:
+    """An error's own words; an exception from outside phonograph's tree is introduced by its type."""
+    return str(error) if isinstance(error, PhonographError) else f"{type(error).__name__}: {error}"
+
+
+CODES: dict[str, str] = {
+    # Errors of a run.
+    "error": "Base code; not used by itself.",
+    "node_failed": "A node raised, and the manifest says that this ends the run, or the node could not be opened.",
+    "node_contract": "A node returned what its specification does not allow.",
+    "breaker_open": "The node's circuit breaker is open and the record was shed.",
+    "transient": "A failure that may heal; retried as the node's retry policy says.",
+    "bad_input": "The record itself cannot be processed.",
+    "audio": "Base code of errors about audio.",
+    "audio_decode": "The audio could not be read.",
+    "audio_format": "The audio's shape, rate, channels or sample format is not accepted here.",
+    "output": "Results cannot be stored.",
+    "error_budget": "More records failed than the manifest allows.",
+    "run_directory": "The run directory cannot be used.",
+    "conservation": "Outcomes do not sum to the records read.",
+    "exception": "A node raised an exception outside phonograph's own tree.",
+    # Complaints about a manifest.
+    "manifest_invalid": "The manifest has complaints.",
+    "graph_invalid": "The graph has complaints.",
+    "file_unreadable": "The manifest cannot be read from disk.",
+    "encoding": "The manifest is not UTF-8.",
+    "yaml_syntax": "The text is not YAML.",
+    "yaml_feature": "A YAML feature that manifests do not use: tags, merge keys, several documents, too many aliases.",
+    "duplicate_key": "A key stands twice in one mapping.",
+    "empty": "The manifest, or a part that may not be empty, is empty.",
+    "wrong_type": "A value has the wrong type.",
+    "wrong_value": "A value is outside its range or set.",
+    "missing_key": "A required key is absent.",
+    "unknown_key": "A key that means nothing here.",
+    "unsupported_version": "The manifest language version is not one that this release reads.",
+    "bad_id": "A node or parameter id is not spelled as ids are.",
+    "unknown_type": "No installed node has this type.",
+    "unknown_reference": "A reference to a node, port or parameter that does not exist.",
+    "unknown_parameter": "A parameter given from outside that the manifest does not declare.",
+    "environment": "An environment variable is unset and no default is given.",
+    "port_type": "The two ends of an edge carry different types.",
+    "missing_input": "A node's input port is not connected.",
+    "cycle": "Nodes feed each other in a circle.",
+    "no_source": "The manifest has no source.",
+    "no_sink": "The manifest has no sink.",
+    "fan_in": "The inputs of one node come from several nodes.",
+    "port_direction": "An edge starts at a sink or ends at a source.",
+    "missing_parameter": "A parameter of the manifest has neither a value nor a default.",
+    "too_large": "The manifest, its nesting or what its aliases unfold to is larger than manifests may be.",
+    "type_unavailable": "A node type is installed but its code cannot be loaded.",
+    "registry": "Installed packages declare node types wrongly, or two of them declare the same one.",
+}

@@ -1,0 +1,169 @@
+"""Executor: runs a manifest to its end, from a program of one's own or from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import msgspec
+
+from phonograph.errors import PhonographError
+from phonograph.graph import Graph, build_graph
+from phonograph.item import Outcome
+from phonograph.journal import RunDirectory, default_run_directory
+from phonograph.log import Logger, library_logger
+from phonograph.manifest import Manifest
+from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
+from phonograph.plan import make_plan, plan_as_dict
+from phonograph.registry import Registry
+from phonograph.scheduler import Scheduler
+
+_EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
+_ISA = "portable"  # the kernels are built for one instruction set only
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended.
+
+    Args:
+        status: `success`; `completed_with_errors` (some records failed, within the budget); `failed`; `interrupted`.
+        records: how many ended in which outcome; sums to `records.read`.
+        metrics: what metrics.json holds; None when measuring was off.
+        run_directory: where plan, journal, dead letters and metrics lie.
+        error: why the run failed, else None.
+    """
+
+    status: RunStatus
+    records: RecordCounts
+    metrics: MetricsDocument | None
+    run_directory: Path
+    error: PhonographError | None
+    total_time_s: float
+
+    @property
+    def exit_code(self) -> int:
+        """What a program that runs the manifest exits with: 0, 1 or 130."""
+        return _EXIT_CODES[self.status]
+
+    @property
+    def dead_letters_path(self) -> Path:
+        return self.run_directory / "dead_letters.jsonl"
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """A glance at a run under way: records read, in flight, and ended by outcome."""
+
+    read: int
+    in_flight: int
+    counts: dict[Outcome, int]
+    elapsed_s: float
+
+
+class Executor:
+    """Runs one manifest; each call of `run` is a run of its own.
+
+    Args:
+        manifest: from `load_manifest`.
+        registry: where node types come from; None: the installed packages.
+        run_dir: folder for plan, journal, dead letters and metrics; None: `.phonograph/<name>-<hash of outputs>`.
+        workers: threads for parts of the graph that do not say how many; None: one for each core.
+        metrics: False turns measuring off.
+        log: None: the standard logger `phonograph`.
+
+    Raises:
+        GraphError: the manifest's nodes do not form a runnable graph; every complaint at once.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest | Graph,
+        *,
+        registry: Registry | None = None,
+        run_dir: str | os.PathLike[str] | None = None,
+        workers: int | None = None,
+        metrics: bool = True,
+        log: Logger | None = None,
+    ) -> None:
+        self.graph = manifest if isinstance(manifest, Graph) else build_graph(manifest, registry or Registry.installed())
+        self.plan = make_plan(self.graph, workers=workers)
+        self.run_directory = Path(run_dir) if run_dir is not None else default_run_directory(self.graph)
+        self.report: RunReport | None = None  # of the latest run, also when that was cancelled
+        self._measure = metrics
+        self.log = log or library_logger()
+        self._scheduler: Scheduler | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._started = 0.0
+
+    def run(self) -> RunReport:
+        """Run to the end and return the report. For code without an event loop; inside one, await `run_async`.
+
+        Raises:
+            RunDirectoryError: the run directory is held by another run or cannot be written.
+        """
+        return asyncio.run(self.run_async())
+
+    async def run_async(self) -> RunReport:
+        """Run to the end in the running event loop. Cancelling it cancels the run: nothing more is started or waited for."""
+        self._started = time.perf_counter()
+        self._loop = asyncio.get_running_loop()
+        with RunDirectory(self.run_directory) as directory:
+            directory.write_plan(plan_as_dict(self.plan))
+            scheduler = self._scheduler = Scheduler(self.plan, directory, self.log, measure=self._measure)
+            was_cancelled = True
+            try:
+                await scheduler.run()
+                was_cancelled = False
+            finally:
+                # Also when cancelled: an interrupted run accounts for its records like any other.
+                self.report = report = self._report(scheduler, was_cancelled)
+                self._scheduler = None
+                if report.metrics is not None:
+                    directory.write_metrics(report.metrics)
+        return report
+
+    def stop(self) -> None:
+        """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread."""
+        if self._scheduler is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._scheduler.drain)
+
+    def progress(self) -> Progress | None:
+        """Where the run stands; None when none is under way. For the event loop that runs it."""
+        if self._scheduler is None:
+            return None
+        ledger = self._scheduler.ledger
+        return Progress(ledger.num_read, ledger.num_live, dict(ledger.counts), time.perf_counter() - self._started)
+
+    def _report(self, scheduler: Scheduler, was_cancelled: bool) -> RunReport:
+        records = scheduler.ledger.balance()
+        error = scheduler.error or (scheduler.budget_error() if scheduler.is_over_budget else None)
+        status: RunStatus = "success"
+        if error is not None:
+            status = "failed"
+        elif was_cancelled or scheduler.was_interrupted:
+            status = "interrupted"
+        elif records.completed + records.filtered < records.read:
+            status = "completed_with_errors"
+        total_time_s = time.perf_counter() - self._started
+        metrics = None
+        if self._measure:
+            metrics = MetricsDocument(
+                PipelineMetrics(
+                    name=self.graph.name,
+                    status=status,
+                    total_time_ms=round(total_time_s * 1e3, 6),
+                    process_peak_mb=process_peak_mb(),
+                    isa=_ISA,
+                    records=records,
+                    nodes=scheduler.node_metrics(),
+                )
+            )
+        return RunReport(
+            status=status,
+            records=records,
+            metrics=metrics,
+            run_directory=self.run_directory.absolute(),
+            error=error,
+            total_time_s=total_time_s,
+        )

@@ -1,0 +1,91 @@
+"""Reads a typed function as a node: ports, parameters, cardinality from its annotations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from phonograph.audio import AudioChunk, Segment
+from phonograph.item import Item
+from phonograph.node import Cardinality, Emitted, Family, Node, Params
+
+_FAMILY_OF: Mapping[Any, Family] = {AudioChunk: "audio", str: "text", bytes: "bytes"}
+
+
+def _family_of(annotation: Any) -> Family:
+    if annotation in _FAMILY_OF:
+        return _FAMILY_OF[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is tuple and arguments and arguments[0] is Segment:
+        return "segments"
+    if origin is not None and getattr(origin, "__name__", "") == "ndarray":
+        return "features"
+    if inspect.isclass(origin) and issubclass(origin, Mapping):
+        return "record"
+    return "any"
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionShape:
+    """A function's signature, read as a node."""
+
+    inputs: dict[str, str]
+    output: tuple[str, Family]
+    cardinality: Cardinality
+    params: type[Params]
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> FunctionShape:
+        hints = get_type_hints(function, include_extras=True)
+        inputs: dict[str, str] = {}
+        fields: list[Any] = []
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name not in hints:
+                raise TypeError(f"{function.__qualname__}: parameter {name!r} has no annotation")
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                required = parameter.default is inspect.Parameter.empty
+                fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
+            elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+                inputs[name] = _family_of(hints[name])
+            else:
+                raise TypeError(f"{function.__qualname__}: *args and **kwargs are not ports or parameters")
+        if not inputs or "return" not in hints:
+            raise TypeError(f"{function.__qualname__}: a node function takes at least one input and annotates what it returns")
+        returned, cardinality = _returned(hints["return"])
+        family = _family_of(returned)
+        params = msgspec.defstruct(
+            f"{function.__name__}_params", fields, bases=(Params,), frozen=True, kw_only=True, forbid_unknown_fields=True
+        )
+        return cls(inputs, (family if family != "any" else "out", family), cardinality, cast(type[Params], params))
+
+
+def _returned(annotation: Any) -> tuple[Any, Cardinality]:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if type(None) in arguments and len(arguments) == 2:
+        return next(argument for argument in arguments if argument is not type(None)), "1:0..1"
+    if inspect.isclass(origin) and issubclass(origin, Iterator):
+        return arguments[0], "1:N"
+    return annotation, "1:1"
+
+
+def function_node(function: Callable[..., Any], shape: FunctionShape) -> Callable[[Any, str], Node[Any]]:
+    """The node class that calls the function for each item."""
+    names, port, many = tuple(shape.inputs), shape.output[0], shape.cardinality == "1:N"
+
+    class FunctionNode(Node[Params]):
+        def __init__(self, params: Params, node_id: str) -> None:
+            super().__init__(params, node_id)
+            self.keywords = msgspec.structs.asdict(params)
+
+        def process(self, item: Item, state: Any) -> Emitted:
+            result = function(*[item.payload[name] for name in names], **self.keywords)
+            if many:
+                return [item.child(number, {port: value}) for number, value in enumerate(result)]
+            return None if result is None else item.with_payload({port: result})
+
+    FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
+    return FunctionNode

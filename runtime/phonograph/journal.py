@@ -1,0 +1,220 @@
+"""The run directory: what a run leaves on disk beside its outputs, written so that a crash leaves whole lines."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import msgspec
+
+from phonograph.errors import PhonographError, RunDirectoryError, in_words
+from phonograph.graph import Graph, GraphNode
+from phonograph.item import Item, Outcome
+from phonograph.metrics import MetricsDocument
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of dead_letters.jsonl: what failed, where, why, and what it was.
+
+    Args:
+        key, ordinal: of the item. `record`: what the source had read, without its content.
+        node, type: where it stopped. attempts: how often the node was called, 0 when its breaker was open.
+        code: see error-codes.json. message: the error's own words. causes: the chain below it, nearest first.
+        time: UTC, ISO 8601.
+    """
+
+    key: str
+    ordinal: int
+    node: str
+    type: str
+    code: str
+    message: str
+    causes: tuple[str, ...]
+    attempts: int
+    attributes: dict[str, Any]
+    time: str
+
+    @classmethod
+    def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int) -> DeadLetter:
+        causes = []
+        cause = error.__cause__
+        while cause is not None:
+            causes.append(f"{type(cause).__name__}: {cause}")
+            cause = cause.__cause__
+        return cls(
+            key=item.key,
+            ordinal=item.ordinal,
+            node=node.id,
+            type=node.spec.type,
+            code=error.code if isinstance(error, PhonographError) else "exception",
+            message=in_words(error),
+            causes=tuple(causes),
+            attempts=attempts,
+            attributes=dict(item.attributes),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+
+
+class RunDirectory:
+    """`plan.json`, `journal/records.log`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
+
+    A new run replaces what an earlier one left here.
+
+    Args:
+        path: the folder; made when missing.
+
+    Raises:
+        RunDirectoryError: another live run holds it, or it cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).absolute()
+        self._lock = self.path / "lock"
+        with self._writing():
+            (self.path / "journal").mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+            try:
+                (self.path / "metrics.json").unlink(missing_ok=True)
+                self._records = (self.path / "journal" / "records.log").open("wb")
+                self._dead_letters = self.dead_letters_path.open("wb")
+            except BaseException:
+                self._lock.unlink()
+                raise
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._lock.unlink, missing_ok=True)
+            for file in (self._records, self._dead_letters):
+                stack.callback(self._close, file)
+
+    @property
+    def dead_letters_path(self) -> Path:
+        return self.path / "dead_letters.jsonl"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.json"
+
+    def write_plan(self, plan: Mapping[str, object]) -> None:
+        self._replace("plan.json", json.dumps(plan, indent=1).encode())
+
+    def record_ended(self, key: str, outcome: Outcome) -> None:
+        """Journal the end of a record. Buffered: a crash loses at most the last lines, and never half of one on resume."""
+        self._append(self._records, {"key": key, "outcome": outcome.value})
+
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        """Append to dead_letters.jsonl, at once visible to readers."""
+        self._append(self._dead_letters, msgspec.structs.asdict(letter))
+        with self._writing():
+            self._dead_letters.flush()
+
+    def write_metrics(self, document: MetricsDocument) -> None:
+        self._replace("metrics.json", msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+    def _append(self, file: IO[bytes], row: Any) -> None:
+        # A file name that is not UTF-8 arrives as lone surrogates, whose backslash form is a JSON escape.
+        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
+        with self._writing():
+            file.write(line + b"\n")
+
+    def _close(self, file: IO[bytes]) -> None:
+        with self._writing(), file:
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = self.path / f".{name}.tmp"
+        with self._writing():
+            temporary.write_bytes(content)
+            temporary.replace(self.path / name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{self.path}: the run directory cannot be written: {error.strerror}; choose another with --run-dir"
+            ) from error
+
+    def _take_lock(self) -> None:
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())}
+        while True:
+            try:
+                with self._lock.open("x") as file:
+                    json.dump(owner, file)
+                return
+            except FileExistsError:
+                holder = self._holder()
+                if holder is not None:
+                    raise RunDirectoryError(
+                        f"{self.path}: in use by process {holder['pid']} on {holder['host']}; wait for it, or give this run a "
+                        f"directory of its own with --run-dir (if that process is gone, remove {self._lock})"
+                    ) from None
+                self._lock.unlink(missing_ok=True)
+
+    def _holder(self) -> dict[str, Any] | None:
+        """Who holds the lock; None when its process is known to be dead."""
+        try:
+            holder = json.loads(self._lock.read_text())
+            pid, host, started = holder["pid"], holder["host"], holder["started"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError):
+            return {"pid": "unknown", "host": "unknown host"}
+        if host == socket.gethostname() and (_start_of(pid) is None or _start_of(pid) != started):
+            return None
+        return {"pid": pid, "host": host}
+
+
+def default_run_directory(graph: Graph) -> Path:
+    """`.phonograph/<name>-<hash of outputs>` below the working directory: runs that write to the same place share it."""
+    outputs = {
+        node.id: msgspec.to_builtins(node.params, enc_hook=str) for node in graph.nodes.values() if node.spec.kind == "sink"
+    }
+    digest = hashlib.sha256(json.dumps(outputs, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return Path(".phonograph") / f"{graph.name}-{digest}"
+
+
+def _finite(value: Any) -> Any:
+    """The value with NaN and infinities, which JSON does not have, as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value if value is None or isinstance(value, (str, int)) else str(value)
+
+
+def _start_of(pid: int) -> str | None:
+    """When a process of this machine started, so that a reused pid is not taken for its predecessor; None when it is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return _alive_without_proc(pid)
+
+
+def _alive_without_proc(pid: int) -> str | None:
+    if Path("/proc/self").exists():
+        return None
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return "unknown"

@@ -1,0 +1,90 @@
+"""The conservation law: every record that is read ends in exactly one outcome.
+
+A record is live while any item made from it is. Each item that ends reports an outcome; when the last one has, the record ends
+in the gravest of them: a lost part outweighs a kept one, and `filtered` only stands when nothing else happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from phonograph.errors import ConservationError
+from phonograph.item import Outcome
+from phonograph.metrics import RecordCounts
+
+# From the lightest to the gravest.
+_GRAVITY = (
+    Outcome.FILTERED,
+    Outcome.COMPLETED,
+    Outcome.SKIPPED,
+    Outcome.DROPPED,
+    Outcome.CANCELLED,
+    Outcome.DEAD_LETTERED,
+)
+_RANK = {outcome: rank for rank, outcome in enumerate(_GRAVITY)}
+
+
+class Ledger:
+    """Counts live items per record and records per outcome; memory is that of the records in flight.
+
+    Args:
+        on_end: called with (key, outcome) when a record ends.
+    """
+
+    def __init__(self, on_end: Callable[[str, Outcome], None]) -> None:
+        self._on_end = on_end
+        self._live: dict[int, list[int]] = {}  # ordinal -> [live items, gravest rank so far]
+        self._keys: dict[int, str] = {}
+        self.num_read = 0
+        self.counts = dict.fromkeys(Outcome, 0)
+
+    def read(self, key: str) -> int:
+        """A source read a record, which is now one live item. Returns the record's ordinal."""
+        ordinal = self.num_read
+        self.num_read += 1
+        self._live[ordinal] = [1, 0]
+        self._keys[ordinal] = key
+        return ordinal
+
+    def add(self, ordinal: int, num_items: int) -> None:
+        """More items were made from a live one, which itself is still live."""
+        self._live[ordinal][0] += num_items
+
+    def end(self, ordinal: int, outcome: Outcome) -> None:
+        """One item of the record ended.
+
+        Raises:
+            ConservationError: the record had ended already.
+        """
+        entry = self._live.get(ordinal)
+        if entry is None:
+            raise ConservationError(f"an item of record {ordinal} ended as {outcome.value} after its record had ended")
+        entry[0] -= 1
+        entry[1] = max(entry[1], _RANK[outcome])
+        if entry[0] == 0:
+            self._finish(ordinal, _GRAVITY[entry[1]])
+
+    def cancel_all(self) -> None:
+        """Every record in flight ends now: as cancelled, or as what it already was if that is graver."""
+        for ordinal, (_, rank) in list(self._live.items()):
+            self._finish(ordinal, _GRAVITY[max(rank, _RANK[Outcome.CANCELLED])])
+
+    @property
+    def num_live(self) -> int:
+        return len(self._live)
+
+    def balance(self) -> RecordCounts:
+        """The counts at the end of a run.
+
+        Raises:
+            ConservationError: a record is still live, or the outcomes do not sum to the records read.
+        """
+        total = sum(self.counts.values())
+        if self._live or total != self.num_read:
+            raise ConservationError(f"{self.num_read} records read, {total} ended, {len(self._live)} without an outcome")
+        return RecordCounts(read=self.num_read, **{outcome.value: count for outcome, count in self.counts.items()})
+
+    def _finish(self, ordinal: int, outcome: Outcome) -> None:
+        del self._live[ordinal]
+        self.counts[outcome] += 1
+        self._on_end(self._keys.pop(ordinal), outcome)

@@ -1,0 +1,231 @@
+"""What a run measures, and metrics.json, the document it leaves.
+
+How to read it. `execution_time_ms` sums the busy time of all attempts in all workers, so it may exceed the wall time.
+`queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single calls.
+`array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die.
+`native_peak_mb` is null where a node uses memory that cannot be seen (FFmpeg, soxr), and never a guess.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from typing import Literal
+
+import msgspec
+
+from phonograph._memory import ArrayAccount
+
+NodeStatus = Literal["success", "retried", "skipped", "failed"]
+RunStatus = Literal["success", "completed_with_errors", "failed", "interrupted"]
+
+_SUB_BUCKETS = 4  # bits: a bucket is at most 1/16 wide, so a quantile is at most 6 % high
+
+
+class Histogram:
+    """Counts of nanoseconds in log-linear buckets: constant memory, any range."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts: dict[int, int] = {}
+        self.total = 0
+
+    def add(self, nanoseconds: int) -> None:
+        shift = nanoseconds.bit_length() - _SUB_BUCKETS - 1
+        bucket = nanoseconds if shift <= 0 else (shift << _SUB_BUCKETS) + (nanoseconds >> shift)
+        self.counts[bucket] = self.counts.get(bucket, 0) + 1
+        self.total += 1
+
+    def merge(self, other: Histogram) -> None:
+        for bucket, count in other.counts.items():
+            self.counts[bucket] = self.counts.get(bucket, 0) + count
+        self.total += other.total
+
+    def quantile(self, share: float) -> float:
+        """Upper edge, in nanoseconds, of the bucket that holds the value at `share` (0 to 1); 0 when empty."""
+        rank = share * self.total
+        seen = 0
+        for bucket in sorted(self.counts):
+            seen += self.counts[bucket]
+            if seen >= rank:
+                return float(_upper_edge(bucket))
+        return 0.0
+
+
+def _upper_edge(bucket: int) -> int:
+    first = 1 << (_SUB_BUCKETS + 1)
+    if bucket < first:
+        return bucket
+    shift = (bucket >> _SUB_BUCKETS) - 1
+    mantissa = bucket - (shift << _SUB_BUCKETS)
+    return ((mantissa + 1) << shift) - 1
+
+
+class NodeStats:
+    """What one worker measured of one node. Written by that worker alone, so without locks."""
+
+    __slots__ = ("audio_seconds", "busy_ns", "calls", "errors", "first_ns", "items_in", "items_out", "last_ns", "latency")
+
+    def __init__(self) -> None:
+        self.items_in = 0
+        self.items_out = 0
+        self.calls = 0
+        self.errors = 0
+        self.busy_ns = 0
+        self.first_ns = 0
+        self.last_ns = 0
+        self.audio_seconds = 0.0
+        self.latency = Histogram()
+
+    def called(self, start_ns: int, end_ns: int) -> None:
+        """Account for one call of the node between two readings of the performance counter."""
+        if not self.calls:
+            self.first_ns = start_ns
+        self.calls += 1
+        self.last_ns = end_ns
+        self.busy_ns += end_ns - start_ns
+        self.latency.add(end_ns - start_ns)
+
+    def merge(self, other: NodeStats) -> None:
+        if other.calls:
+            self.first_ns = min(self.first_ns, other.first_ns) if self.calls else other.first_ns
+            self.last_ns = max(self.last_ns, other.last_ns)
+        self.items_in += other.items_in
+        self.items_out += other.items_out
+        self.calls += other.calls
+        self.errors += other.errors
+        self.busy_ns += other.busy_ns
+        self.audio_seconds += other.audio_seconds
+        self.latency.merge(other.latency)
+
+
+class BreakerMetrics(msgspec.Struct, frozen=True):
+    """The circuit breaker of a node at the end of the run."""
+
+    state: Literal["closed", "open", "half-open"]
+    opens: int
+
+
+class LatencyMetrics(msgspec.Struct, frozen=True):
+    """Quantiles of single calls, in milliseconds, at most 6 % high."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """One node. `items_in` counts items, not attempts; `errors` counts failed attempts."""
+
+    id: str
+    type: str
+    status: NodeStatus
+    execution_time_ms: float
+    memory_mb: float
+    wall_ms: float
+    queue_wait_ms: float
+    items_in: int
+    items_out: int
+    errors: int
+    retries: int
+    retried_items: int
+    array_peak_mb: float
+    native_peak_mb: float | None
+    breaker: BreakerMetrics
+    latency_ms: LatencyMetrics
+    audio_seconds: float
+
+
+class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many records ended in which outcome; the six outcomes sum to `read`."""
+
+    read: int
+    completed: int
+    filtered: int
+    skipped: int
+    dropped: int
+    dead_lettered: int
+    cancelled: int
+
+
+class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """One run of one manifest. `isa` is the instruction set that the kernels use."""
+
+    name: str
+    status: RunStatus
+    total_time_ms: float
+    process_peak_mb: float
+    isa: str
+    records: RecordCounts
+    nodes: tuple[NodeMetrics, ...]
+
+
+class MetricsDocument(msgspec.Struct, frozen=True):
+    """The content of metrics.json."""
+
+    pipeline_execution: PipelineMetrics
+
+
+class NodeTotals:
+    """All that a run knows about one node: the workers' stats, merged, beside what the scheduler counted."""
+
+    def __init__(self, node_id: str, type_name: str, *, sees_native_memory: bool) -> None:
+        self.node_id = node_id
+        self.type_name = type_name
+        self.sees_native_memory = sees_native_memory
+        self.account = ArrayAccount()
+        self.workers: list[NodeStats] = []
+        self.queue_wait_s = 0.0
+        self.retries = 0
+        self.retried_items = 0
+        self.healed_items = 0
+        self.passed_over = 0
+        self.stopped_the_run = False
+
+    def new_worker(self) -> NodeStats:
+        stats = NodeStats()
+        self.workers.append(stats)
+        return stats
+
+    def summarise(self, breaker: BreakerMetrics) -> NodeMetrics:
+        merged = NodeStats()
+        for stats in self.workers:
+            merged.merge(stats)
+        array_peak_mb = _rounded(self.account.peak_bytes / 1e6)
+        status: NodeStatus = "success"
+        if self.stopped_the_run:
+            status = "failed"
+        elif self.healed_items:
+            status = "retried"
+        elif self.passed_over or not merged.calls:
+            status = "skipped"
+        return NodeMetrics(
+            id=self.node_id,
+            type=self.type_name,
+            status=status,
+            execution_time_ms=_rounded(merged.busy_ns / 1e6),
+            memory_mb=array_peak_mb,
+            wall_ms=_rounded((merged.last_ns - merged.first_ns) / 1e6),
+            queue_wait_ms=_rounded(self.queue_wait_s * 1e3),
+            items_in=merged.items_in,
+            items_out=merged.items_out,
+            errors=merged.errors,
+            retries=self.retries,
+            retried_items=self.retried_items,
+            array_peak_mb=array_peak_mb,
+            native_peak_mb=0.0 if self.sees_native_memory else None,
+            breaker=breaker,
+            latency_ms=LatencyMetrics(*(_rounded(merged.latency.quantile(share) / 1e6) for share in (0.5, 0.95, 0.99))),
+            audio_seconds=_rounded(merged.audio_seconds),
+        )
+
+
+def process_peak_mb() -> float:
+    """The most memory that this process ever had resident, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return _rounded(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+
+
+def _rounded(value: float) -> float:
+    return round(value, 6)

@@ -1,0 +1,93 @@
+"""BoundedQueue: the back-pressure between two parts of a graph, bounded by items as well as bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class BoundedQueue(Generic[T]):
+    """First in, first out, for one event loop; `put` waits while the queue is full.
+
+    One entry is always let into an empty queue, however large it is: a record bigger than the byte bound passes alone, and does
+    not stop the graph.
+
+    Args:
+        max_items, max_bytes: bounds on what is waiting.
+    """
+
+    def __init__(self, max_items: int, max_bytes: int) -> None:
+        self.max_items = max_items
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self._entries: deque[tuple[T, int]] = deque()
+        self._getters: deque[asyncio.Future[None]] = deque()
+        self._putters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def has_room_for(self, num_bytes: int) -> bool:
+        return not self._entries or (len(self._entries) < self.max_items and self.num_bytes + num_bytes <= self.max_bytes)
+
+    async def put(self, entry: T, num_bytes: int) -> None:
+        """Append an entry that holds `num_bytes`, waiting for room."""
+        while not self.has_room_for(num_bytes):
+            await self._wait_in(self._putters)
+        self._entries.append((entry, num_bytes))
+        self.num_bytes += num_bytes
+        _wake_one(self._getters)
+        if self._putters and self.has_room_for(0):
+            _wake_one(self._putters)
+
+    def get_nowait(self) -> T | None:
+        """The oldest entry, or None when there is none now."""
+        if not self._entries:
+            return None
+        entry, num_bytes = self._entries.popleft()
+        self.num_bytes -= num_bytes
+        _wake_one(self._putters)
+        return entry
+
+    async def wait(self) -> None:
+        """Return when something changed for a reader: an entry came, the queue closed, or `nudge` was called."""
+        await self._wait_in(self._getters)
+
+    def nudge(self) -> None:
+        """Wake every reader, for a reason that lies outside the queue."""
+        while self._getters:
+            _wake_one(self._getters)
+
+    def close(self) -> None:
+        """No more entries will come; what is queued can still be read."""
+        self._closed = True
+        self.nudge()
+
+    @property
+    def is_exhausted(self) -> bool:
+        return self._closed and not self._entries
+
+    @staticmethod
+    async def _wait_in(line: deque[asyncio.Future[None]]) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(future)
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future in line:
+                line.remove(future)
+            elif not future.cancelled():
+                _wake_one(line)  # the wake-up was meant for someone who still waits
+            raise
+
+
+def _wake_one(line: deque[asyncio.Future[None]]) -> None:
+    while line:
+        future = line.popleft()
+        if not future.done():
+            future.set_result(None)
+            return

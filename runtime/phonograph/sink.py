@@ -1,0 +1,169 @@
+"""The commit protocol of sinks: outputs appear whole under their final name, or not at all.
+
+A sink never writes under a final name. For each item the runtime calls `stage`, which prepares a `Part` (written to a
+temporary name and synced, or held ready to append), and then `commit`, which makes it visible in one step. A part that is not
+committed is discarded. Between the two calls the runtime can journal what is about to appear, which is what makes a
+crashed run recoverable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, Literal, TypeVar
+
+from phonograph.errors import OutputError
+from phonograph.item import Item
+from phonograph.node import Node, Params
+
+ParamsT = TypeVar("ParamsT", bound=Params)
+Writers = Literal["single_writer", "multi_writer"]
+
+_MAX_NAME_BYTES = 200  # most file systems allow 255; the rest is for suffixes
+_REMEDIES = {
+    errno.ENOSPC: "free space on that disk, or choose another output folder",
+    errno.EDQUOT: "raise the quota, or choose another output folder",
+    errno.EACCES: "make the folder writable, or choose another output folder",
+    errno.EROFS: "the file system is read-only; choose another output folder",
+    errno.ENOTDIR: "a file stands where a folder is needed; remove it, or choose another output folder",
+    errno.EEXIST: "a file stands where a folder is needed; remove it, or choose another output folder",
+    errno.EISDIR: "a folder stands where a file is needed; remove it, or choose another output folder",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a committed part added: the final path, its bytes, and a digest of what was written."""
+
+    path: str
+    num_bytes: int
+    sha256: str
+
+
+class Part(ABC):
+    """One output that becomes visible by `commit` alone."""
+
+    @abstractmethod
+    def commit(self) -> Written:
+        """Make the part visible. Raises OutputError; nothing partial is visible then."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Drop the part and what it wrote so far. Never raises."""
+
+
+class Sink(Node[ParamsT]):
+    """A node that stores what reaches it. Subclasses implement `stage`.
+
+    `writers`: `single_writer` sinks get exactly one worker; `multi_writer` sinks may have several.
+    """
+
+    writers: Writers = "multi_writer"
+
+    def stage(self, item: Item) -> Part:
+        """Prepare one item's output.
+
+        Raises:
+            OutputError: it cannot be stored. BadInputError: the item is not of a kind that this sink stores.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no stage")
+
+
+class FilePart(Part):
+    """A whole file: written to a temporary name beside the final one, synced, renamed, folder synced.
+
+    Args:
+        path: the final path; missing folders are made.
+        write: writes the content to a binary file.
+
+    Raises:
+        OutputError: the content cannot be written; nothing is left behind.
+    """
+
+    def __init__(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
+        self.path = path
+        folder, name = os.path.split(path)
+        self._temporary = os.path.join(folder, f".{name}.{os.getpid()}-{id(self):x}.tmp")
+        with storing(path):
+            try:
+                os.makedirs(folder, exist_ok=True)
+                with open(self._temporary, "xb") as file:
+                    hashing = _HashingFile(file)
+                    write(hashing)  # type: ignore[arg-type]  # the part of IO[bytes] that writers use
+                    file.flush()
+                    os.fsync(file.fileno())
+            except BaseException:
+                self.discard()
+                raise
+        self._num_bytes, self._sha256 = hashing.num_bytes, hashing.sha256.hexdigest()
+
+    def commit(self) -> Written:
+        with storing(self.path):
+            try:
+                os.replace(self._temporary, self.path)
+                sync_folder(os.path.dirname(self.path))
+            except BaseException:
+                self.discard()
+                raise
+        return Written(self.path, self._num_bytes, self._sha256)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            os.unlink(self._temporary)
+
+
+class _HashingFile:
+    """Append-only binary file that digests what passes through."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.num_bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        self._file.write(content)
+        size = memoryview(content).nbytes
+        self.num_bytes += size
+        self.sha256.update(content)
+        return size
+
+
+@contextlib.contextmanager
+def storing(path: str) -> Iterator[None]:
+    """Turn an operating-system error while writing `path` into an OutputError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "check the disk and the output folder")
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
+
+
+def sync_folder(folder: str) -> None:
+    """Make renames inside `folder` durable."""
+    descriptor = os.open(folder or ".", os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def output_path(folder: str, key: str, suffix: str) -> str:
+    """The file below `folder` that belongs to `key`: different keys give different files, and none lies outside `folder`.
+
+    The key's own extension is kept (`clips/a.wav` -> `clips/a.wav.npy`), because `a.wav` and `a.mp3` are two records.
+    """
+    parts = []
+    for part in key.split("/"):
+        quoted = part.replace("%", "%25").replace("\0", "%00")
+        if quoted in ("", ".", ".."):
+            quoted = "%2E" * len(quoted) or "%00"
+        if len(quoted.encode()) > _MAX_NAME_BYTES:
+            digest = hashlib.sha256(part.encode()).hexdigest()[:16]
+            quoted = quoted.encode()[: _MAX_NAME_BYTES - 17].decode(errors="ignore") + "~" + digest
+        parts.append(quoted)
+    return os.path.join(folder, *parts) + suffix

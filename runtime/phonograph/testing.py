@@ -1,0 +1,87 @@
+"""Fakes and fixtures for tests of nodes and graphs.
+
+registry = Registry()
+for target in (NumberSource, FlakyNode, Discard, MyNode):
+    registry.register(target)
+report = Executor(load_manifest(path), registry=registry, run_dir=folder).run()
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from phonograph.errors import BadInputError, TransientError
+from phonograph.item import Item, Record
+from phonograph.node import Node, Params, Source, node
+from phonograph.sink import Part, Sink, Written
+
+__all__ = ["Discard", "FlakyNode", "NumberSource", "PassOn", "item_with"]
+
+
+class NumberSourceParams(Params, frozen=True):
+    count: Annotated[int, msgspec.Meta(ge=0, description="records to read")] = 10
+
+
+@node("testing.numbers", outputs={"record": "record"})
+class NumberSource(Source[NumberSourceParams]):
+    """Read records that carry their number."""
+
+    def read(self) -> Iterator[Record]:
+        for number in range(self.params.count):
+            yield Record(key=f"{self.node_id}/{number}", payload={"record": {"number": number}})
+
+
+@node("testing.pass", inputs={"record": "record"}, outputs={"record": "record"}, run="inline")
+class PassOn(Node[Params]):
+    """Hand items on as they come."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item
+
+
+class FlakyParams(Params, frozen=True):
+    failures: Annotated[int, msgspec.Meta(ge=0, description="attempts that fail before one succeeds, for each record")] = 1
+    every: Annotated[int, msgspec.Meta(ge=1, description="only every n-th record fails")] = 1
+    error: Annotated[Literal["transient", "bad_input", "fault"], msgspec.Meta(description="what is raised")] = "transient"
+
+
+@node("testing.flaky", inputs={"record": "record"}, outputs={"record": "record"})
+class FlakyNode(Node[FlakyParams]):
+    """Fail on some records some times, by count and not by chance."""
+
+    def __init__(self, params: FlakyParams, node_id: str) -> None:
+        super().__init__(params, node_id)
+        self._attempts: Counter[str] = Counter()
+
+    def process(self, item: Item, state: None) -> Item:
+        if item.ordinal % self.params.every == 0:
+            self._attempts[item.key] += 1
+            if self._attempts[item.key] <= self.params.failures:
+                kinds = {"transient": TransientError, "bad_input": BadInputError, "fault": RuntimeError}
+                raise kinds[self.params.error](f"attempt {self._attempts[item.key]} on {item.key}")
+        return item
+
+
+@node("testing.discard", inputs={"item": "any"})
+class Discard(Sink[Params]):
+    """Store nothing."""
+
+    def stage(self, item: Item) -> Part:
+        return _Nothing()
+
+
+class _Nothing(Part):
+    def commit(self) -> Written:
+        return Written("", 0, "")
+
+    def discard(self) -> None:
+        pass
+
+
+def item_with(payload: Any, key: str = "test/record") -> Item:
+    """An item as a node of a graph would get it, for calling `process` directly."""
+    return Item(key=key, ordinal=0, payload=payload)

@@ -1,0 +1,64 @@
+"""WorkerThread: runs calls for an event loop in one daemon thread."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+
+class WorkerThread:
+    """A daemon thread that runs calls one after another and hands their results to an event loop.
+
+    Not a ThreadPoolExecutor: its threads are joined when the interpreter exits, so that one node that never returns
+    would keep the process alive for ever.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._calls: queue.SimpleQueue[tuple[asyncio.Future[Any], Callable[..., Any], tuple[Any, ...]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._work, name=f"phonograph-{name}", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
+        """Run a function in the thread. Cancelling the future stops the wait, not the function."""
+        future: asyncio.Future[ResultT] = self._loop.create_future()
+        self._calls.put((future, function, arguments))
+        return future
+
+    def stop(self) -> None:
+        """Let the thread end after the calls it has been given."""
+        self._calls.put(None)
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait for the thread's end; False when it is still running after the time given."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            future, function, arguments = call
+            result, error = None, None
+            try:
+                result = function(*arguments)
+            except BaseException as raised:  # noqa: BLE001  # the loop decides what it means
+                error = raised
+            if self._loop.is_closed():
+                return
+            self._loop.call_soon_threadsafe(_resolve, future, result, error)
+            del call, future, function, arguments, result, error  # the thread must not hold an item while it waits
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

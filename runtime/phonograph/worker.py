@@ -1,0 +1,236 @@
+"""One worker of a segment: runs items through the segment's nodes, each timed, guarded by its breaker, accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+from typing import Any
+
+from phonograph._memory import leave
+from phonograph.audio import AudioChunk
+from phonograph.breaker import CircuitBreaker
+from phonograph.errors import NodeContractError
+from phonograph.graph import GraphNode, Link
+from phonograph.item import Item
+from phonograph.metrics import NodeTotals
+from phonograph.node import Emitted, Node, NodeSpec
+from phonograph.plan import SegmentPlan
+from phonograph.sink import Sink
+
+
+class Failure:
+    """Where an item stopped inside a segment; `error` is None when an open breaker refused it and the node was not called."""
+
+    __slots__ = ("error", "item", "position")
+
+    def __init__(self, position: int, item: Item, error: Exception | None) -> None:
+        self.position = position
+        self.item = item
+        self.error = error
+
+
+class Pass:
+    """What came of one item's pass through a segment: items that reached the end, items filtered, items that stopped.
+
+    `reached` is the last position whose node was called with success, -1 for none.
+    """
+
+    __slots__ = ("emitted", "failures", "num_filtered", "reached")
+
+    def __init__(self, emitted: list[Item] | None = None) -> None:
+        self.emitted: list[Item] = emitted or []
+        self.num_filtered = 0
+        self.failures: list[Failure] = []
+        self.reached = -1
+
+
+class Step:
+    """One node in one worker."""
+
+    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "link", "node", "spec", "stats")
+
+    def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
+        self.spec = plan.spec
+        self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
+        self.breaker = breaker
+        self.stats = totals.new_worker() if totals is not None else None
+        self.account = totals.account if totals is not None else None
+        self.link = link  # to the next step; None at the end of the segment
+        self.call: Callable[[Item], Emitted]
+        if isinstance(self.node, Sink):
+            self.call = self._store
+        elif self.spec.stateful:
+            self.call = self._converse
+        else:
+            self.call = self._process
+        self.audio_in = next((port.name for port in self.spec.inputs if port.type.family == "audio"), None)
+        self.audio_out = next((port.name for port in self.spec.outputs if port.type.family == "audio"), None)
+
+    def _process(self, item: Item) -> Emitted:
+        return self.node.process(item, None)
+
+    def _converse(self, item: Item) -> Emitted:
+        state = self.node.start()
+        emitted = [*_as_items(self.node.process(item, state)), *_as_items(self.node.flush(state))]
+        return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
+
+    def _store(self, item: Item) -> Emitted:
+        part = self.node.stage(item)  # type: ignore[attr-defined]  # chosen for sinks alone
+        try:
+            part.commit()
+        except BaseException:
+            part.discard()
+            raise
+        return item
+
+
+class SegmentWorker:
+    """Runs items through one segment with node instances of its own."""
+
+    def __init__(self, plan: SegmentPlan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+        self.steps = [
+            Step(node, breakers[node.id], totals[node.id] if totals is not None else None, link)
+            for node, link in zip(plan.nodes, [*(node.input for node in plan.nodes[1:]), None], strict=True)
+        ]
+
+    def open(self) -> None:
+        """Open every node; when one fails, those already open are closed and its error is raised."""
+        for position, step in enumerate(self.steps):
+            try:
+                step.node.open()
+            except BaseException:
+                self.steps = self.steps[:position]
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """Close every node, all of them even when one raises; the first error is raised at the end."""
+        first: BaseException | None = None
+        for step in self.steps:
+            try:
+                step.node.close()
+            except BaseException as error:  # noqa: BLE001  # the other nodes must still be closed
+                first = first or error
+        if first is not None:
+            raise first
+
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> Pass:
+        """Take an item through the segment from `position` on.
+
+        Args:
+            attempt: which one this is at `position`, from 1.
+            is_probe: the half-open breaker at `position` has let this item through.
+        """
+        outcome = Pass()
+        previous: object = None
+        account = self.steps[position].account
+        if account is not None:
+            previous = account.enter()
+        try:
+            self._advance(item, position, attempt, is_probe, outcome)
+        finally:
+            if account is not None:
+                leave(previous)
+        return outcome
+
+    def _advance(self, item: Item, position: int, attempt: int, is_probe: bool, outcome: Pass) -> None:
+        last = len(self.steps) - 1
+        while True:
+            step = self.steps[position]
+            if not (is_probe or step.breaker.is_closed):
+                outcome.failures.append(Failure(position, item, None))
+                return
+            try:
+                emitted = self._call(step, item, attempt)
+                if type(emitted) is Item:
+                    outcome.reached = max(outcome.reached, position)
+                    if position == last:
+                        outcome.emitted.append(emitted)
+                        return
+                    item = select(step.link, emitted)  # type: ignore[arg-type]  # not last, so it has a link
+                    position, attempt, is_probe = position + 1, 1, False
+                    continue
+                children = _checked(step.spec, emitted)
+                outcome.reached = max(outcome.reached, position)
+            except Exception as error:  # noqa: BLE001  # a node may raise anything; retry and breaker judge it
+                outcome.failures.append(Failure(position, item, error))
+                return
+            if not children:
+                outcome.num_filtered += 1
+            elif position == last:
+                outcome.emitted.extend(children)
+            else:
+                for child in children:
+                    try:
+                        selected = select(step.link, child)  # type: ignore[arg-type]  # not last, so it has a link
+                    except NodeContractError as error:
+                        outcome.failures.append(Failure(position, child, error))
+                    else:
+                        self._advance(selected, position + 1, 1, False, outcome)
+            return
+
+    @staticmethod
+    def _call(step: Step, item: Item, attempt: int) -> Emitted:
+        stats = step.stats
+        if stats is None:
+            emitted = step.call(item)
+            return emitted if emitted is None or type(emitted) is Item else list(emitted)  # type: ignore[arg-type]
+        step.account.enter()  # type: ignore[union-attr]  # stats and account come together
+        stats.items_in += attempt == 1
+        start_ns = perf_counter_ns()
+        try:
+            emitted = step.call(item)
+            if emitted is not None and type(emitted) is not Item:
+                emitted = list(emitted)  # type: ignore[arg-type]  # a generator does its work here, so inside the timing
+        except Exception:
+            stats.called(start_ns, perf_counter_ns())
+            stats.errors += 1
+            raise
+        stats.called(start_ns, perf_counter_ns())
+        stats.items_out += 1 if type(emitted) is Item else len(emitted or ())  # type: ignore[arg-type]
+        stats.audio_seconds += _audio_seconds(step, item, emitted)
+        return emitted
+
+
+def select(link: Link, item: Item) -> Item:
+    """The item as the far end of a link sees it: payloads under the names of the target's ports.
+
+    Raises:
+        NodeContractError: the producer left out a port that the link needs.
+    """
+    payload = item.payload
+    if len(link.ports) == len(payload) == 1 and link.ports[0][0] == link.ports[0][1] and link.ports[0][0] in payload:
+        return item
+    try:
+        return item.with_payload({target: payload[source] for source, target in link.ports})
+    except KeyError as error:
+        raise NodeContractError(
+            f"node {link.source!r} returned ports {sorted(payload)}; expected {error.args[0]!r} among them, "
+            f"which {link.target!r} reads"
+        ) from None
+
+
+def _checked(spec: NodeSpec, emitted: Any) -> list[Item]:
+    """The emitted items as a list, when the node's cardinality allows them."""
+    items = _as_items(emitted)
+    for value in items:
+        if type(value) is not Item:
+            raise NodeContractError(f"{spec.type} returned {type(value).__name__}; expected Item (see Item.with_payload)")
+    if spec.cardinality == "1:1" or (spec.cardinality == "1:0..1" and len(items) > 1):
+        raise NodeContractError(f"{spec.type} returned {len(items)} items for one; its cardinality is {spec.cardinality}")
+    return items
+
+
+def _as_items(emitted: Any) -> list[Any]:
+    if emitted is None:
+        return []
+    return [emitted] if type(emitted) is Item or not isinstance(emitted, Iterable) else list(emitted)
+
+
+def _audio_seconds(step: Step, item: Item, emitted: Emitted) -> float:
+    chunk: Any = None
+    if step.audio_in is not None:
+        chunk = item.payload.get(step.audio_in)
+    elif step.audio_out is not None and type(emitted) is Item:
+        chunk = emitted.payload.get(step.audio_out)
+    return chunk.duration_s if type(chunk) is AudioChunk else 0.0

@@ -1,0 +1,1 @@
+"""The claims that the project makes about itself, each one executable."""

@@ -1,0 +1,1 @@
+"""From clips to features on disk: the first pipeline, end to end."""

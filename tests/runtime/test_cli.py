@@ -1,0 +1,189 @@
+"""run-pipeline: exit codes, words, files; each test is a process of its own, as a user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+COMMAND = [sys.executable, "-W", "error", "-c", "from phonograph.cli import main; main()"]
+
+CONVERT = """version: 1
+name: small
+nodes:
+  clips: {type: source.files, params: {paths: clips}}
+  audio: {type: audio.decode, input: clips}
+  wav: {type: sink.wav, input: audio, params: {path: out}}
+"""
+
+
+def run_pipeline(folder: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def write_wav(path: Path, seconds: float = 0.1) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes((np.sin(np.arange(int(16_000 * seconds)) / 10) * 8000).astype("<i2").tobytes())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with a manifest and two clips, one of which is broken."""
+    (tmp_path / "small.yaml").write_text(CONVERT)
+    write_wav(tmp_path / "clips" / "good.wav")
+    (tmp_path / "clips" / "broken.wav").write_bytes(b"not audio")
+    return tmp_path
+
+
+def test_a_run_with_a_broken_file_is_done_with_errors(project: Path) -> None:
+    """The good clip is written, the broken one is named on the summary, the exit status is 0."""
+    result = run_pipeline(project, "small.yaml", "--metrics", "m/metrics.json")
+    assert result.returncode == 0, result.stderr
+    assert "records: 2 read = 1 completed + 1 dead lettered" in result.stdout
+    assert "broken.wav" in result.stdout
+    assert [path.name for path in (project / "out").rglob("*.wav")] == ["good.wav.wav"]
+    document = json.loads((project / "m" / "metrics.json").read_text())
+    assert document["pipeline_execution"]["status"] == "completed_with_errors"
+
+
+def test_without_a_terminal_there_is_no_progress(project: Path) -> None:
+    """In a pipe, standard error holds log lines alone: no bar, no control codes."""
+    (project / "clips" / "broken.wav").unlink()
+    result = run_pipeline(project, "small.yaml")
+    assert result.stderr == ""
+    assert "\x1b" not in result.stdout
+
+
+def test_a_terminal_gets_a_progress_line(project: Path) -> None:
+    """On a terminal a line with counts is drawn while the run lasts."""
+    ours, theirs = pty.openpty()
+    try:
+        result = run_pipeline_on(theirs, project)
+        os.close(theirs)
+        drawn = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+    assert result == 0
+    assert "\x1b" in drawn
+
+
+def run_pipeline_on(terminal: int, folder: Path) -> int:
+    process = subprocess.run(
+        [*COMMAND, "small.yaml"], cwd=folder, stdout=subprocess.PIPE, stderr=terminal, timeout=120, check=False
+    )
+    return process.returncode
+
+
+def test_json_logs_are_one_object_a_line(project: Path) -> None:
+    """--log-format json gives machines a line for each event, with node and key."""
+    result = run_pipeline(project, "small.yaml", "--log-format", "json")
+    (event,) = [json.loads(line) for line in result.stderr.splitlines()]
+    assert (event["event"], event["node"], event["level"]) == ("record_failed", "audio", "warning")
+    assert event["key"].endswith("broken.wav")
+
+
+def test_a_wrong_manifest_is_exit_2_and_runs_nothing(project: Path) -> None:
+    """Complaints go to standard error with their position; nothing is written."""
+    (project / "small.yaml").write_text(CONVERT.replace("audio.decode", "audio.decoed"))
+    result = run_pipeline(project, "small.yaml")
+    assert result.returncode == 2
+    assert "small.yaml:5:17: unknown_type" in result.stderr
+    assert "did you mean 'audio.decode'" in result.stderr
+    assert result.stdout == ""
+    assert sorted(path.name for path in project.iterdir()) == ["clips", "small.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.yaml"], "nothing.yaml"),
+        (["featurse"], "did you mean 'features'?"),
+        (["small.yaml", "--param", "corpus"], "expected NAME=VALUE"),
+        (["small.yaml", "--param", "corpus=x"], "corpus"),
+        (["small.yaml", "--workers", "0"], "--workers"),
+        (["small.yaml", "--colour"], "--colour"),
+        ([], "MANIFEST"),
+    ],
+    ids=["missing file", "misspelt name", "param without value", "unknown param", "no workers", "unknown option", "nothing"],
+)
+def test_a_wrong_command_line_is_exit_2(project: Path, arguments: list[str], words: str) -> None:
+    """What is wrong stands in the message."""
+    result = run_pipeline(project, *arguments)
+    assert result.returncode == 2
+    assert words in result.stderr + result.stdout
+
+
+def test_a_corpus_that_does_not_exist_fails_the_run(project: Path) -> None:
+    """A source that finds nothing is exit status 1 and names the path."""
+    (project / "small.yaml").write_text(CONVERT.replace("paths: clips", "paths: clisp"))
+    result = run_pipeline(project, "small.yaml")
+    assert result.returncode == 1
+    assert "clisp" in result.stderr
+
+
+def test_an_output_folder_that_cannot_be_made_fails_the_run(project: Path) -> None:
+    """A file where the output folder should be is exit status 1 with a remedy, and nothing is completed."""
+    (project / "out").write_text("in the way")
+    result = run_pipeline(project, "small.yaml")
+    assert result.returncode == 1
+    assert "out" in result.stderr and "folder" in result.stderr
+    assert (project / "out").read_text() == "in the way"
+
+
+def test_ctrl_c_drains_and_exits_130(project: Path) -> None:
+    """After SIGINT what was read is completed, the law holds on disk, and the exit status is 130."""
+    for number in range(40):
+        write_wav(project / "clips" / f"{number:03}.wav", seconds=0.02)
+    (project / "slow.yaml").write_text(
+        CONVERT.replace("paths: clips", "paths: [" + ", ".join(["clips"] * 500) + "]")  # long enough to be interrupted
+    )
+    process = subprocess.Popen(
+        [*COMMAND, "slow.yaml", "--run-dir", "run", "--workers", "1"],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    journal = project / "run" / "dead_letters.jsonl"
+    while not (journal.exists() and journal.stat().st_size) and process.poll() is None:
+        pass  # the first dead letter shows that the run is under way
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    records = json.loads((project / "run" / "metrics.json").read_text())["pipeline_execution"]["records"]
+    assert records["cancelled"] == 0
+    assert records["completed"] + records["dead_lettered"] == records["read"]
+    assert len((project / "run" / "journal" / "records.log").read_text().splitlines()) == records["read"]
+    assert "interrupted" in stdout
+    assert not (project / "run" / "lock").exists()
+
+
+def test_nodes_lists_what_is_installed(tmp_path: Path) -> None:
+    """Each node type has a line with its summary."""
+    result = run_pipeline(tmp_path, "nodes")
+    assert result.returncode == 0
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    assert {"source.files", "audio.decode", "features.log_mel", "sink.npy"} <= set(lines)
+    assert all(lines.values())
+
+
+def test_help_does_not_import_numpy(tmp_path: Path) -> None:
+    """`--help` answers without loading what only a run needs."""
+    code = "import sys; from phonograph.cli import cli; cli(['--help'], standalone_mode=False); print(sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    modules = result.stdout.splitlines()[-1]
+    assert "'phonograph.cli.run'" in modules
+    assert not any(f"'{name}'" in modules for name in ("numpy", "av", "rich", "yaml", "structlog"))

@@ -1,0 +1,207 @@
+"""What becomes of records whose node fails: retry, breaker, on_error, budget."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from phonograph.errors import BadInputError, ErrorBudgetError, NodeError
+from phonograph.item import Item
+from phonograph.node import Node, Params, node
+from small_runs import dead_letters, node_metrics, run_text
+
+FLAKY = """
+defaults:
+  retry: {max_retries: 3, base_delay: 1ms, max_delay: 4ms}
+  on_error: ON_ERROR
+limits: {error_rate: RATE}
+nodes:
+  numbers: {type: testing.numbers, params: {count: 20}}
+  flaky: {type: testing.flaky, input: numbers, workers: 1, params: PARAMS, breaker: BREAKER}
+  out: {type: testing.discard, input: flaky}
+"""
+
+
+def flaky(params: str, *, breaker: str = "{failure_threshold: 1000}", on_error: str = "dead_letter", rate: str = "1.0") -> str:
+    text = FLAKY
+    for name, value in {"BREAKER": breaker, "ON_ERROR": on_error, "RATE": rate, "PARAMS": params}.items():
+        text = text.replace(name, value)
+    return text
+
+
+def test_transient_failures_heal(tmp_path: Path) -> None:
+    """Records that fail twice and then succeed are completed, and the metrics say what it took."""
+    report = run_text(tmp_path, flaky("{failures: 2, every: 4}"))
+    metrics = node_metrics(report)["flaky"]
+    assert (report.status, report.records.completed) == ("success", 20)
+    assert (metrics.status, metrics.errors, metrics.retries, metrics.retried_items) == ("retried", 10, 10, 5)
+    assert (metrics.items_in, metrics.items_out) == (20, 20)
+
+
+def test_retries_are_used_up(tmp_path: Path) -> None:
+    """After three retries a record is a dead letter with four attempts."""
+    report = run_text(tmp_path, flaky("{failures: 9, every: 10}"))
+    assert (report.status, report.exit_code) == ("completed_with_errors", 0)
+    assert (report.records.completed, report.records.dead_lettered) == (18, 2)
+    assert [(letter["key"], letter["attempts"], letter["code"]) for letter in dead_letters(report)] == [
+        ("numbers/0", 4, "transient"),
+        ("numbers/10", 4, "transient"),
+    ]
+
+
+@pytest.mark.parametrize(("error", "code"), [("bad_input", "bad_input"), ("fault", "exception")])
+def test_what_cannot_heal_is_not_retried(tmp_path: Path, error: str, code: str) -> None:
+    """Bad input and faults are dead letters after one attempt."""
+    report = run_text(tmp_path, flaky(f"{{failures: 9, every: 10, error: {error}}}"))
+    assert [(letter["attempts"], letter["code"], letter["node"]) for letter in dead_letters(report)] == [(1, code, "flaky")] * 2
+    assert node_metrics(report)["flaky"].retries == 0
+
+
+def test_a_dead_letter_names_the_chain_of_causes(tmp_path: Path) -> None:
+    """The causes of an error stand below its own words, nearest first."""
+
+    @node("test.chain", inputs={"record": "record"}, outputs={"record": "record"})
+    class Chain(Node[Params]):
+        """Fail for a reason."""
+
+        def process(self, item: Item, state: None) -> Item:
+            try:
+                raise KeyError("left")
+            except KeyError as error:
+                raise BadInputError("the row has no left channel; expected columns left and right") from error
+
+    text = "nodes:\n  n: {type: testing.numbers, params: {count: 1}}\n  c: {type: test.chain, input: n}\n"
+    report = run_text(tmp_path, text + "  out: {type: testing.discard, input: c}\n", Chain)
+    (letter,) = dead_letters(report)
+    assert letter["message"] == "the row has no left channel; expected columns left and right"
+    assert letter["causes"] == ["KeyError: 'left'"]
+
+
+def test_skip_leaves_records_out(tmp_path: Path) -> None:
+    """`on_error: skip` counts records as skipped and writes no dead letter."""
+    report = run_text(tmp_path, flaky("{failures: 9, every: 10, error: fault}", on_error="skip"))
+    assert (report.records.skipped, report.records.completed) == (2, 18)
+    assert dead_letters(report) == []
+
+
+def test_fail_stops_the_run(tmp_path: Path) -> None:
+    """`on_error: fail` ends the run at the first failure and names node and record."""
+    text = flaky("{failures: 9, error: fault}", on_error="fail").replace("count: 20", "count: 5000")
+    report = run_text(tmp_path, text)
+    assert (report.status, report.exit_code) == ("failed", 1)
+    assert isinstance(report.error, NodeError)
+    assert "flaky" in str(report.error) and "numbers/0" in str(report.error)
+    assert report.records.read < 5000
+    assert report.records.completed == 0
+    assert node_metrics(report)["flaky"].status == "failed"
+
+
+def test_a_run_in_which_every_record_failed_is_failed(tmp_path: Path) -> None:
+    """Nothing but dead letters is exit status 1, whatever the budget."""
+    report = run_text(tmp_path, flaky("{failures: 9, error: bad_input}"))
+    assert (report.status, report.records.dead_lettered) == ("failed", 20)
+    assert isinstance(report.error, ErrorBudgetError)
+
+
+def test_the_error_budget_is_checked_at_the_end(tmp_path: Path) -> None:
+    """Two failures of twenty exceed a budget of 5 %, and keep within one of 10 %."""
+    params = "{failures: 9, every: 10, error: bad_input}"
+    over = run_text(tmp_path, flaky(params, rate="0.05"))
+    within = run_text(tmp_path, flaky(params, rate="0.1"))
+    assert (over.status, over.exit_code) == ("failed", 1)
+    assert "2 of 20 records failed; limits.error_rate allows 5.00%" in str(over.error)
+    assert (within.status, within.exit_code) == ("completed_with_errors", 0)
+
+
+def test_the_error_budget_stops_a_long_run(tmp_path: Path) -> None:
+    """After 100 records a run that is over its budget ends without reading on."""
+    text = flaky("{failures: 9, every: 2, error: bad_input}", rate="0.05").replace("count: 20", "count: 100000")
+    report = run_text(tmp_path, text)
+    assert report.status == "failed"
+    assert 100 <= report.records.read < 100_000
+
+
+def failing_until(number: int) -> type[Node[Params]]:
+    """A node that is down for the first `number` calls."""
+    calls = []
+
+    @node("testing.flaky", inputs={"record": "record"}, outputs={"record": "record"})
+    class DownAtFirst(Node[Params]):
+        """Be down for some calls."""
+
+        def process(self, item: Item, state: None) -> Item:
+            calls.append(item.key)
+            if len(calls) <= number:
+                raise RuntimeError("service is down")
+            return item
+
+    return DownAtFirst
+
+
+def breaker_run(folder: Path, target: Any, breaker: str) -> Any:
+    from phonograph.executor import Executor
+    from phonograph.manifest import load_manifest
+    from phonograph.registry import Registry
+    from phonograph.testing import Discard, NumberSource
+
+    registry = Registry()
+    for entry in (NumberSource, Discard, target):
+        registry.register(entry)
+    path = folder / "manifest.yaml"
+    path.write_text("version: 1\nname: test\n" + flaky("{}", breaker=breaker))
+    return Executor(load_manifest(path), registry=registry, run_dir=folder / "run").run()
+
+
+def test_waiting_for_an_open_breaker_finishes_all_that_can_be(tmp_path: Path) -> None:
+    """`wait` holds records while the breaker is open; a probe closes it and the rest is completed."""
+    breaker = "{failure_threshold: 3, reset_timeout: 20ms, when_open: wait}"
+    report = breaker_run(tmp_path, failing_until(3), breaker)
+    metrics = node_metrics(report)["flaky"]
+    assert (report.records.completed, report.records.dead_lettered) == (17, 3)
+    assert (metrics.breaker.state, metrics.breaker.opens) == ("closed", 1)
+    assert metrics.items_in == 20
+
+
+def test_failed_probes_reopen_the_breaker(tmp_path: Path) -> None:
+    """Each failed probe costs one record and opens the breaker again."""
+    breaker = "{failure_threshold: 3, reset_timeout: 5ms, when_open: wait}"
+    report = breaker_run(tmp_path, failing_until(6), breaker)
+    assert (report.records.completed, report.records.dead_lettered) == (14, 6)
+    assert node_metrics(report)["flaky"].breaker.opens == 4
+
+
+def test_waiting_ends_with_max_open(tmp_path: Path) -> None:
+    """A record that has waited for max_open is shed."""
+    breaker = "{failure_threshold: 3, reset_timeout: 1h, when_open: wait, max_open: 10ms}"
+    report = breaker_run(tmp_path, failing_until(3), breaker)
+    assert report.records.dead_lettered == 20
+    assert {letter["code"] for letter in dead_letters(report)} == {"exception", "breaker_open"}
+
+
+def test_shedding_answers_at_once(tmp_path: Path) -> None:
+    """`shed` dead-letters with breaker_open and no attempt while the breaker is open."""
+    breaker = "{failure_threshold: 3, reset_timeout: 1h, when_open: shed}"
+    report = breaker_run(tmp_path, failing_until(3), breaker)
+    letters = dead_letters(report)
+    assert [letter["code"] for letter in letters] == ["exception"] * 3 + ["breaker_open"] * 17
+    assert {letter["attempts"] for letter in letters[3:]} == {0}
+    assert node_metrics(report)["flaky"].items_in == 3
+    assert node_metrics(report)["flaky"].breaker.state == "open"
+
+
+def test_skipping_passes_over_the_node(tmp_path: Path) -> None:
+    """`skip` hands records on unchanged while the breaker is open."""
+    breaker = "{failure_threshold: 3, reset_timeout: 1h, when_open: skip}"
+    report = breaker_run(tmp_path, failing_until(3), breaker)
+    assert (report.records.completed, report.records.dead_lettered) == (17, 3)
+    assert node_metrics(report)["out"].items_in == 17
+    assert node_metrics(report)["flaky"].status == "skipped"
+
+
+def test_bad_input_does_not_open_the_breaker(tmp_path: Path) -> None:
+    """Twenty unreadable records in a row say nothing about the node."""
+    report = run_text(tmp_path, flaky("{failures: 9, error: bad_input}", breaker="{failure_threshold: 2, reset_timeout: 1h}"))
+    assert node_metrics(report)["flaky"].breaker.opens == 0
+    assert {letter["code"] for letter in dead_letters(report)} == {"bad_input"}

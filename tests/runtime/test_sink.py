@@ -1,0 +1,101 @@
+"""The commit protocol: whole under the final name, or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonograph.errors import OutputError
+from phonograph.sink import FilePart, output_path
+
+
+def write(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_part_is_invisible_until_it_is_committed(tmp_path: Path) -> None:
+    """The final name appears by commit, with the whole content and its digest."""
+    target = tmp_path / "deep" / "a.bin"
+    part = FilePart(str(target), lambda file: write(file, b"content"))
+    assert not target.exists()
+    written = part.commit()
+    assert target.read_bytes() == b"content"
+    assert (written.num_bytes, written.sha256) == (7, hashlib.sha256(b"content").hexdigest())
+    assert files_below(tmp_path) == ["a.bin"]
+
+
+def test_a_discarded_part_leaves_nothing(tmp_path: Path) -> None:
+    """discard removes the temporary file."""
+    FilePart(str(tmp_path / "a.bin"), lambda file: write(file, b"content")).discard()
+    assert files_below(tmp_path) == []
+
+
+def test_a_failing_writer_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:
+    """An exception while writing keeps what was there before."""
+    target = tmp_path / "a.bin"
+    target.write_bytes(b"old")
+
+    def fail(file: object) -> None:
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError):
+        FilePart(str(target), fail)
+    assert target.read_bytes() == b"old"
+    assert files_below(tmp_path) == ["a.bin"]
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """No file of this process may grow over 4 KiB, as on a disk that is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_no_room_is_an_output_error_that_leaves_nothing(tmp_path: Path, small_files_only: None) -> None:
+    """When the file cannot grow, the error names it and nothing is left."""
+    with pytest.raises(OutputError, match=r"a\.bin: cannot be written"):
+        FilePart(str(tmp_path / "a.bin"), lambda file: write(file, bytes(100_000)))
+    assert files_below(tmp_path) == []
+
+
+def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
+    """The remedy says that a file stands where a folder is needed."""
+    (tmp_path / "out").write_text("")
+    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
+        FilePart(str(tmp_path / "out" / "a.bin"), lambda file: None)
+
+
+def test_output_names_keep_the_key(tmp_path: Path) -> None:
+    """A plain key is its own file name below the folder."""
+    assert output_path("out", "clips/a b.wav", ".npy") == "out/clips/a b.wav.npy"
+
+
+KEYS = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1, max_size=30) | st.sampled_from(
+    ["..", ".", "a/../b", "/etc/passwd", "a//b", "a/", "%2E", "%00", "x" * 500, "é" * 300]
+)
+
+
+@given(KEYS, KEYS)
+def test_output_names_are_unique_and_inside_the_folder(first: str, second: str) -> None:
+    """Different keys give different files, and no key leads out of the folder."""
+    a, b = (Path(output_path("/out", key, ".npy")) for key in (first, second))
+    assert (a == b) == (first == second)
+    for path in (a, b):
+        assert path.is_relative_to("/out") and ".." not in path.parts
+        assert all(len(part.encode()) <= 255 for part in path.parts)

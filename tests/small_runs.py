@@ -1,0 +1,43 @@
+"""Runs small manifests made of test nodes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from phonograph.executor import Executor, RunReport
+from phonograph.manifest import load_manifest
+from phonograph.registry import Registry
+from phonograph.testing import Discard, FlakyNode, NumberSource, PassOn
+
+
+def registry_with(*targets: Any) -> Registry:
+    registry = Registry()
+    for target in (NumberSource, PassOn, FlakyNode, Discard, *targets):
+        registry.register(target)
+    return registry
+
+
+def executor_for(folder: Path, text: str, *targets: Any, **options: Any) -> Executor:
+    """An executor for a manifest's text; nodes are those of phonograph.testing and the given ones."""
+    path = folder / "manifest.yaml"
+    path.write_text("version: 1\nname: test\n" + text)
+    return Executor(load_manifest(path), registry=registry_with(*targets), run_dir=folder / "run", **options)
+
+
+def run_text(folder: Path, text: str, *targets: Any, **options: Any) -> RunReport:
+    return executor_for(folder, text, *targets, **options).run()
+
+
+def dead_letters(report: RunReport) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in report.dead_letters_path.read_text().splitlines()]
+
+
+def journalled(report: RunReport) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (report.run_directory / "journal" / "records.log").read_text().splitlines()]
+
+
+def node_metrics(report: RunReport) -> dict[str, Any]:
+    assert report.metrics is not None
+    return {node.id: node for node in report.metrics.pipeline_execution.nodes}
