@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from acceptance import claims, run
 from acceptance.claims import Figure
 from acceptance.processes import CommandError

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+
 from phonograph import contracts, errors
 from phonograph.executor import Executor
 from phonograph.manifest import load_manifest

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+
 from phonograph.executor import Executor, RunReport
 from phonograph.manifest import load_manifest
 from phonograph.shipped import shipped_manifests, shipped_root

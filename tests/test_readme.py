@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from phonograph.graph import load_graph
 from phonograph.registry import Registry
 from phonograph.shipped import shipped_root

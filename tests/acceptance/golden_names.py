@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from phonograph_nodes import log_mel
 
 _SETTINGS: dict[str, dict[str, Any]] = {

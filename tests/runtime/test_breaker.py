@@ -70,10 +70,10 @@ def test_results_from_before_it_opened_are_ignored() -> None:
     breaker = opened(at=10.0)
     assert not breaker.succeed(began=9.0, now=11.0)
     assert not breaker.fail(began=9.0, now=11.0)
-    assert breaker.state is BreakerState.OPEN and breaker.opens == 1
+    assert (breaker.state, breaker.opens) == (BreakerState.OPEN, 1)
     assert breaker.admit(40.0)
     assert not breaker.succeed(began=9.0, now=41.0)
-    assert breaker.state is BreakerState.HALF_OPEN
+    assert (breaker.state, breaker.opens) == (BreakerState.HALF_OPEN, 1)
 
 
 def test_a_probe_that_says_nothing_gives_its_place_back() -> None:

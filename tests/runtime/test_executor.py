@@ -14,7 +14,7 @@ import pytest
 
 from phonograph.audio import AudioChunk
 from phonograph.errors import NodeError, OutputError, RunDirectoryError
-from phonograph.executor import RunReport
+from phonograph.executor import Executor, RunReport
 from phonograph.item import Item, Record
 from phonograph.journal import RunDirectory
 from phonograph.node import Node, Params, Source, node
@@ -192,7 +192,7 @@ def test_memory_handed_on_stays_with_the_node_that_made_it(tmp_path: Path) -> No
 
 def test_stop_lets_what_is_in_flight_end(tmp_path: Path) -> None:
     """After stop() no record is lost: those read are completed, the others were never read."""
-    executors = []
+    executors: list[Executor] = []
 
     @node("test.stopper", inputs={"record": "record"}, outputs={"record": "record"})
     class Stopper(Node[Params]):
@@ -372,3 +372,48 @@ def test_run_inside_an_event_loop_is_awaited(tmp_path: Path) -> None:
         return [await executor.run_async(), await executor.run_async()]
 
     assert [report.records.completed for report in asyncio.run(twice())] == [20, 20]
+
+
+def test_run_inside_an_event_loop_says_what_to_use(tmp_path: Path) -> None:
+    """run() refuses to work inside a running loop and names run_async."""
+    executor = executor_for(tmp_path, line("testing.pass"))
+
+    async def inside() -> None:
+        executor.run()
+
+    with pytest.raises(RuntimeError, match="run_async"):
+        asyncio.run(inside())
+
+
+@pytest.mark.parametrize("run", ["inline", "thread"])
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+def test_a_node_cannot_end_the_program(tmp_path: Path, run: Any, error: BaseException) -> None:
+    """SystemExit and its like out of a node are a dead letter, and the other records go on."""
+
+    @node("test.exits", inputs={"record": "record"}, outputs={"record": "record"}, run=run)
+    class Exits(Node[Params]):
+        """Exit on the third record."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal == 2:
+                raise error
+            return item
+
+    report = run_text(tmp_path, line("test.exits"), Exits)
+    assert (report.records.completed, report.records.dead_lettered) == (19, 1)
+    assert type(error).__name__ in dead_letters(report)[0]["message"]
+
+
+def test_a_node_that_cannot_be_made_fails_the_run(tmp_path: Path) -> None:
+    """An exception in a node's constructor names the node."""
+
+    @node("test.unmade", inputs={"record": "record"}, outputs={"record": "record"})
+    class Unmade(Node[Params]):
+        """Refuse to exist."""
+
+        def __init__(self, params: Params, node_id: str) -> None:
+            raise ValueError("no such table")
+
+    report = run_text(tmp_path, line("test.unmade"), Unmade)
+    assert isinstance(report.error, NodeError)
+    assert "'work'" in str(report.error) and "no such table" in str(report.error)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 

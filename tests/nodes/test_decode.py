@@ -1,0 +1,356 @@
+"""Tests of decoding: `load`, `decode`, node `audio.decode`."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import struct
+import wave
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.audio.stream import AudioStream
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import phonograph_nodes
+from phonograph.errors import AudioDecodeError, AudioError, AudioFormatError, BadInputError
+from phonograph.item import Item
+from phonograph_nodes.decode import Decode, DecodeParams, decode, load
+
+RATE = 8000
+
+
+def noise(num_samples: int, num_channels: int = 1) -> NDArray[np.int16]:
+    return np.random.default_rng(num_samples).integers(-32768, 32767, (num_samples, num_channels), np.int16, endpoint=True)
+
+
+def wav(
+    raw: bytes, *, bits: int = 16, code: int = 1, num_channels: int = 1, sample_rate: int = RATE, claimed: int | None = None
+) -> bytes:
+    frame = num_channels * bits // 8
+    header = struct.pack("<HHIIHH", code, num_channels, sample_rate, (sample_rate * frame) % 2**32, frame % 2**16, bits)
+    size = len(raw) if claimed is None else claimed
+    return (
+        b"RIFF"
+        + struct.pack("<I", 2**32 - 1)
+        + b"WAVEfmt "
+        + struct.pack("<I", 16)
+        + header
+        + b"data"
+        + struct.pack("<I", size)
+        + raw
+    )
+
+
+def encoded(codec: str, container: str, samples: NDArray[Any], sample_format: str, layout: str) -> bytes:
+    """Encode planar or packed samples, as `sample_format` has them, with FFmpeg's libraries."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=RATE, layout=layout, format=sample_format)
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.open()
+        step = (stream.codec_context.frame_size or 4096) * (1 if sample_format.endswith("p") else stream.layout.nb_channels)
+        for start in range(0, samples.shape[1], step):
+            block = np.ascontiguousarray(samples[:, start : start + step])
+            frame = av.AudioFrame.from_ndarray(block, format=sample_format, layout=layout)
+            frame.sample_rate = RATE
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def processed(record: dict[str, Any], **params: Any) -> Item:
+    node = Decode(DecodeParams(**params), "audio")
+    return node.process(Item(key="clips/a", ordinal=0, payload={"record": record}), None)
+
+
+@pytest.mark.parametrize("num_channels", [1, 2, 3, 16])
+@pytest.mark.parametrize("num_samples", [1, 2, 4095, 4096, 20000])
+def test_16_bit_samples_are_exact(num_samples: int, num_channels: int) -> None:
+    """Integers become q / 2^15, planar and contiguous, to the last sample."""
+    raw = noise(num_samples, num_channels)
+    chunk = decode(wav(raw.tobytes(), num_channels=num_channels)).chunk
+    assert chunk.sample_rate == RATE
+    assert chunk.samples.dtype == np.float32
+    assert chunk.samples.flags.c_contiguous
+    np.testing.assert_array_equal(chunk.samples, raw.T / 32768)
+
+
+@pytest.mark.parametrize(
+    ("bits", "code", "raw", "expected"),
+    [
+        (8, 1, bytes([0, 128, 255]), [-1, 0, 127 / 128]),
+        (24, 1, b"\0\0\x80\0\0\0\xff\xff\x7f", [-1, 0, 1 - 2**-23]),
+        (32, 1, struct.pack("<3i", -(2**31), 0, 2**30), [-1, 0, 0.5]),
+        (64, 1, struct.pack("<3q", -(2**63), 0, 2**62), [-1, 0, 0.5]),
+        (32, 3, struct.pack("<3f", -1, 0, 1.5), [-1, 0, 1.5]),
+        (64, 3, struct.pack("<3d", -1, 0, 0.25), [-1, 0, 0.25]),
+    ],
+)
+def test_every_sample_format_has_its_full_scale(bits: int, code: int, raw: bytes, expected: list[float]) -> None:
+    """Each width of integers has its own full scale; floating point is taken as it is, overshoot too."""
+    np.testing.assert_array_equal(decode(wav(raw, bits=bits, code=code)).chunk.samples[0], expected)
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "sample_format", "dtype"),
+    [("alac", "mov", "s16p", np.int16), ("alac", "mov", "s32p", np.int32), ("wavpack", "wv", "u8p", np.uint8)],
+)
+def test_planar_formats_keep_their_channels(codec: str, container: str, sample_format: str, dtype: type[Any]) -> None:
+    """Planes of lossless codecs arrive each in its own row."""
+    limits = np.iinfo(dtype)
+    rows = np.random.default_rng(1).integers(limits.min, limits.max, (2, 4096), dtype) & ~0xFF if dtype == np.int32 else None
+    if rows is None:
+        rows = np.random.default_rng(1).integers(limits.min, limits.max, (2, 4096), dtype)
+    chunk = decode(encoded(codec, container, np.ascontiguousarray(rows), sample_format, "stereo")).chunk
+    silence = 128 if dtype == np.uint8 else 0
+    exact = (rows.astype(np.float64) - silence) / (2.0 ** (limits.bits - 1))
+    np.testing.assert_array_equal(chunk.samples, exact.astype(np.float32))
+
+
+def test_bytes_and_file_give_the_same(tmp_path: Path) -> None:
+    """A file and its bytes decode to the same samples."""
+    content = wav(noise(3000).tobytes())
+    (tmp_path / "a.wav").write_bytes(content)
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav").chunk.samples, decode(content).chunk.samples)
+
+
+def test_a_truncated_file_gives_what_is_there() -> None:
+    """Data that ends before the header says is audio up to there."""
+    raw = noise(1000)
+    chunk = decode(wav(raw.tobytes(), claimed=2**31)).chunk
+    np.testing.assert_array_equal(chunk.samples[0], raw[:, 0] / 32768)
+
+
+def test_a_damaged_packet_is_left_out_and_counted() -> None:
+    """ALAC with one of its ten packets destroyed gives the other nine, and the attribute corrupt_packets."""
+    tone = (8000 * np.sin(np.arange(40960) / 5)).astype(np.int16)[np.newaxis]
+    content = bytearray(encoded("alac", "mov", tone, "s16p", "mono"))
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    result = processed({"bytes": bytes(content)})
+    assert result.attributes["corrupt_packets"] == 1
+    assert result.audio.num_samples == 36864
+    np.testing.assert_array_equal(result.audio.samples[0, :4096], tone[0, :4096] / 32768)
+
+
+def test_the_node_tells_what_it_found(tmp_path: Path) -> None:
+    """Attributes give duration, rate, channels, codec and path; corrupt_packets is absent when there are none."""
+    path = tmp_path / "a.wav"
+    path.write_bytes(wav(noise(4000, 2).tobytes(), num_channels=2))
+    assert dict(processed({"path": str(path)}).attributes) == {
+        "duration": 0.5,
+        "sample_rate": RATE,
+        "channels": 2,
+        "codec": "pcm_s16le",
+        "path": str(path),
+    }
+
+
+def test_a_row_that_its_source_could_not_read_is_bad_input() -> None:
+    """The source's complaint about a row becomes the reason of its dead letter."""
+    with pytest.raises(BadInputError, match=r"list\.jsonl:3: the row names no file"):
+        processed({"error": "list.jsonl:3: the row names no file"})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("empty.wav", b"", r"open failed: it is empty \(0 bytes\)"),
+        ("text.wav", b"not audio at all\n" * 100, "probe failed: Invalid data"),
+        ("header.wav", wav(b""), "decode failed: no sample came out"),
+        ("slow.wav", wav(bytes(8000), sample_rate=1), "its sample rate is 1 Hz"),
+        ("fast.wav", wav(bytes(8000), sample_rate=768000), "its sample rate is 768000 Hz"),
+        ("many.wav", wav(bytes(8000), num_channels=64), "it has 64 channels"),
+        ("none.wav", wav(bytes(8000), num_channels=0), "none.wav: "),
+        ("list.m3u8", b"#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n", "list.m3u8: probe failed"),
+        ("list.ffconcat", b"ffconcat version 1.0\nfile 'other.wav'\n", "list.ffconcat: probe failed"),
+    ],
+)
+def test_what_is_no_audio_is_a_typed_error(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    """Each way of not being audio has an error that names the file, the stage and what was found."""
+    (tmp_path / "other.wav").write_bytes(wav(noise(800).tobytes()))
+    (tmp_path / "other.ts").write_bytes(wav(noise(800).tobytes()))
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(AudioDecodeError, match=reason) as caught:
+        decode(tmp_path / name)
+    assert str(caught.value).startswith(str(tmp_path / name))
+
+
+def test_a_video_without_sound_is_a_typed_error() -> None:
+    """A container that holds no audio stream says what it holds."""
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="avi") as output:
+        stream = output.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        for packet in [*stream.encode(av.VideoFrame(32, 32, "yuv420p")), *stream.encode(None)]:
+            output.mux(packet)
+    with pytest.raises(AudioDecodeError, match=r"no audio stream in it \(avi with video\)"):
+        decode(buffer.getvalue())
+
+
+def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
+    """A path that is not there is answered with the nearest name in its folder."""
+    (tmp_path / "speech.wav").write_bytes(b"x")
+    with pytest.raises(
+        AudioDecodeError, match=r"spech\.wav: open failed: No such file or directory; did you mean 'speech\.wav'\?"
+    ):
+        decode(tmp_path / "spech.wav")
+
+
+def test_a_folder_or_a_pipe_is_refused(tmp_path: Path) -> None:
+    """What is not a plain file is refused without being opened, so that no pipe can block."""
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(AudioDecodeError, match="it is a folder"):
+        decode(tmp_path)
+    with pytest.raises(AudioDecodeError, match="it is a pipe"):
+        decode(tmp_path / "pipe.wav")
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "concat:a.wav|b.wav", "http://localhost/a.wav"])
+def test_a_path_that_cannot_be_is_a_typed_error(path: str) -> None:
+    """Paths that no file can have, or that FFmpeg reads as a protocol, are files that are not there."""
+    with pytest.raises(AudioDecodeError, match="open failed"):
+        decode(path)
+
+
+def test_samples_that_are_not_numbers_are_refused() -> None:
+    """NaN or infinity anywhere is an error that counts them, also when a double is too large for float32."""
+    values = np.zeros(1000)
+    values[[3, 500, 999]] = np.nan, np.inf, -np.inf
+    with pytest.raises(AudioFormatError, match="3 of 1000 samples are NaN or infinite"):
+        decode(wav(values.astype("<f4").tobytes(), bits=32, code=3))
+    with pytest.raises(AudioFormatError, match="1 of 2 samples are NaN or infinite"):
+        decode(wav(struct.pack("<2d", 1e300, 0.0), bits=64, code=3))
+
+
+def test_audio_that_is_too_long_is_refused() -> None:
+    """Decoding stops at max_duration_s, whatever the header claims, and accepts exactly that much."""
+    content = wav(noise(RATE).tobytes(), claimed=100)
+    whole = wav(noise(RATE).tobytes())
+    assert processed({"bytes": whole}, max_duration_s=1.0).audio.num_samples == RATE
+    assert decode(content, max_duration_s=0.5).chunk.num_samples == 50
+    with pytest.raises(AudioDecodeError, match=r"more than 1 s of audio .* split the file, or raise max_duration_s"):
+        decode(wav(noise(RATE + 1).tobytes()), max_duration_s=1.0)
+
+
+def test_a_change_of_format_is_refused() -> None:
+    """FLAC that goes from one channel to two is refused with the time and both formats."""
+    mono = encoded("flac", "flac", np.ones((1, 9000), np.int16), "s16", "mono")
+    stereo = encoded("flac", "flac", np.ones((1, 18000), np.int16), "s16", "stereo")
+    with pytest.raises(AudioDecodeError, match=r"stream changes from 8000 Hz, 1 channels to 8000 Hz, 2 channels"):
+        decode(mono + stereo[stereo.index(b"\xff\xf8") :])
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    """Neither success nor any error leaves a file open."""
+    good, bad = tmp_path / "good.wav", tmp_path / "bad.wav"
+    good.write_bytes(wav(noise(8000).tobytes()))
+    bad.write_bytes(b"RIFF" + bytes(2000))
+    before = os.listdir("/proc/self/fd")
+    for _ in range(20):
+        decode(good)
+        with pytest.raises(AudioDecodeError):
+            decode(bad)
+        with pytest.raises(AudioDecodeError):
+            decode(good, max_duration_s=0.01)
+    assert os.listdir("/proc/self/fd") == before
+
+
+BASES = [
+    wav(noise(2000).tobytes()),
+    encoded("flac", "flac", noise(2000).T.copy(), "s16", "mono"),
+    encoded("aac", "adts", np.zeros((2, 4096), np.float32), "fltp", "stereo"),
+    encoded("alac", "mov", noise(4096).T.copy(), "s16p", "mono"),
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(BASES), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8), st.integers(0, 10**6))
+def test_damage_gives_audio_or_a_typed_error(base: bytes, flips: list[tuple[int, int]], cut: int) -> None:
+    """Files with bytes changed or missing decode to finite samples, or raise an AudioError, nothing else."""
+    content = bytearray(base)
+    for position, value in flips:
+        content[position % len(content)] = value
+    try:
+        chunk = decode(bytes(content[: cut % (len(content) + 1)]), max_duration_s=600).chunk
+    except AudioError:
+        return
+    assert chunk.num_samples > 0
+    assert np.isfinite(chunk.samples).all()
+
+
+def test_load_has_librosas_shapes() -> None:
+    """One channel, or mono, is one-dimensional; more channels are rows; mono is their mean."""
+    raw = noise(800, 2)
+    content = wav(raw.tobytes(), num_channels=2)
+    stereo, rate = load(content, sr=None, mono=False)
+    mono, _ = load(content, sr=None)
+    assert (stereo.shape, mono.shape, rate) == ((2, 800), (800,), RATE)
+    np.testing.assert_allclose(mono, stereo.mean(axis=0), atol=1e-7)
+    assert load(wav(noise(800).tobytes()), sr=None, mono=False)[0].shape == (800,)
+
+
+def test_load_resamples_to_22050_hz_by_default() -> None:
+    """Without `sr` the result has 22050 Hz, and as many samples as that takes; `dtype` widens it."""
+    samples, rate = phonograph_nodes.load(wav(noise(800).tobytes()), dtype="float64")
+    assert (rate, samples.shape) == (22050, (2205,))
+    assert samples.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("offset", "duration", "first", "last"), [(0.5, None, 4000, 8000), (0.25, 0.5, 2000, 6000), (2, 1, 8000, 8000)]
+)
+def test_load_cuts_offset_and_duration(offset: float, duration: float | None, first: int, last: int) -> None:
+    """Offset and duration take exactly these samples of the file; beyond its end there are none."""
+    raw = noise(8000)
+    samples, _ = load(wav(raw.tobytes()), sr=None, offset=offset, duration=duration)
+    np.testing.assert_array_equal(samples, raw[first:last, 0] / 32768)
+
+
+@pytest.mark.parametrize("wrong", [{"offset": -1.0}, {"duration": -0.1}, {"dtype": "int16"}])
+def test_load_refuses_what_it_cannot_mean(wrong: dict[str, Any]) -> None:
+    """Negative times and integer dtypes are errors of the call."""
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        load(wav(noise(80).tobytes()), **wrong)
+
+
+def test_the_standard_library_agrees(tmp_path: Path) -> None:
+    """A file made by another program decodes to what that program put in."""
+    raw = noise(5000, 2)
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        file.writeframes(raw.tobytes())
+    np.testing.assert_array_equal(decode(tmp_path / "a.wav").chunk.samples, raw.T / 32768)
+
+
+def test_every_codec_decodes(shared: Path) -> None:
+    """Each file of the codec collection decodes to about the duration that its list gives."""
+    folder = shared / "data" / "codecs"
+    rows = [json.loads(line) for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    decoded = {row["path"]: (decode(folder / row["path"]).chunk.duration_s, row["duration"]) for row in rows}
+    assert len(decoded) == 65
+    assert {path: pair for path, pair in decoded.items() if abs(pair[0] - pair[1]) > 0.15} == {}
+
+
+def test_every_malformed_file_has_an_end(shared: Path) -> None:
+    """Each file of the malformed collection gives audio or an error that names it."""
+    folder = shared / "data" / "malformed"
+    paths = [folder / json.loads(line)["path"] for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines()]
+    audible = 0
+    for path in paths:
+        try:
+            audible += decode(path).chunk.num_samples > 0
+        except AudioError as error:
+            assert str(path) in str(error)
+    assert len(paths) == 174
+    assert audible >= 80
