@@ -11,7 +11,7 @@ import msgspec
 
 from phonograph.errors import Complaint, nearest
 from phonograph.fields import complain, describe
-from phonograph.node import Params
+from phonograph.node import Params, path_fields
 from phonograph.parameters import UNREAD, Outside
 from phonograph.yaml12 import Located
 
@@ -46,7 +46,12 @@ def bind(
     assert isinstance(located.value, Mapping)
     known = len(complaints)
     declared = {field.encode_name: field for field in msgspec.structs.fields(params)}
-    bound: dict[str, Any] = {}
+    folders = dict.fromkeys(path_fields(params, "input"), input_folder) | dict.fromkeys(
+        path_fields(params, "output"), output_folder
+    )
+    bound: dict[str, Any] = {
+        name: _absolute(default, folder) for name, folder in folders.items() if isinstance(default := declared[name].default, str)
+    }
     complete = True
     for key, value in located.value.items():
         if key not in declared:
@@ -57,8 +62,7 @@ def bind(
             complete = False
         else:
             field = declared[key]
-            folder = {"input": input_folder, "output": output_folder}.get(path_role(field.type) or "")
-            bound[field.name] = _convert(key, value, field.type, folder, complaints)
+            bound[field.name] = _convert(key, value, field.type, folders.get(field.name), complaints)
     for key, field in declared.items():
         if field.required and key not in located.value:
             expected = _in_words(_type_name(field.type))
@@ -70,16 +74,6 @@ def bind(
     except (ValueError, TypeError) as error:
         complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {_one_line(error)}")
         return None
-
-
-def path_role(annotation: Any) -> Role | None:
-    """Whether a field's type names something to read or to write: what InputPath or OutputPath anywhere in it say."""
-    if get_origin(annotation) is Annotated:
-        for extra in annotation.__metadata__:
-            role = (extra.extra or {}).get("path") if isinstance(extra, msgspec.Meta) else None
-            if role in ("input", "output"):
-                return "input" if role == "input" else "output"
-    return next((role for argument in get_args(annotation) if (role := path_role(argument))), None)
 
 
 def _convert(key: str, located: Located, annotation: Any, folder: str | None, complaints: list[Complaint]) -> Any:
@@ -120,7 +114,12 @@ def _plain(located: Located, key: str, folder: str | None, complaints: list[Comp
     if not value or "\0" in value:
         complain(complaints, "wrong_value", located.position, f"parameter {key!r} is {describe(value)}", "a path")
         return ""
-    return os.path.normpath(os.path.join(os.getcwd() if isinstance(value, Outside) else folder, value))
+    return _absolute(value, os.getcwd() if isinstance(value, Outside) else folder)
+
+
+def _absolute(path: str, folder: str) -> str:
+    """The path as nodes get it; `~` is expanded here, since a shell leaves it alone in `--param corpus=~/clips`."""
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 
 
 def _is_unread(located: Located) -> bool:
@@ -168,7 +167,7 @@ def _in_words(message: str) -> str:
     """What msgspec expects, as people say it: "Expected `int` >= 1" becomes "a whole number, at least 1"."""
     match = _EXPECTED.fullmatch(message)
     if match is None:
-        return message
+        return "a number within range" if message == "Number out of range" else message
     names = [_WORDS.get(name.strip(), name.strip()) for name in match[1].split("|")]
     rest = match[2].strip().replace("`", "")
     for sign, words in ((">=", ", at least"), ("<=", ", at most"), (">", ", more than"), ("<", ", less than")):

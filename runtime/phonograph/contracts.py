@@ -13,7 +13,7 @@ import msgspec
 from phonograph.errors import CODES
 from phonograph.journal import DeadLetter
 from phonograph.metrics import MetricsDocument
-from phonograph.node import NodeSpec, Port
+from phonograph.node import NodeSpec, units
 from phonograph.registry import Registry
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -159,13 +159,23 @@ def _node_properties(policies: dict[str, Any], more: dict[str, Any]) -> dict[str
     return _object({"type": {}, "params": {}, **more, **policies})
 
 
+def _fields(spec: NodeSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """JSON Schema of each parameter of a node type, units included, beside the schema of the whole."""
+    _, components = msgspec.json.schema_components([spec.params])
+    schema: dict[str, Any] = components[spec.params.__name__]
+    unit_of = units(spec.params)
+    fields = {
+        name: {**field, "unit": unit_of[name]} if name in unit_of else field
+        for name, field in schema.get("properties", {}).items()
+    }
+    return fields, schema
+
+
 def _params(spec: NodeSpec) -> dict[str, Any]:
     """The parameters of a node type; every value may also be a reference that is resolved when the manifest is loaded."""
-    (_, *_), components = msgspec.json.schema_components([spec.params], ref_template="#/$defs/{name}")
-    schema = dict(components[spec.params.__name__])
-    schema.pop("title", None)
-    schema["properties"] = {name: {"anyOf": [field, _REFERENCE]} for name, field in schema.get("properties", {}).items()}
-    return schema
+    fields, schema = _fields(spec)
+    properties = {name: {"anyOf": [field, _REFERENCE]} for name, field in fields.items()}
+    return _object(properties, required=schema.get("required"))
 
 
 def _catalogue_entry(spec: NodeSpec) -> dict[str, Any]:
@@ -173,25 +183,15 @@ def _catalogue_entry(spec: NodeSpec) -> dict[str, Any]:
         "kind": spec.kind,
         "summary": spec.summary,
         "version": spec.version,
-        "inputs": {port.name: _port(port) for port in spec.inputs},
-        "outputs": {port.name: _port(port) for port in spec.outputs},
-        "params": {field.encode_name: _field(spec, field.encode_name) for field in msgspec.structs.fields(spec.params)},
+        "inputs": {port.name: str(port.type) for port in spec.inputs},
+        "outputs": {port.name: str(port.type) for port in spec.outputs},
+        "params": _fields(spec)[0],
         "cardinality": spec.cardinality,
         "run": spec.run,
         "streaming": spec.streaming,
         "latency_samples": spec.latency_samples,
         "side_effects": spec.side_effects,
     }
-
-
-def _port(port: Port) -> str:
-    return str(port.type)
-
-
-def _field(spec: NodeSpec, name: str) -> dict[str, Any]:
-    (_, *_), components = msgspec.json.schema_components([spec.params])
-    properties: dict[str, Any] = components[spec.params.__name__]["properties"]
-    return properties[name]  # type: ignore[no-any-return]  # JSON
 
 
 def main(arguments: list[str]) -> int:

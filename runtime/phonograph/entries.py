@@ -295,10 +295,10 @@ def _reference(value: object) -> tuple[str, str | None]:
     """(node, port) of NODE or NODE.PORT."""
     expected = "NODE or NODE.PORT"
     if not isinstance(value, str):
-        raise fields.Mismatch(expected)
+        raise fields.MismatchError(expected)
     node, separator, port = value.partition(".")
     if not node or (separator and not port):
-        raise fields.Mismatch(expected, code="wrong_value")
+        raise fields.MismatchError(expected, code="wrong_value")
     return node, port or None
 
 
@@ -307,16 +307,16 @@ def _workers(value: object) -> int:
     if value == "auto":
         return 0
     if isinstance(value, bool) or not isinstance(value, int):
-        raise fields.Mismatch("a whole number, at least 1, or auto")
+        raise fields.MismatchError("a whole number, at least 1, or auto")
     if value < 1:
-        raise fields.Mismatch("a whole number, at least 1, or auto", code="wrong_value")
+        raise fields.MismatchError("a whole number, at least 1, or auto", code="wrong_value")
     return value
 
 
 def _queue_bytes(value: object) -> int:
     num_bytes = fields.size(value)
     if num_bytes < 1:
-        raise fields.Mismatch("at least 1B", code="wrong_value")
+        raise fields.MismatchError("at least 1B", code="wrong_value")
     return num_bytes
 
 

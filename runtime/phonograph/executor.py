@@ -101,8 +101,13 @@ class Executor:
 
         Raises:
             RunDirectoryError: the run directory is held by another run or cannot be written.
+            RuntimeError: called inside a running event loop.
         """
-        return asyncio.run(self.run_async())
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self.run_async())
+        raise RuntimeError("Executor.run() was called inside a running event loop; use `await executor.run_async()` there")
 
     async def run_async(self) -> RunReport:
         """Run to the end in the running event loop. Cancelling it cancels the run: nothing more is started or waited for."""

@@ -11,10 +11,10 @@ from phonograph.yaml12 import Located
 
 T = TypeVar("T")
 Reader = Callable[[object], T]
-"""Turns a plain YAML value into what is wanted, or raises Mismatch."""
+"""Turns a plain YAML value into what is wanted, or raises MismatchError."""
 
 
-class Mismatch(Exception):
+class MismatchError(Exception):
     """A value is not what its place takes. Becomes a complaint at the value's position."""
 
     def __init__(self, expected: str, *, code: str = "wrong_type", candidates: Sequence[str] = ()) -> None:
@@ -76,7 +76,7 @@ def read(located: Located, reader: Reader[T], *, what: str, complaints: list[Com
         return None
     try:
         return reader(value)
-    except Mismatch as mismatch:
+    except MismatchError as mismatch:
         complain(complaints, mismatch.code, located.position, found, mismatch.expected, mismatch.candidates)
         return None
 
@@ -102,7 +102,7 @@ def describe(value: object) -> str:
     if isinstance(value, str):
         return repr(str(value) if len(value) <= 60 else value[:57] + "...")
     if isinstance(value, int | float):
-        return f"the number {value}" if len(str(value)) <= 40 else "a long number"
+        return "a long number" if isinstance(value, int) and value.bit_length() > 128 else f"the number {value}"
     if isinstance(value, Mapping):
         return "a mapping"
     return "a list" if isinstance(value, list | tuple) else f"of type {type(value).__name__}"
@@ -110,7 +110,7 @@ def describe(value: object) -> str:
 
 def text(value: object) -> str:
     if not isinstance(value, str):
-        raise Mismatch("text; put it in quotes")
+        raise MismatchError("text; put it in quotes")
     return str(value)
 
 
@@ -119,9 +119,9 @@ def integer(minimum: int) -> Reader[int]:
 
     def whole(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Mismatch(f"a whole number, at least {minimum}")
+            raise MismatchError(f"a whole number, at least {minimum}")
         if value < minimum:
-            raise Mismatch(f"a whole number, at least {minimum}", code="wrong_value")
+            raise MismatchError(f"a whole number, at least {minimum}", code="wrong_value")
         return value
 
     return whole
@@ -134,14 +134,14 @@ def number(minimum: float, maximum: float | None = None) -> Reader[float]:
 
     def real(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise Mismatch(expected)
+            raise MismatchError(expected)
         # Compared before it is converted: a float cannot hold every int.
         if not minimum <= value <= bound or value in (float("inf"), float("-inf")):
-            raise Mismatch(expected, code="wrong_value")
+            raise MismatchError(expected, code="wrong_value")
         try:
             return float(value)
         except OverflowError:
-            raise Mismatch(expected, code="wrong_value") from None
+            raise MismatchError(expected, code="wrong_value") from None
 
     return real
 
@@ -153,7 +153,7 @@ def one_of(*choices: str) -> Reader[str]:
         if value in choices:
             return str(value)
         known = nearest(value, choices) if isinstance(value, str) else ()
-        raise Mismatch(f"one of {', '.join(choices)}", code="wrong_value", candidates=known)
+        raise MismatchError(f"one of {', '.join(choices)}", code="wrong_value", candidates=known)
 
     return word
 
@@ -172,8 +172,8 @@ def _quantity(value: object, parse: Callable[[str], float], expected: str) -> fl
     if value == 0 and not isinstance(value, bool):
         return 0
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise Mismatch(expected)
+        raise MismatchError(expected)
     try:
         return parse(value if isinstance(value, str) else repr(value))
     except ValueError as error:
-        raise Mismatch(str(error), code="wrong_value") from None
+        raise MismatchError(str(error), code="wrong_value") from None

@@ -11,15 +11,15 @@ from typing import Literal
 
 from phonograph.binding import bind
 from phonograph.breaker import BreakerPolicy
-from phonograph.entries import InputEntry, NodeEntry
-from phonograph.entries import OnError as OnError
-from phonograph.entries import QueueBounds as QueueBounds
+from phonograph.entries import InputEntry, NodeEntry, OnError, QueueBounds
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
 from phonograph.fields import complain
 from phonograph.manifest import Manifest, read_manifest
 from phonograph.node import NodeSpec, Params, Port
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
+
+__all__ = ["Graph", "GraphNode", "Link", "OnError", "QueueBounds", "build_graph", "load_graph"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

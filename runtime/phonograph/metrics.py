@@ -8,8 +8,7 @@ How to read it. `execution_time_ms` sums the busy time of all attempts in all wo
 
 from __future__ import annotations
 
-import resource
-import sys
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -223,8 +222,9 @@ class NodeTotals:
 
 def process_peak_mb() -> float:
     """The most memory that this process ever had resident, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return _rounded(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
+    # ru_maxrss would carry the parent's peak across fork and exec; VmHWM is this program's own.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return _rounded(int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6)
 
 
 def _rounded(value: float) -> float:

@@ -304,12 +304,19 @@ def _params_of(target: type[Node[Any]]) -> type[Params]:
 
 def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
     """The names of the parameters that are `InputPath`s or `OutputPath`s, alone, optional or in a list."""
-    return tuple(field.name for field in msgspec.structs.fields(params) if kind in _path_kinds(field.type))
+    return tuple(field.name for field in msgspec.structs.fields(params) if kind in _extras(field.type, "path"))
 
 
-def _path_kinds(annotation: Any) -> Iterator[str]:
+def units(params: type[Params]) -> dict[str, str]:
+    """Parameter name -> its unit, for the parameters that declare one in `Meta(extra={"unit": ...})`."""
+    found = ((field.name, next(_extras(field.type, "unit"), None)) for field in msgspec.structs.fields(params))
+    return {name: unit for name, unit in found if unit is not None}
+
+
+def _extras(annotation: Any, key: str) -> Iterator[str]:
+    """What the `Meta(extra=...)` of an annotation, or of one inside it, say under a key."""
     for meta in getattr(annotation, "__metadata__", ()):
-        if isinstance(meta, msgspec.Meta) and meta.extra and "path" in meta.extra:
-            yield str(meta.extra["path"])
+        if isinstance(meta, msgspec.Meta) and meta.extra and key in meta.extra:
+            yield str(meta.extra[key])
     for argument in get_args(annotation):
-        yield from _path_kinds(argument)
+        yield from _extras(argument, key)

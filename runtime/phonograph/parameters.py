@@ -16,7 +16,7 @@ from typing import Literal, cast, get_args
 
 from phonograph import fields
 from phonograph.errors import Complaint, Position, nearest
-from phonograph.fields import Fields, Mismatch, complain, describe
+from phonograph.fields import Fields, MismatchError, complain, describe
 from phonograph.yaml12 import Located, Value, scalar
 
 ParameterType = Literal["str", "int", "float", "bool", "path", "duration", "size"]
@@ -198,10 +198,11 @@ class _Declaration:
             resolved = resolve(value, None, self._environment, located.position, self._complaints if needed else ignored)
             if resolved is UNREAD:
                 return None
-            value, from_text = resolved, "${" in value
+            from_text = "${" in value
+            value = resolved
         try:
             return self._check(typed(kind, value, from_text=from_text))
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             found = f"the default of parameter {self._name!r} is {describe(value)}"
             complain(self._complaints, mismatch.code, located.position, found, mismatch.expected, mismatch.candidates)
             return None
@@ -210,21 +211,26 @@ class _Declaration:
         assert self._type is not None
         try:
             return self._check(typed(self._type, given, from_text=True, outside=True))
-        except Mismatch as mismatch:
+        except MismatchError as mismatch:
             found = f"the value given for parameter {self._name!r} is {describe(given)}"
             complain(self._complaints, mismatch.code, self._position, found, mismatch.expected, mismatch.candidates)
             return None
+
+    def _as_given(self, key: str) -> str:
+        """A bound as it stands in the manifest, with its unit."""
+        located = self._fields.get(key)
+        return "" if located is None else str(located.value)
 
     def _check(self, value: Plain) -> Plain:
         if self._choices and value not in self._choices:
             words = [str(choice) for choice in self._choices]
             known = nearest(value, words) if isinstance(value, str) else ()
-            raise Mismatch(f"one of {', '.join(words)}", code="wrong_value", candidates=known)
+            raise MismatchError(f"one of {', '.join(words)}", code="wrong_value", candidates=known)
         # Written so that NaN, which is neither below nor above anything, is outside.
         if self._minimum is not None and not cast(float, value) >= self._minimum:
-            raise Mismatch(f"at least {self._minimum:g}", code="wrong_value")
+            raise MismatchError(f"at least {self._as_given('minimum')}", code="wrong_value")
         if self._maximum is not None and not cast(float, value) <= self._maximum:
-            raise Mismatch(f"at most {self._maximum:g}", code="wrong_value")
+            raise MismatchError(f"at most {self._as_given('maximum')}", code="wrong_value")
         return value
 
 
@@ -236,7 +242,7 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
         outside: the value comes from a caller: paths start at the working directory, and a bare number is seconds or bytes.
 
     Raises:
-        Mismatch: it does not fit.
+        MismatchError: it does not fit.
     """
     if kind in ("str", "path"):
         return _typed_text(kind, value, outside=outside)
@@ -248,7 +254,7 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
         try:
             value = scalar(value.strip())
         except ValueError as error:
-            raise Mismatch(_EXPECTED[kind], code="wrong_value") from error
+            raise MismatchError(_EXPECTED[kind], code="wrong_value") from error
     if kind == "bool" and isinstance(value, bool):
         return value
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
@@ -257,17 +263,17 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
         try:
             return float(value)
         except OverflowError as error:
-            raise Mismatch(_EXPECTED[kind], code="wrong_value") from error
-    raise Mismatch(_EXPECTED[kind])
+            raise MismatchError(_EXPECTED[kind], code="wrong_value") from error
+    raise MismatchError(_EXPECTED[kind])
 
 
 def _typed_text(kind: str, value: object, *, outside: bool) -> str:
     if kind == "path" and isinstance(value, os.PathLike):
         value = os.fspath(value)
     if not isinstance(value, str):
-        raise Mismatch(_EXPECTED[kind] + ("" if outside else "; put it in quotes"))
+        raise MismatchError(_EXPECTED[kind] + ("" if outside else "; put it in quotes"))
     if kind == "path" and (not value or "\0" in value):
-        raise Mismatch("a path", code="wrong_value")
+        raise MismatchError("a path", code="wrong_value")
     return Outside(value) if outside else value
 
 
@@ -318,7 +324,7 @@ def resolve(
         else:
             try:
                 parts.append(_look_up(match[1], parameters, environment))
-            except Mismatch as mismatch:
+            except MismatchError as mismatch:
                 complain(complaints, mismatch.code, position, f"the reference {match[0]}", mismatch.expected, mismatch.candidates)
                 parts.append(UNREAD)
         end = match.end()
@@ -336,23 +342,23 @@ def _look_up(inside: str, parameters: Mapping[str, Parameter | None] | None, env
     """The value of the reference with this text between its braces.
 
     Raises:
-        Mismatch: it refers to nothing.
+        MismatchError: it refers to nothing.
     """
     if match := _ENVIRONMENT.fullmatch(inside):
         if environment.get(match[1]):
             return Outside(environment[match[1]])
         if match[2] is None:
             message = f"the variable {match[1]} in the environment, or a default: ${{env:{match[1]}:-default}}"
-            raise Mismatch(message, code="environment")
+            raise MismatchError(message, code="environment")
         return match[2]
     if not inside.startswith("params."):
-        raise Mismatch(_FORMS, code="unknown_reference")
+        raise MismatchError(_FORMS, code="unknown_reference")
     if parameters is None:
-        raise Mismatch("a default that refers to the environment alone", code="unknown_reference")
+        raise MismatchError("a default that refers to the environment alone", code="unknown_reference")
     name = inside.removeprefix("params.")
     if name not in parameters:
         known = f"one of the parameters {', '.join(parameters)}" if parameters else "a parameter declared under 'params'"
-        raise Mismatch(known, code="unknown_reference", candidates=nearest(name, parameters))
+        raise MismatchError(known, code="unknown_reference", candidates=nearest(name, parameters))
     parameter = parameters[name]
     return UNREAD if parameter is None else parameter.value
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.errors import (
@@ -37,6 +37,8 @@ from phonograph.plan import Plan
 from phonograph.reader import SourceReader
 from phonograph.threads import WorkerThread
 from phonograph.worker import Failure, Pass, SegmentWorker, select
+
+OpenedT = TypeVar("OpenedT")
 
 _BUDGET_AFTER = 100  # records; a rate over fewer says little
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
@@ -112,7 +114,8 @@ class Scheduler:
         for lane in self._lanes:
             crew = []
             for number in range(lane.plan.num_workers):
-                worker, thread = SegmentWorker(lane.plan, breakers, totals), self._new_thread(f"{lane.plan.name}-{number}")
+                thread = self._new_thread(f"{lane.plan.name}-{number}")
+                worker = await self._opened(lane.plan.name, thread.call(SegmentWorker, lane.plan, breakers, totals))
                 await self._opened(lane.plan.name, thread.call(worker.open))
                 closing.append((thread, worker))
                 crew.append((worker, thread))
@@ -120,7 +123,8 @@ class Scheduler:
         readers = []
         for node in self._plan.sources:
             run = self._nodes[node.id]
-            reader, thread = SourceReader(node, run.totals if self._measure else None), self._new_thread(node.id)
+            thread = self._new_thread(node.id)
+            reader = await self._opened(node.id, thread.call(SourceReader, node, run.totals if self._measure else None))
             await self._opened(node.id, thread.call(reader.open))
             closing.append((thread, reader))
             readers.append((reader, thread, run))
@@ -149,9 +153,9 @@ class Scheduler:
         return thread
 
     @staticmethod
-    async def _opened(name: str, opening: Awaitable[None]) -> None:
+    async def _opened(name: str, opening: Awaitable[OpenedT]) -> OpenedT:
         try:
-            await opening
+            return await opening
         except PhonographError as error:
             raise NodeError(name, None, f"could not be opened: {error}") from error
         except Exception as error:

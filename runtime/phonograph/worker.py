@@ -152,8 +152,10 @@ class SegmentWorker:
                     continue
                 children = _checked(step.spec, emitted)
                 outcome.reached = max(outcome.reached, position)
-            except Exception as error:  # noqa: BLE001  # a node may raise anything; retry and breaker judge it
-                outcome.failures.append(Failure(position, item, error))
+            except KeyboardInterrupt:
+                raise  # the user's, and not the node's
+            except BaseException as error:  # noqa: BLE001  # a node may raise anything; retry and breaker judge it
+                outcome.failures.append(Failure(position, item, _as_exception(step.spec, error)))
                 return
             if not children:
                 outcome.num_filtered += 1
@@ -182,7 +184,7 @@ class SegmentWorker:
             emitted = step.call(item)
             if emitted is not None and type(emitted) is not Item:
                 emitted = list(emitted)  # type: ignore[arg-type]  # a generator does its work here, so inside the timing
-        except Exception:
+        except BaseException:
             stats.called(start_ns, perf_counter_ns())
             stats.errors += 1
             raise
@@ -219,6 +221,15 @@ def _checked(spec: NodeSpec, emitted: Any) -> list[Item]:
     if spec.cardinality == "1:1" or (spec.cardinality == "1:0..1" and len(items) > 1):
         raise NodeContractError(f"{spec.type} returned {len(items)} items for one; its cardinality is {spec.cardinality}")
     return items
+
+
+def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:
+    """SystemExit and its like end programs, and a node must not: from a node they are a failure as any other."""
+    if isinstance(error, Exception):
+        return error
+    failure = NodeContractError(f"{spec.type} raised {type(error).__name__}; expected an Exception")
+    failure.__cause__ = error
+    return failure
 
 
 def _as_items(emitted: Any) -> list[Any]:

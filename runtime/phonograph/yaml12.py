@@ -10,6 +10,7 @@ file ends soon.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,8 +33,10 @@ _NULL = frozenset(("", "~", "null", "Null", "NULL"))
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_INFINITE = re.compile(r"([-+]?)(\.inf|\.Inf|\.INF)")
-_NAN = frozenset((".nan", ".NaN", ".NAN"))
+_SPECIAL = {
+    **{sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+}
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # What the parser says -> what a person who wrote a manifest can do with it. The first fitting needle counts.
@@ -51,7 +54,7 @@ _IN_WORDS = (
     ("expected <block end>", "a line that does not continue the block above", "the same indentation as its neighbours"),
     ("',' or ']'", "a '[' list that does not go on here", "',' or ']'"),
     ("',' or '}'", "a '{' mapping that does not go on here", "',' or '}'"),
-    ("unexpected end of stream", "the end of the file inside quotes", "the closing quote"),
+    ("unexpected end of stream", "text in quotes that never end", "the closing quote"),
     (
         "unknown escape character",
         "an escape that does not exist, inside double quotes",
@@ -98,17 +101,13 @@ def scalar(text: str) -> bool | int | float | str | None:
     if text in _BOOLS:
         return _BOOLS[text]
     if _INT.fullmatch(text):
-        if text.startswith(("0o", "0x")):
-            return int(text, 0)
-        return int(text)
+        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
     if _FLOAT.fullmatch(text):
         number = float(text)
-        if number in (float("inf"), float("-inf")):
+        if math.isinf(number):
             raise ValueError("too large for a floating-point number")
         return number
-    if match := _INFINITE.fullmatch(text):
-        return float(match[1] + "inf")
-    return float("nan") if text in _NAN else text
+    return _SPECIAL.get(text, text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ class _Extent:
     values: int
 
 
-class _Stop(Exception):
+class _StopError(Exception):
     """Nothing after this place can be read; the complaint is already noted."""
 
 
@@ -140,7 +139,7 @@ class _Loader:
             text = self._decode(content)
             self._events = iter(yaml.parse(text, Loader=_Parser))
             root = self._document()
-        except _Stop:
+        except _StopError:
             pass
         except yaml.MarkedYAMLError as error:
             self._syntax(error, text)
@@ -203,7 +202,7 @@ class _Loader:
         if depth >= MAX_DEPTH:
             self._too_deep(position)
         if event.tag is not None:
-            self._complain("yaml_feature", position, f"the tag {event.tag}", "a plain value; quotes make text of it")
+            self._complain("yaml_feature", position, f"the tag {_tag(event.tag)}", "a plain value; quotes make text of it")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
@@ -266,9 +265,8 @@ class _Loader:
         if isinstance(key, str):
             return key
         if len(self._complaints) == known:
-            found = (
-                "a list or mapping as a key" if isinstance(key, tuple | Mapping) else f"the key {_yaml(key)}, which is not text"
-            )
+            is_block = isinstance(key, tuple | Mapping)
+            found = "a list or mapping as a key" if is_block else f"the key {_as_written(key)}, which is not text"
             self._complain("wrong_type", position, found, "text; put it in quotes")
         return None
 
@@ -295,6 +293,8 @@ class _Loader:
 
     def _syntax(self, error: yaml.MarkedYAMLError, text: str) -> None:
         mark = error.problem_mark or error.context_mark
+        if error.context_mark is not None and "quoted scalar" in (error.context or ""):
+            mark = error.context_mark  # the opening quote tells more than the end of the file
         position = Position(self._file, mark.line + 1, mark.column + 1) if mark else Position(self._file, 1, 1)
         problem = (error.problem or "text that is not YAML").replace("\n", " ")
         lines = text.splitlines()
@@ -322,7 +322,11 @@ class _Loader:
 
     def _stop(self, code: str, position: Position, found: str, expected: str) -> NoReturn:
         self._complain(code, position, found, expected)
-        raise _Stop
+        raise _StopError
+
+
+def _tag(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!", 1)
 
 
 def _as_written(key: object) -> str:

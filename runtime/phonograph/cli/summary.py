@@ -26,7 +26,7 @@ def summarise(report: RunReport, graph: Graph) -> str:
     """Status, the conservation law in figures, a row a node, where everything lies."""
     lines = [_headline(report, graph), "", _law(report)]
     lines += [f"  {line}" for line in _dead_letters(report)]
-    if report.metrics is not None:
+    if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
     lines.append("")
     lines += [f"output         {path}" for path in _outputs(graph)]
