@@ -10,7 +10,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Mapping
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
@@ -98,7 +98,7 @@ class Jsonl(Sink[JsonlParams]):
     The file appears under its name when the run ends, whole, also after an error: it then holds the rows that were stored.
     """
 
-    writers: Writers = "single_writer"
+    writers: ClassVar[Writers] = "single_writer"
 
     def open(self) -> None:
         self._partial = self.params.path + ".partial"

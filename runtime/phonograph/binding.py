@@ -11,8 +11,8 @@ import msgspec
 
 from phonograph.errors import Complaint, nearest
 from phonograph.fields import complain, describe
-from phonograph.node import Params, path_fields
 from phonograph.parameters import UNREAD, Outside
+from phonograph.spec import Params, path_fields
 from phonograph.yaml12 import Located
 
 Role = Literal["input", "output"]

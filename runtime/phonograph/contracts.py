@@ -13,8 +13,8 @@ import msgspec
 from phonograph.errors import CODES
 from phonograph.journal import DeadLetter
 from phonograph.metrics import MetricsDocument
-from phonograph.node import NodeSpec, units
 from phonograph.registry import Registry
+from phonograph.spec import NodeSpec, units
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _ID = {"type": "string", "pattern": "^[a-z][a-z0-9_-]*$"}

@@ -15,9 +15,9 @@ from phonograph.entries import InputEntry, NodeEntry, OnError, QueueBounds
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
 from phonograph.fields import complain
 from phonograph.manifest import Manifest, read_manifest
-from phonograph.node import NodeSpec, Params, Port
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
+from phonograph.spec import NodeSpec, Params, Port
 
 __all__ = ["Graph", "GraphNode", "Link", "OnError", "QueueBounds", "build_graph", "load_graph"]
 

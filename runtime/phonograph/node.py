@@ -27,95 +27,27 @@ session of one chunk.
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar, cast, get_args
+from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import msgspec
 
 from phonograph.item import Item, Record
+from phonograph.signature import Signature
+from phonograph.spec import (
+    Cardinality,
+    InputPath,
+    Kind,
+    NodeSpec,
+    OutputPath,
+    Params,
+    Port,
+    PortType,
+    Run,
+    Streaming,
+)
 
-Kind = Literal["source", "transform", "sink"]
-Family = Literal["audio", "features", "text", "segments", "bytes", "record", "any"]
-Cardinality = Literal["1:1", "1:0..1", "1:N", "N:1"]
-Run = Literal["inline", "thread"]
-Streaming = Literal["causal", "post-normalised", "whole"]
-
-FAMILIES: tuple[str, ...] = get_args(Family)
-_PORT_TYPE = re.compile(r"([a-z]+)(?:\[([^\]]*)\])?")
-
-InputPath = Annotated[str, msgspec.Meta(extra={"path": "input"}, extra_json_schema={"format": "path"})]
-"""A parameter that names something to read. A relative path is resolved before the node sees it."""
-
-OutputPath = Annotated[str, msgspec.Meta(extra={"path": "output"}, extra_json_schema={"format": "path"})]
-"""A parameter that names something to write. A relative path is resolved before the node sees it."""
-
-
-class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of a node's parameters: typed fields, constraints and descriptions in `msgspec.Meta`.
-
-    `Meta(extra={"unit": "ms"})` states a unit. Rules that span fields go into `__post_init__`, which raises ValueError.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class PortType:
-    """What a port carries: a family, narrowed by axes (`audio[rate=16000, channels=1]`).
-
-    An axis is an int (literal), or a str: the name of a variable, or `dynamic` (known only per item).
-    """
-
-    family: Family
-    axes: tuple[tuple[str, int | str], ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> PortType:
-        """Read `family` or `family[axis=value, ...]`.
-
-        Raises:
-            ValueError: not of that form, or an unknown family.
-        """
-        match = _PORT_TYPE.fullmatch(text.strip())
-        if match is None or match[1] not in FAMILIES:
-            raise ValueError(f"port type {text!r}; expected one of {', '.join(FAMILIES)}, with axes as in 'audio[rate=16000]'")
-        axes = []
-        for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-            name, separator, value = part.partition("=")
-            if not separator or not name.strip().isidentifier() or not value.strip():
-                raise ValueError(f"port type {text!r}: axis {part!r}; expected name=value")
-            value = value.strip()
-            axes.append((name.strip(), int(value) if value.isdigit() else value))
-        return cls(cast(Family, match[1]), tuple(sorted(axes)))
-
-    def accepts(self, other: PortType) -> bool:
-        """Whether an edge from a port of type `other` into one of this type can work: same family, no two different literals."""
-        if self.family != "any" and other.family not in (self.family, "any"):
-            return False
-        given = dict(other.axes)
-        return all(
-            not isinstance(value, int) or not isinstance(given.get(axis), int) or given[axis] == value
-            for axis, value in self.axes
-        )
-
-    def __str__(self) -> str:
-        if not self.axes:
-            return self.family
-        return f"{self.family}[{', '.join(f'{name}={value}' for name, value in self.axes)}]"
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """A named place where payloads enter or leave a node."""
-
-    name: str
-    type: PortType
-    summary: str = ""
-
-
-# Named here because NodeSpec has a field called `type`, which hides the built-in inside its body.
-ParamsType = type[Params]
-ExceptionType = type[Exception]
+__all__ = ["InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source", "Streaming", "node"]
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 StateT = TypeVar("StateT")
@@ -130,6 +62,7 @@ class Node(Generic[ParamsT]):
         node_id: the id under which the manifest uses the node.
     """
 
+    kind: ClassVar[Kind] = "transform"
     spec: ClassVar[NodeSpec]
 
     def __init__(self, params: ParamsT, node_id: str) -> None:
@@ -164,48 +97,11 @@ class Node(Generic[ParamsT]):
 class Source(Node[ParamsT]):
     """A node without inputs that reads records."""
 
+    kind: ClassVar[Kind] = "source"
+
     def read(self) -> Iterator[Record]:
         """Yield records in a reproducible order, lazily. Runs in a thread of its own; closed when the run stops early."""
         raise NotImplementedError(f"{type(self).__name__} has no read")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeSpec:
-    """The declaration of a node type: everything that planning, checking and documentation know about it.
-
-    Args:
-        type: dotted name used in manifests. version: raised when results change for equal parameters.
-        inputs, outputs: ports; the first is the default one.
-        params: the parameters' type. factory: makes an instance from (params, node id).
-        cardinality: items out for an item in.
-        run: where `process` runs: `inline` in the event loop (microseconds, never blocks), `thread` in a worker (releases
-            the GIL or waits).
-        retryable: exceptions that may heal, besides those that every policy retries.
-        side_effects: calling twice is visible outside.
-        sees_native_memory: False when the node uses memory that neither NumPy nor the kernels report (FFmpeg, ONNX).
-        latency_samples: how far output lags behind input when streaming.
-        streaming: `causal` (bit-equal under any chunking), `post-normalised` (the final step waits), `whole` (buffers).
-        example: parameters for a documentation example.
-    """
-
-    type: str
-    kind: Kind
-    summary: str
-    doc: str
-    params: ParamsType
-    factory: Callable[[Any, str], Node[Any]]
-    inputs: tuple[Port, ...] = ()
-    outputs: tuple[Port, ...] = ()
-    cardinality: Cardinality = "1:1"
-    run: Run = "thread"
-    retryable: tuple[ExceptionType, ...] = ()
-    side_effects: bool = False
-    sees_native_memory: bool = True
-    version: int = 1
-    latency_samples: int = 0
-    streaming: Streaming = "whole"
-    stateful: bool = False
-    origin: str = ""
 
 
 def node(
@@ -236,22 +132,23 @@ def node(
     """
 
     def declare(target: Any) -> Any:
+        kind: Kind = "transform"
         if inspect.isclass(target) and issubclass(target, Node):
+            kind = target.kind
             declared_inputs, declared_outputs, counted = inputs, outputs, cardinality or "1:1"
             params, factory = _params_of(target), cast(Callable[[Any, str], Node[Any]], target)
             stateful = target.start is not Node.start
         elif inspect.isfunction(target):
-            from phonograph.function_node import FunctionShape, function_node
-
-            shape = FunctionShape.of(target)
-            declared_inputs, declared_outputs, counted = shape.inputs, {shape.output[0]: shape.output[1]}, shape.cardinality
-            params, factory, stateful = shape.params, function_node(target, shape), False
+            signature = Signature.of(target)
+            declared_inputs, declared_outputs = signature.inputs, {signature.output[0]: signature.output[1]}
+            params, factory, stateful = signature.params, _function_node(target, signature), False
+            counted = signature.cardinality
         else:
             raise TypeError(f"@node({type_name!r}) on {target!r}; expected a Node class or a function")
         doc = inspect.cleandoc(target.__doc__ or "")
         spec = NodeSpec(
             type=type_name,
-            kind=_kind_of(target),
+            kind=kind,
             summary=doc.partition("\n")[0],
             doc=doc,
             params=params,
@@ -275,14 +172,23 @@ def node(
     return declare
 
 
-def _kind_of(target: Any) -> Kind:
-    from phonograph.sink import Sink
+def _function_node(function: Callable[..., Any], signature: Signature) -> Callable[[Any, str], Node[Any]]:
+    """The node class that calls the function for each item."""
+    names, port, many = tuple(signature.inputs), signature.output[0], signature.cardinality == "1:N"
 
-    if inspect.isclass(target) and issubclass(target, Source):
-        return "source"
-    if inspect.isclass(target) and issubclass(target, Sink):
-        return "sink"
-    return "transform"
+    class FunctionNode(Node[Params]):
+        def __init__(self, params: Params, node_id: str) -> None:
+            super().__init__(params, node_id)
+            self.keywords = msgspec.structs.asdict(params)
+
+        def process(self, item: Item, state: Any) -> Emitted:
+            result = function(*[item.payload[name] for name in names], **self.keywords)
+            if many:
+                return [item.child(number, {port: value}) for number, value in enumerate(result)]
+            return None if result is None else item.with_payload({port: result})
+
+    FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
+    return FunctionNode
 
 
 def _ports(declared: str | Mapping[str, str] | None) -> tuple[Port, ...]:
@@ -300,23 +206,3 @@ def _params_of(target: type[Node[Any]]) -> type[Params]:
             if inspect.isclass(argument) and issubclass(argument, Params):
                 return argument
     return Params
-
-
-def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
-    """The names of the parameters that are `InputPath`s or `OutputPath`s, alone, optional or in a list."""
-    return tuple(field.name for field in msgspec.structs.fields(params) if kind in _extras(field.type, "path"))
-
-
-def units(params: type[Params]) -> dict[str, str]:
-    """Parameter name -> its unit, for the parameters that declare one in `Meta(extra={"unit": ...})`."""
-    found = ((field.name, next(_extras(field.type, "unit"), None)) for field in msgspec.structs.fields(params))
-    return {name: unit for name, unit in found if unit is not None}
-
-
-def _extras(annotation: Any, key: str) -> Iterator[str]:
-    """What the `Meta(extra=...)` of an annotation, or of one inside it, say under a key."""
-    for meta in getattr(annotation, "__metadata__", ()):
-        if isinstance(meta, msgspec.Meta) and meta.extra and key in meta.extra:
-            yield str(meta.extra[key])
-    for argument in get_args(annotation):
-        yield from _extras(argument, key)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from phonograph.graph import Graph, GraphNode, Link, QueueBounds
-from phonograph.node import Run
 from phonograph.sink import Sink
+from phonograph.spec import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

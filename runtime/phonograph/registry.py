@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from phonograph.errors import PhonographError
-from phonograph.node import NodeSpec
+from phonograph.spec import NodeSpec
 
 GROUP = "phonograph.nodes"
 """The entry-point group. Each entry point is a mapping from node type to "module:object", so that listing imports no node."""

@@ -15,11 +15,12 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, ClassVar, Literal, TypeVar
 
 from phonograph.errors import OutputError
 from phonograph.item import Item
-from phonograph.node import Node, Params
+from phonograph.node import Node
+from phonograph.spec import Kind, Params
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Writers = Literal["single_writer", "multi_writer"]
@@ -63,7 +64,8 @@ class Sink(Node[ParamsT]):
     `writers`: `single_writer` sinks get exactly one worker; `multi_writer` sinks may have several.
     """
 
-    writers: Writers = "multi_writer"
+    kind: ClassVar[Kind] = "sink"
+    writers: ClassVar[Writers] = "multi_writer"
 
     def stage(self, item: Item) -> Part:
         """Prepare one item's output.

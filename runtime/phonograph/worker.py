@@ -13,9 +13,10 @@ from phonograph.errors import NodeContractError
 from phonograph.graph import GraphNode, Link
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
-from phonograph.node import Emitted, Node, NodeSpec
+from phonograph.node import Emitted, Node
 from phonograph.plan import SegmentPlan
 from phonograph.sink import Sink
+from phonograph.spec import NodeSpec
 
 
 class Failure:

@@ -35,27 +35,33 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A line that must hold, and how to find out. `fast` ones take seconds and run in every CI run."""
+    """A line that must hold, and how to find out.
+
+    `fast` ones take seconds and run in every CI run; those that `need_shared` read the shared data sets.
+    """
 
     issue: str
     name: str
     text: str
     bar: str
     fast: bool
+    needs_shared: bool
     measure: Callable[[], Figure]
 
 
 _CLAIMS: list[Claim] = []
 
 
-def claim(*, issue: str, bar: str, fast: bool) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
+def claim(
+    *, issue: str, bar: str, fast: bool, needs_shared: bool = False
+) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
     """Declare a function as a claim of an issue."""
 
     def declare(measure: Callable[[], Figure]) -> Callable[[], Figure]:
         text = (measure.__doc__ or "").strip().partition("\n")[0]
         if not text:
             raise TypeError(f"claim {measure.__name__} has no docstring; expected one line that says what must hold")
-        _CLAIMS.append(Claim(issue, measure.__name__, text, bar, fast, measure))
+        _CLAIMS.append(Claim(issue, measure.__name__, text, bar, fast, needs_shared, measure))
         return measure
 
     return declare

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk, Segment
 from phonograph.item import Item
-from phonograph.node import InputPath, Node, OutputPath, Params, PortType, Source, node, path_fields
+from phonograph.node import InputPath, Node, OutputPath, Params, PortType, Source, node
 from phonograph.sink import Sink
+from phonograph.spec import path_fields
 from phonograph.testing import item_with
 
 

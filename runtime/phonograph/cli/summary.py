@@ -10,7 +10,7 @@ from phonograph.executor import RunReport
 from phonograph.graph import Graph
 from phonograph.item import Outcome
 from phonograph.metrics import NodeMetrics
-from phonograph.node import path_fields
+from phonograph.spec import path_fields
 
 _DEAD_LETTERS_SHOWN = 5
 _STATUS_WORDS = {

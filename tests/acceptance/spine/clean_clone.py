@@ -50,7 +50,7 @@ def a_clean_clone_runs_demo_and_tests() -> Figure:
     return Figure(text, met=stored == clips > 0 and named, cause="" if named else "the demo does not say where its results are")
 
 
-@claim(issue="spine", bar="exit 0 within 600 s", fast=False)
+@claim(issue="spine", bar="exit 0 within 600 s", fast=False, needs_shared=True)
 def ci_is_green_in_ten_minutes() -> Figure:
     """`.ci/run` passes in a clean clone with the shared data sets at hand."""
     if os.environ.get("PHONOGRAPH_CI"):

@@ -20,7 +20,7 @@ TOLERANCE_S = 0.15  # lossy codecs pad at both ends; a wrong rate or a lost seco
 MALFORMED_DEADLINE_S = 120.0
 
 
-@claim(issue="spine", bar="65 of 65, each within 0.15 s of its duration", fast=True)
+@claim(issue="spine", bar="65 of 65, each within 0.15 s of its duration", fast=True, needs_shared=True)
 def every_codec_gives_features() -> Figure:
     """features.yaml stores finite features of the right length for each file of the codec set."""
     rows = _rows("codecs")
@@ -44,7 +44,12 @@ def every_codec_gives_features() -> Figure:
     return Figure(text, met, "; ".join(wrong))
 
 
-@claim(issue="spine", bar="174 records, each with features or one dead letter naming it and why; ends within 120 s", fast=True)
+@claim(
+    issue="spine",
+    bar="174 records, each with features or one dead letter naming it and why; ends within 120 s",
+    fast=True,
+    needs_shared=True,
+)
 def every_malformed_file_is_accounted_for() -> Figure:
     """Each malformed file gives features or a dead letter, and the law holds on disk and in the metrics."""
     rows = _rows("malformed")
@@ -70,7 +75,12 @@ def every_malformed_file_is_accounted_for() -> Figure:
     return Figure(f"{text}, exit {ran.exit_status}", met=len(rows) == 174 and not wrong, cause="; ".join(wrong[:10]))
 
 
-@claim(issue="spine", bar="exit 1; outcomes sum to the records read; one dead letter for each dead-lettered record", fast=True)
+@claim(
+    issue="spine",
+    bar="exit 1; outcomes sum to the records read; one dead letter for each dead-lettered record",
+    fast=True,
+    needs_shared=True,
+)
 def a_run_over_its_budget_accounts_for_every_record() -> Figure:
     """features.yaml with a budget of 1 % stops on the malformed set, and what it had read by then is accounted for."""
     with temporary_folder() as folder:

@@ -12,7 +12,7 @@ from acceptance.processes import TESTS, CommandError, run, shared, temporary_fol
 FRONT_ENDS = ("squeezeformer", "zipformer", "whisper80", "whisper128", "whisper80_pad30", "whisper128_pad30")
 
 
-@claim(issue="spine", bar="every clip of 6 front ends within tolerance (error / tolerance <= 1)", fast=True)
+@claim(issue="spine", bar="every clip of 6 front ends within tolerance (error / tolerance <= 1)", fast=True, needs_shared=True)
 def log_mel_equals_the_golden_references() -> Figure:
     """log_mel agrees with the golden development set for each front end that it has."""
     with temporary_folder() as folder:

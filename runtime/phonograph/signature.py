@@ -1,4 +1,4 @@
-"""Reads a typed function as a node: ports, parameters, cardinality from its annotations."""
+"""Reads the signature of a typed function as ports, parameters, cardinality of a node."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import msgspec
 
 from phonograph.audio import AudioChunk, Segment
-from phonograph.item import Item
-from phonograph.node import Cardinality, Emitted, Family, Node, Params
+from phonograph.spec import Cardinality, Family, Params
 
 _FAMILY_OF: Mapping[Any, Family] = {AudioChunk: "audio", str: "text", bytes: "bytes"}
 
@@ -30,7 +29,7 @@ def _family_of(annotation: Any) -> Family:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionShape:
+class Signature:
     """A function's signature, read as a node."""
 
     inputs: dict[str, str]
@@ -39,7 +38,7 @@ class FunctionShape:
     params: type[Params]
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> FunctionShape:
+    def of(cls, function: Callable[..., Any]) -> Signature:
         hints = get_type_hints(function, include_extras=True)
         inputs: dict[str, str] = {}
         fields: list[Any] = []
@@ -70,22 +69,3 @@ def _returned(annotation: Any) -> tuple[Any, Cardinality]:
     if inspect.isclass(origin) and issubclass(origin, Iterator):
         return arguments[0], "1:N"
     return annotation, "1:1"
-
-
-def function_node(function: Callable[..., Any], shape: FunctionShape) -> Callable[[Any, str], Node[Any]]:
-    """The node class that calls the function for each item."""
-    names, port, many = tuple(shape.inputs), shape.output[0], shape.cardinality == "1:N"
-
-    class FunctionNode(Node[Params]):
-        def __init__(self, params: Params, node_id: str) -> None:
-            super().__init__(params, node_id)
-            self.keywords = msgspec.structs.asdict(params)
-
-        def process(self, item: Item, state: Any) -> Emitted:
-            result = function(*[item.payload[name] for name in names], **self.keywords)
-            if many:
-                return [item.child(number, {port: value}) for number, value in enumerate(result)]
-            return None if result is None else item.with_payload({port: result})
-
-    FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
-    return FunctionNode
