@@ -42,7 +42,7 @@ contracts: $(VENV)/installed ## write the generated contract files again
 contracts-check: $(VENV)/installed ## fail when a contract file differs from the code
 	@$(BIN)/python -m phonograph.contracts --check contracts
 
-accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine); writes acceptance.json
+accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
 
 wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout

@@ -19,7 +19,7 @@ from phonograph.audio import AudioChunk, Segment
 from phonograph.errors import AudioFormatError, BadInputError, OutputError
 from phonograph.item import Item
 from phonograph.node import OutputPath, Params, node
-from phonograph.sink import FilePart, Part, Sink, Writers, Written, output_path, storing, sync_folder
+from phonograph.sink import FilePart, Part, Sink, Writers, Written, append_whole, output_path, storing, sync_folder
 from phonograph_nodes.convert import convert, interleave
 
 WavFormat = Literal["pcm16", "pcm24", "float32"]
@@ -134,14 +134,7 @@ class Jsonl(Sink[JsonlParams]):
         """
         assert self._descriptor is not None, "append on a sink that is not open"
         with storing(self.params.path):
-            try:
-                done = 0
-                while done < len(row):
-                    done += os.pwrite(self._descriptor, row[done:], self._length + done)
-            except OSError:
-                os.ftruncate(self._descriptor, self._length)
-                raise
-        self._length += len(row)
+            self._length = append_whole(self._descriptor, self._length, row)
 
     def close(self) -> None:
         descriptor, self._descriptor = getattr(self, "_descriptor", None), None

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
@@ -20,6 +20,7 @@ from phonograph.errors import PhonographError, RunDirectoryError, in_words
 from phonograph.graph import Graph, GraphNode
 from phonograph.item import Item, Outcome
 from phonograph.metrics import MetricsDocument
+from phonograph.sink import append_whole
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +65,23 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class _RowFile:
+    """A JSON Lines file that is written row by row, so that a killed run leaves every row it wrote, and each of them whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._length = 0
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        # A file name that is not UTF-8 arrives as lone surrogates, whose backslash form is a JSON escape.
+        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
+        self._length = append_whole(self._file.fileno(), self._length, line + b"\n")
+
+    def close(self) -> None:
+        with self._file:
+            os.fsync(self._file.fileno())
+
+
 class RunDirectory:
     """`plan.json`, `journal/records.log`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
 
@@ -84,8 +102,8 @@ class RunDirectory:
             self._take_lock()
             try:
                 (self.path / "metrics.json").unlink(missing_ok=True)
-                self._records = (self.path / "journal" / "records.log").open("wb")
-                self._dead_letters = self.dead_letters_path.open("wb")
+                self._records = _RowFile(self.path / "journal" / "records.log")
+                self._dead_letters = _RowFile(self.dead_letters_path)
             except BaseException:
                 self._lock.unlink()
                 raise
@@ -94,45 +112,30 @@ class RunDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with contextlib.ExitStack() as stack:
+        with self._writing(), contextlib.ExitStack() as stack:
             stack.callback(self._lock.unlink, missing_ok=True)
-            for file in (self._records, self._dead_letters):
-                stack.callback(self._close, file)
+            stack.callback(self._records.close)
+            stack.callback(self._dead_letters.close)
 
     @property
     def dead_letters_path(self) -> Path:
         return self.path / "dead_letters.jsonl"
 
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.json"
-
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
     def record_ended(self, key: str, outcome: Outcome) -> None:
-        """Journal the end of a record. Buffered: a crash loses at most the last lines, and never half of one on resume."""
-        self._append(self._records, {"key": key, "outcome": outcome.value})
+        """Journal the end of a record."""
+        with self._writing():
+            self._records.append({"key": key, "outcome": outcome.value})
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
-        """Append to dead_letters.jsonl, at once visible to readers."""
-        self._append(self._dead_letters, msgspec.structs.asdict(letter))
+        """Append to dead_letters.jsonl."""
         with self._writing():
-            self._dead_letters.flush()
+            self._dead_letters.append(msgspec.structs.asdict(letter))
 
     def write_metrics(self, document: MetricsDocument) -> None:
         self._replace("metrics.json", msgspec.json.format(msgspec.json.encode(document), indent=1))
-
-    def _append(self, file: IO[bytes], row: Any) -> None:
-        # A file name that is not UTF-8 arrives as lone surrogates, whose backslash form is a JSON escape.
-        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
-        with self._writing():
-            file.write(line + b"\n")
-
-    def _close(self, file: IO[bytes]) -> None:
-        with self._writing(), file:
-            file.flush()
-            os.fsync(file.fileno())
 
     def _replace(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}.tmp"

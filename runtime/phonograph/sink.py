@@ -145,6 +145,18 @@ def storing(path: str) -> Iterator[None]:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
 
 
+def append_whole(descriptor: int, length: int, row: bytes) -> int:
+    """Add bytes to a file that is `length` long, all of them or none; returns the new length. Raises OSError."""
+    done = 0
+    try:
+        while done < len(row):
+            done += os.pwrite(descriptor, row[done:], length + done)
+    except OSError:
+        os.ftruncate(descriptor, length)
+        raise
+    return length + done
+
+
 def sync_folder(folder: str) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder or ".", os.O_RDONLY)

@@ -54,8 +54,15 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="PART", help="only claims so named; repeatable")
     parser.add_argument("--without-shared", action="store_true", help="leave out, by name, claims that need the shared data sets")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a claim is unmet")
-    parser.add_argument("--out", type=Path, default=Path("acceptance.json"), help="where the verdicts go (default: %(default)s)")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--out", type=Path, help="where the verdicts go; by default beside the issue's claims when all were judged"
+    )
+    options = parser.parse_args(arguments)
+    if options.out is None:
+        in_part = options.fast or options.only or options.without_shared
+        options.out = Path("build") if in_part else Path(__file__).parent / options.issue
+        options.out /= "acceptance.json"
+    return options
 
 
 def _judge(one: Claim) -> dict[str, Any]:
