@@ -23,7 +23,7 @@ ORDER = (
     ("units", "yaml12", "fields", "entries", "parameters", "shipped", "manifest", "retry", "breaker", "metrics", "log"),
     ("binding", "registry", "graph"),
     ("queues", "plan"),
-    ("journal", "ledger", "lane", "reader", "threads", "worker", "scheduler"),
+    ("contract", "journal", "ledger", "lane", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "testing"),
     ("contracts", "cli"),
 )

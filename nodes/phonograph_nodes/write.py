@@ -14,6 +14,7 @@ from typing import IO, Annotated, Any, ClassVar, Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk, Segment
 from phonograph.errors import AudioFormatError, BadInputError, OutputError
@@ -25,6 +26,7 @@ from phonograph_nodes.convert import convert, interleave
 WavFormat = Literal["pcm16", "pcm24", "float32"]
 
 _WAV_LIMIT = 2**32 - 1  # a RIFF size has 32 bits
+_BLOCK_LIMIT = 2**16 - 1  # bytes that one sample of all channels takes: a field of 16 bits
 _WAV_BLOCK = 1 << 16  # samples converted at a time, so that a long file needs no second copy of itself
 _BITS: dict[WavFormat, int] = {"pcm16": 16, "pcm24": 24, "float32": 32}
 _DTYPES: dict[WavFormat, str] = {"pcm16": "i16", "pcm24": "i24", "float32": "f32"}
@@ -41,13 +43,13 @@ class NpyParams(Params, frozen=True):
 
 @node("sink.npy", inputs="features", side_effects=True)
 class Npy(Sink[NpyParams]):
-    """Write each array as a float32 NumPy file (.npy, version 1)."""
+    """Write each array of numbers as a float32 NumPy file (.npy, version 1). What float32 cannot hold is refused."""
 
     def open(self) -> None:
         require_writable(self.params.path)
 
     def stage(self, item: Item) -> Part:
-        array = np.asarray(item.payload["features"], np.float32)
+        array = as_float32(item.payload["features"])
         return FilePart(
             output_path(self.params.path, item.key, ".npy"),
             lambda file: np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False),
@@ -57,8 +59,12 @@ class Npy(Sink[NpyParams]):
 class WavParams(Params, frozen=True):
     path: OutputFolder
     sample_format: Annotated[
-        WavFormat, msgspec.Meta(description="what a sample is stored as; PCM is rounded to nearest and clipped to full scale")
-    ] = "pcm16"
+        WavFormat | None,
+        msgspec.Meta(
+            description="what a sample is stored as; PCM is rounded to nearest and clipped to full scale; "
+            "when absent, what audio.convert made the audio fit for (i16 or i24), else pcm16"
+        ),
+    ] = None
 
 
 @node("sink.wav", inputs="audio", side_effects=True)
@@ -70,16 +76,9 @@ class Wav(Sink[WavParams]):
 
     def stage(self, item: Item) -> Part:
         path, chunk = output_path(self.params.path, item.key, ".wav"), item.audio
-        header = wav_header(chunk, self.params.sample_format, path)
-        return FilePart(path, lambda file: self._write(file, header, chunk))
-
-    def _write(self, file: IO[bytes], header: bytes, chunk: AudioChunk) -> None:
-        file.write(header)
-        for start in range(0, chunk.num_samples, _WAV_BLOCK):
-            interleaved = interleave(chunk.samples[:, start : start + _WAV_BLOCK])
-            file.write(convert(interleaved, dtype=_DTYPES[self.params.sample_format]).tobytes())
-        if _num_bytes(chunk, self.params.sample_format) % 2:
-            file.write(b"\0")  # RIFF chunks end on even bytes
+        sample_format = self.params.sample_format or _fitting_format(item.attributes.get("sample_format"))
+        header = wav_header(chunk, sample_format, path)
+        return FilePart(path, lambda file: _write_wav(file, header, chunk, sample_format))
 
 
 class JsonlParams(Params, frozen=True):
@@ -95,33 +94,21 @@ class Jsonl(Sink[JsonlParams]):
     different value is written as `payload_<name>`, an attribute as `attribute_<name>`. Audio, arrays, bytes are left out;
     NaN or infinity becomes null. Rows are in the order in which records end.
 
-    The file appears under its name when the run ends, whole, also after an error: it then holds the rows that were stored.
+    The file appears under its name when the run ends, whole. When the run fails or is cancelled, what stood under that name
+    stays, and the rows that were stored lie in `<path>.partial`.
     """
 
     writers: ClassVar[Writers] = "single_writer"
+    _descriptor: int | None = None
 
     def open(self) -> None:
         self._partial = self.params.path + ".partial"
-        self._descriptor: int | None = None
         self._length = 0
         require_writable(os.path.dirname(self.params.path))
         with storing(self.params.path):
             if os.path.isdir(self.params.path):
                 raise OutputError(f"{self.params.path}: is a folder; expected the name of a file; choose another path")
-            descriptor = os.open(self._partial, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            with storing(self._partial):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise OutputError(
-                        f"{self._partial}: another sink or run is writing it; expected one writer; choose another path"
-                    ) from error
-                os.ftruncate(descriptor, 0)  # what a killed run left
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
+        self._descriptor = _locked(self._partial)
 
     def stage(self, item: Item) -> Part:
         return _Row(self, encoded_row(item))
@@ -136,17 +123,17 @@ class Jsonl(Sink[JsonlParams]):
         with storing(self.params.path):
             self._length = append_whole(self._descriptor, self._length, row)
 
-    def close(self) -> None:
-        descriptor, self._descriptor = getattr(self, "_descriptor", None), None
-        if descriptor is None:  # it was never opened, or is closed already
-            return
+    def finish(self) -> None:
+        assert self._descriptor is not None, "finish on a sink that is not open"
         with storing(self.params.path):
-            try:
-                os.fsync(descriptor)
-                os.replace(self._partial, self.params.path)
-                sync_folder(os.path.dirname(self.params.path))
-            finally:
-                os.close(descriptor)
+            os.fsync(self._descriptor)
+            os.replace(self._partial, self.params.path)
+            sync_folder(os.path.dirname(self.params.path))
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 class _Row(Part):
@@ -161,6 +148,41 @@ class _Row(Part):
         """Nothing to drop: a row that is not committed was never written."""
 
 
+def _locked(path: str) -> int:
+    """Open a file for one writer, empty.
+
+    Raises:
+        OutputError: it has a writer, or cannot be opened.
+    """
+    while True:
+        with storing(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            with storing(path):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise OutputError(
+                        f"{path}: another sink or run is writing it; expected one writer; choose another path"
+                    ) from error
+                # The writer before may have renamed the file between open and lock; what is open here is then its result.
+                if _stands_at(path, descriptor):
+                    os.ftruncate(descriptor, 0)  # what a killed run left
+                    return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _stands_at(path: str, descriptor: int) -> bool:
+    """Whether the open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def require_writable(folder: str) -> None:
     """Make a folder and prove that files can be made in it, so that a run fails before its first record and not after.
 
@@ -173,8 +195,39 @@ def require_writable(folder: str) -> None:
             pass
 
 
+def as_float32(values: Any) -> NDArray[np.float32]:
+    """The numbers of an array as float32.
+
+    Raises:
+        BadInputError: no array of real numbers, or a finite value beyond the range of float32.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # rows of unequal length
+        raise BadInputError(f"features are no array ({error}); expected real numbers in rows of equal length") from error
+    if array.dtype.kind not in "biuf":
+        raise BadInputError(f"features are {array.dtype}; expected real numbers, which are stored as float32")
+    with np.errstate(over="ignore"):
+        stored = array.astype(np.float32, copy=False)
+    if array.dtype.itemsize > 4 and not np.array_equal(np.isinf(stored), np.isinf(array)):
+        raise BadInputError(f"features are {array.dtype} with values beyond 3.4e38; expected what float32 holds; scale them")
+    return stored
+
+
 def encoded_row(item: Item) -> bytes:
-    """The item as a line of JSON, in UTF-8."""
+    """The item as a line of JSON, in UTF-8.
+
+    Raises:
+        BadInputError: a value that JSON has no form for.
+    """
+    try:
+        # Only names of files can hold lone surrogates; a question mark keeps the line readable for every parser.
+        return (_json(_row_of(item)) + "\n").encode(errors="replace")
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a nesting of thousands of levels
+        raise BadInputError(f"the item has no form in JSON: {error}; expected text, numbers, mappings or segments") from error
+
+
+def _row_of(item: Item) -> dict[str, Any]:
     row: dict[str, Any] = {"key": item.key}
     if item.parents:
         row["parents"] = list(item.parents)
@@ -182,8 +235,11 @@ def encoded_row(item: Item) -> bytes:
         _put(row, name, value, "payload")
     for name, value in item.attributes.items():
         _put(row, name, value, "attribute")
-    # Only names of files can hold lone surrogates; a question mark keeps the line readable for every parser.
-    return (json.dumps(row, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode(errors="replace")
+    return row
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _carried(value: Any) -> Mapping[str, Any]:
@@ -201,10 +257,13 @@ def _put(row: dict[str, Any], name: str, value: Any, origin: str) -> None:
     plain = _plain(value)
     if plain is _LEFT_OUT:
         return
-    if name not in row:
-        row[name] = plain
-    elif row[name] != plain:
-        row[f"{origin}_{name}"] = plain
+    free, number = name, 1
+    while free in row:
+        if _json(row[free]) == _json(plain):  # not ==, for which 1, 1.0 and true are the same
+            return
+        free = f"{origin}_{name}" if number == 1 else f"{origin}_{name}_{number}"
+        number += 1
+    row[free] = plain
 
 
 _LEFT_OUT = object()
@@ -217,11 +276,14 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
-        return float(f"{value:.9g}") if math.isfinite(value) else None
+        return value if math.isfinite(value) else None
     if isinstance(value, Segment):
         return _plain(msgspec.structs.asdict(value))
     if isinstance(value, Mapping):
-        return {str(name): plain for name, one in value.items() if (plain := _plain(one)) is not _LEFT_OUT}
+        named: dict[str, Any] = {}
+        for name, one in value.items():
+            _put(named, str(name), one, "other")  # 1 and "1" are two keys of a mapping and one name in JSON
+        return named
     if isinstance(value, (tuple, list)):
         return [plain for one in value if (plain := _plain(one)) is not _LEFT_OUT]
     if isinstance(value, (AudioChunk, np.ndarray, bytes, bytearray, memoryview)):
@@ -235,13 +297,18 @@ def wav_header(chunk: AudioChunk, sample_format: WavFormat, path: str) -> bytes:
     Raises:
         AudioFormatError: more than a WAV file can hold.
     """
-    channels, bits = chunk.num_channels, _BITS[sample_format]
+    channels, bits, rate = chunk.num_channels, _BITS[sample_format], chunk.sample_rate
     code = _WAVE_FLOAT if sample_format == "float32" else _WAVE_PCM
     extensible = channels > 2
     frame = channels * bits // 8
-    format_chunk = struct.pack(
-        "<HHIIHH", _WAVE_EXTENSIBLE if extensible else code, channels, chunk.sample_rate, chunk.sample_rate * frame, frame, bits
-    )
+    if not 1 <= frame <= _BLOCK_LIMIT:
+        most = _BLOCK_LIMIT * 8 // bits
+        raise AudioFormatError(f"{path}: {channels} channels of {bits} bits; expected 1 to {most}; mix or split them first")
+    most = _WAV_LIMIT // frame
+    if not isinstance(rate, (int, np.integer)) or not 1 <= int(rate) <= most:
+        raise AudioFormatError(f"{path}: its rate is {rate!r} Hz; expected a whole number, 1 to {most}; resample first")
+    rate = int(rate)  # NumPy's integers would overflow
+    format_chunk = struct.pack("<HHIIHH", _WAVE_EXTENSIBLE if extensible else code, channels, rate, rate * frame, frame, bits)
     if extensible:  # no channel mask: which speaker a channel belongs to is not known
         format_chunk += struct.pack("<HHIH", 22, bits, 0, code) + _SUBFORMAT
     elif code == _WAVE_FLOAT:
@@ -254,6 +321,20 @@ def wav_header(chunk: AudioChunk, sample_format: WavFormat, path: str) -> bytes:
     if riff_bytes > _WAV_LIMIT:
         raise AudioFormatError(f"{path}: {num_bytes} bytes of samples; a WAV file holds less than 4 GiB; cut the audio first")
     return b"RIFF" + struct.pack("<I", riff_bytes) + b"WAVE" + chunks + b"data" + struct.pack("<I", num_bytes)
+
+
+def _fitting_format(converted: Any) -> WavFormat:
+    """The format that holds what `audio.convert` made, without more bits than that needs."""
+    return "pcm24" if converted == "i24" else "pcm16"
+
+
+def _write_wav(file: IO[bytes], header: bytes, chunk: AudioChunk, sample_format: WavFormat) -> None:
+    file.write(header)
+    for start in range(0, chunk.num_samples, _WAV_BLOCK):
+        interleaved = interleave(chunk.samples[:, start : start + _WAV_BLOCK])
+        file.write(convert(interleaved, dtype=_DTYPES[sample_format]).tobytes())
+    if _num_bytes(chunk, sample_format) % 2:
+        file.write(b"\0")  # RIFF chunks end on even bytes
 
 
 def _num_bytes(chunk: AudioChunk, sample_format: WavFormat) -> int:

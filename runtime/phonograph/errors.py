@@ -11,8 +11,9 @@ The tree says what a failure means to the runtime:
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 
@@ -169,9 +170,22 @@ class ConservationError(PhonographError):
     code = "conservation"
 
 
+@contextlib.contextmanager
+def naming_node(node_id: str, what: str) -> Iterator[None]:
+    """Turn whatever a node's code raises outside its records into a NodeError that names the node."""
+    try:
+        yield
+    except BaseException as error:
+        raise NodeError(node_id, None, f"{what}: {in_words(error)}") from error
+
+
 def in_words(error: BaseException) -> str:
     """An error's own words; an exception from outside phonograph's tree is introduced by its type."""
-    return str(error) if isinstance(error, PhonographError) else f"{type(error).__name__}: {error}"
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001  # an exception whose words raise must not hide what went wrong
+        words = "(its message cannot be shown)"
+    return words if isinstance(error, PhonographError) else f"{type(error).__name__}: {words}"
 
 
 CODES: dict[str, str] = {
@@ -220,4 +234,6 @@ CODES: dict[str, str] = {
     "too_large": "The manifest, its nesting or what its aliases unfold to is larger than manifests may be.",
     "type_unavailable": "A node type is installed but its code cannot be loaded.",
     "registry": "Installed packages declare node types wrongly, or two of them declare the same one.",
+    "shared_output": "Two sinks of one type write to the same path.",
+    "missing_file": "A path that a node reads does not exist.",
 }

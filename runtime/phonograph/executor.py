@@ -12,7 +12,7 @@ import msgspec
 from phonograph.errors import PhonographError
 from phonograph.graph import Graph, build_graph
 from phonograph.item import Outcome
-from phonograph.journal import RunDirectory, default_run_directory
+from phonograph.journal import DEAD_LETTERS, RunDirectory, default_run_directory
 from phonograph.log import Logger, library_logger
 from phonograph.manifest import Manifest
 from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
@@ -49,7 +49,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def dead_letters_path(self) -> Path:
-        return self.run_directory / "dead_letters.jsonl"
+        return self.run_directory / DEAD_LETTERS
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -86,6 +86,10 @@ class Executor:
         metrics: bool = True,
         log: Logger | None = None,
     ) -> None:
+        if not isinstance(manifest, Manifest | Graph):
+            raise TypeError(f"Executor({manifest!r}): expected a Manifest; read one with load_manifest(path)")
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers is {workers}; expected at least 1, or None for one a core")
         self.graph = manifest if isinstance(manifest, Graph) else build_graph(manifest, registry or Registry.installed())
         self.plan = make_plan(self.graph, workers=workers)
         self.run_directory = Path(run_dir) if run_dir is not None else default_run_directory(self.graph)
@@ -94,6 +98,7 @@ class Executor:
         self.log = log or library_logger()
         self._scheduler: Scheduler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_stopped = False
         self._started = 0.0
 
     def run(self) -> RunReport:
@@ -116,22 +121,33 @@ class Executor:
         with RunDirectory(self.run_directory) as directory:
             directory.write_plan(plan_as_dict(self.plan))
             scheduler = self._scheduler = Scheduler(self.plan, directory, self.log, measure=self._measure)
-            was_cancelled = True
+            if self._is_stopped:
+                scheduler.drain()
+            ending: RunStatus = "failed"  # by a fault of phonograph, unless one of the next lines says otherwise
             try:
                 await scheduler.run()
-                was_cancelled = False
+                ending = "success"
+            except asyncio.CancelledError:
+                ending = "interrupted"
+                raise
             finally:
-                # Also when cancelled: an interrupted run accounts for its records like any other.
-                self.report = report = self._report(scheduler, was_cancelled)
+                # Also then: a run that was cut short accounts for its records like any other.
+                self.report = report = self._report(scheduler, ending)
                 self._scheduler = None
+                self._is_stopped = False
                 if report.metrics is not None:
                     directory.write_metrics(report.metrics)
         return report
 
     def stop(self) -> None:
-        """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread."""
-        if self._scheduler is not None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._scheduler.drain)
+        """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread.
+
+        Before a run it stops the next one, so that a program that shuts down while it starts does not have to wait for it.
+        """
+        self._is_stopped = True
+        scheduler, loop = self._scheduler, self._loop
+        if scheduler is not None and loop is not None:
+            loop.call_soon_threadsafe(scheduler.drain)
 
     def progress(self) -> Progress | None:
         """Where the run stands; None when none is under way. For the event loop that runs it."""
@@ -140,15 +156,14 @@ class Executor:
         ledger = self._scheduler.ledger
         return Progress(ledger.num_read, ledger.num_live, dict(ledger.counts), time.perf_counter() - self._started)
 
-    def _report(self, scheduler: Scheduler, was_cancelled: bool) -> RunReport:
+    def _report(self, scheduler: Scheduler, status: RunStatus) -> RunReport:
         records = scheduler.ledger.balance()
-        error = scheduler.error or (scheduler.budget_error() if scheduler.is_over_budget else None)
-        status: RunStatus = "success"
+        error = scheduler.error
         if error is not None:
             status = "failed"
-        elif was_cancelled or scheduler.was_interrupted:
+        elif status == "success" and scheduler.was_interrupted:
             status = "interrupted"
-        elif records.completed + records.filtered < records.read:
+        elif status == "success" and records.completed + records.filtered < records.read:
             status = "completed_with_errors"
         total_time_s = time.perf_counter() - self._started
         metrics = None

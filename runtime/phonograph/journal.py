@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from traceback import extract_tb
 from types import TracebackType
 from typing import Any
 
@@ -22,14 +23,18 @@ from phonograph.item import Item, Outcome
 from phonograph.metrics import MetricsDocument
 from phonograph.sink import append_whole
 
+DEAD_LETTERS = "dead_letters.jsonl"
+METRICS = "metrics.json"
+
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A line of dead_letters.jsonl: what failed, where, why, and what it was.
 
     Args:
-        key, ordinal: of the item. `record`: what the source had read, without its content.
-        node, type: where it stopped. attempts: how often the node was called, 0 when its breaker was open.
+        key, ordinal: of the item. attributes: what was known of it.
+        node, type: where it stopped. attempts: how often the node was called, 0 when its breaker never let the item through.
         code: see error-codes.json. message: the error's own words. causes: the chain below it, nearest first.
+        traceback: where in the node's code it was raised, for errors that are not phonograph's own; empty for those.
         time: UTC, ISO 8601.
     """
 
@@ -40,17 +45,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     message: str
     causes: tuple[str, ...]
+    traceback: tuple[str, ...]
     attempts: int
     attributes: dict[str, Any]
     time: str
 
     @classmethod
     def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int) -> DeadLetter:
-        causes = []
-        cause = error.__cause__
-        while cause is not None:
-            causes.append(f"{type(cause).__name__}: {cause}")
-            cause = cause.__cause__
+        own = isinstance(error, PhonographError)
         return cls(
             key=item.key,
             ordinal=item.ordinal,
@@ -58,11 +60,21 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             type=node.spec.type,
             code=error.code if isinstance(error, PhonographError) else "exception",
             message=in_words(error),
-            causes=tuple(causes),
+            causes=tuple(f"{type(cause).__name__}: {cause}" for cause in _causes(error)),
+            traceback=() if own else tuple(f"{at.filename}:{at.lineno} in {at.name}" for at in extract_tb(error.__traceback__)),
             attempts=attempts,
             attributes=dict(item.attributes),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The chain of causes, nearest first; a chain that bites its tail ends there."""
+    seen = {id(error)}
+    while (cause := error.__cause__) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        error = cause
 
 
 class _RowFile:
@@ -100,26 +112,23 @@ class RunDirectory:
         with self._writing():
             (self.path / "journal").mkdir(parents=True, exist_ok=True)
             self._take_lock()
-            try:
-                (self.path / "metrics.json").unlink(missing_ok=True)
-                self._records = _RowFile(self.path / "journal" / "records.log")
-                self._dead_letters = _RowFile(self.dead_letters_path)
-            except BaseException:
-                self._lock.unlink()
-                raise
+            with contextlib.ExitStack() as stack:
+                stack.callback(self._lock.unlink, missing_ok=True)
+                (self.path / METRICS).unlink(missing_ok=True)
+                self._records = stack.enter_context(contextlib.closing(_RowFile(self.path / "journal" / "records.log")))
+                self._dead_letters = stack.enter_context(contextlib.closing(_RowFile(self.path / DEAD_LETTERS)))
+                self._leaving = stack.pop_all()
 
     def __enter__(self) -> RunDirectory:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with self._writing(), contextlib.ExitStack() as stack:
-            stack.callback(self._lock.unlink, missing_ok=True)
-            stack.callback(self._records.close)
-            stack.callback(self._dead_letters.close)
+        with self._writing():
+            self._leaving.close()
 
     @property
     def dead_letters_path(self) -> Path:
-        return self.path / "dead_letters.jsonl"
+        return self.path / DEAD_LETTERS
 
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
@@ -135,7 +144,7 @@ class RunDirectory:
             self._dead_letters.append(msgspec.structs.asdict(letter))
 
     def write_metrics(self, document: MetricsDocument) -> None:
-        self._replace("metrics.json", msgspec.json.format(msgspec.json.encode(document), indent=1))
+        self._replace(METRICS, msgspec.json.format(msgspec.json.encode(document), indent=1))
 
     def _replace(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}.tmp"
@@ -156,22 +165,42 @@ class RunDirectory:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())}
         while True:
             try:
-                with self._lock.open("x") as file:
-                    json.dump(owner, file)
+                self._make_lock(json.dumps(owner))
                 return
             except FileExistsError:
-                holder = self._holder()
+                holder = self._holder(self._lock)
                 if holder is not None:
                     raise RunDirectoryError(
                         f"{self.path}: in use by process {holder['pid']} on {holder['host']}; wait for it, or give this run a "
                         f"directory of its own with --run-dir (if that process is gone, remove {self._lock})"
                     ) from None
-                self._lock.unlink(missing_ok=True)
+                self._remove_stale_lock()
 
-    def _holder(self) -> dict[str, Any] | None:
-        """Who holds the lock; None when its process is known to be dead."""
+    def _make_lock(self, content: str) -> None:
+        with self._lock.open("x") as file:
+            try:
+                file.write(content)
+                file.flush()
+            except BaseException:  # a full disk must not leave a lock that nobody holds
+                self._lock.unlink()
+                raise
+
+    def _remove_stale_lock(self) -> None:
+        """Remove a lock whose process is gone, unless another run has replaced it by its own in the meantime."""
+        aside = self.path / f"lock.stale-{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            self._lock.rename(aside)  # only one of several runs gets it
+            try:
+                if self._holder(aside) is not None:
+                    os.link(aside, self._lock)
+            finally:
+                aside.unlink()
+
+    @staticmethod
+    def _holder(lock: Path) -> dict[str, Any] | None:
+        """Who holds a lock; None when its process is known to be dead."""
         try:
-            holder = json.loads(self._lock.read_text())
+            holder = json.loads(lock.read_text())
             pid, host, started = holder["pid"], holder["host"], holder["started"]
         except FileNotFoundError:
             return None

@@ -22,16 +22,18 @@ from phonograph.queues import BoundedQueue
 class Entry:
     """An item and where in its segment it goes on.
 
-    `attempt` and `began` belong to the node at `position`; `is_probe` says that its half-open breaker let the item through.
+    `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
+    breaker let the item through.
     """
 
-    __slots__ = ("attempt", "began", "held_since", "is_probe", "item", "position", "queued_at")
+    __slots__ = ("attempt", "began", "error", "held_since", "is_probe", "item", "position", "queued_at")
 
     def __init__(self, item: Item, queued_at: float, position: int = 0) -> None:
         self.item = item
         self.queued_at = queued_at
         self.position = position
         self.attempt = 1
+        self.error: Exception | None = None
         self.is_probe = False
         self.began = queued_at
         self.held_since = queued_at
@@ -78,7 +80,11 @@ class Lane:
             return self._ready.popleft()
         if self.num_waiting >= self.queue.max_items:
             return None
-        return self.queue.get_nowait()
+        entry = self.queue.get_nowait()
+        if entry is not None:
+            entry.began = self._loop.time()
+            self.nodes[0].totals.queue_wait_s += entry.began - entry.queued_at
+        return entry
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""
@@ -90,6 +96,8 @@ class Lane:
 
         def wake() -> None:
             del self._backing_off[entry]
+            if entry.began < self.nodes[entry.position].breaker.changed_at:
+                entry.is_probe = False  # the breaker it was a probe of has opened again
             self.resume(entry)
 
         self._backing_off[entry] = self._loop.call_later(delay_s, wake)

@@ -66,7 +66,8 @@ class Ledger:
 
     def cancel_all(self) -> None:
         """Every record in flight ends now: as cancelled, or as what it already was if that is graver."""
-        for ordinal, (_, rank) in list(self._live.items()):
+        while self._live:  # not a loop over a copy: what `on_end` does may end other records
+            ordinal, (_, rank) = next(iter(self._live.items()))
             self._finish(ordinal, _GRAVITY[max(rank, _RANK[Outcome.CANCELLED])])
 
     @property

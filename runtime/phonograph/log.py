@@ -10,7 +10,6 @@ import structlog
 
 Logger = structlog.typing.FilteringBoundLogger
 LogFormat = Literal["console", "json"]
-LEVELS = ("debug", "info", "warning", "error")
 
 
 def library_logger() -> Logger:

@@ -180,6 +180,7 @@ class NodeTotals:
         self.retried_items = 0
         self.healed_items = 0
         self.passed_over = 0
+        self.records_read = 0
         self.stopped_the_run = False
 
     def new_worker(self) -> NodeStats:
@@ -208,7 +209,7 @@ class NodeTotals:
             wall_ms=_rounded((merged.last_ns - merged.first_ns) / 1e6),
             queue_wait_ms=_rounded(self.queue_wait_s * 1e3),
             items_in=merged.items_in,
-            items_out=merged.items_out,
+            items_out=merged.items_out + self.records_read,
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,
@@ -223,8 +224,8 @@ class NodeTotals:
 def process_peak_mb() -> float:
     """The most memory that this process ever had resident, in MB."""
     # ru_maxrss would carry the parent's peak across fork and exec; VmHWM is this program's own.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return _rounded(int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6)
+    status = Path("/proc/self/status").read_bytes()  # bytes: it holds the process's name, in any encoding
+    return _rounded(int(status.partition(b"VmHWM:")[2].split()[0]) * 1024 / 1e6)
 
 
 def _rounded(value: float) -> float:

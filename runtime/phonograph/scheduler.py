@@ -12,10 +12,11 @@ reached a node's call yet ends as cancelled; calls that run are waited for and a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.crew import Crew, Post
 from phonograph.errors import (
     BadInputError,
     CircuitOpenError,
@@ -38,8 +39,6 @@ from phonograph.reader import SourceReader
 from phonograph.threads import WorkerThread
 from phonograph.worker import Failure, Pass, SegmentWorker, select
 
-OpenedT = TypeVar("OpenedT")
-
 _BUDGET_AFTER = 100  # records; a rate over fewer says little
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -59,7 +58,7 @@ class Scheduler:
         self._is_aborting = False
         self._plan = plan
         self._run_directory = run_directory
-        self._log = log
+        self._log: Logger | None = log
         self._measure = measure
         self._nodes = {
             node.id: NodeRun(
@@ -73,26 +72,43 @@ class Scheduler:
             Lane(segment, tuple(self._nodes[node.id] for node in segment.nodes), self._shed) for segment in plan.segments
         ]
         self._lane_of = {lane.plan.nodes[0].id: lane for lane in self._lanes}
-        self._threads: list[WorkerThread] = []
 
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
         Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, or cancellation, is raised.
         """
-        closing: list[tuple[WorkerThread, Any]] = []
+        totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
+        crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals)
+        timeout_s: float | None = _STUCK_AFTER_S
+        self._tell("info", "run_started", name=self._plan.graph.name, segments=len(self._lanes))
         try:
-            readers, crews = await self._open(closing)
+            await crew.open()
             async with asyncio.TaskGroup() as group:
-                for reader, thread, node in readers:
-                    group.create_task(self._feed(node, reader, thread), name=f"source {node.plan.id}")
-                for lane, crew in crews:
-                    group.create_task(self._run_lane(lane, crew), name=f"lane {lane.plan.name}")
+                for node_id, post in crew.readers.items():
+                    group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
+                for lane in self._lanes:
+                    group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
+            if self.error is None and self.is_over_budget:
+                self._fail(self._budget_error())
+            if self.error is None:
+                await crew.finish()
+            timeout_s = None
         except NodeError as error:
+            timeout_s = None
             self._fail(error)
         finally:
-            self.ledger.cancel_all()
-            await self._close(closing)
+            self._abort()
+            try:
+                self.ledger.cancel_all()
+            finally:
+                errors, num_stuck = await crew.close(timeout_s)
+                for failure in errors:
+                    self._fail(failure)
+                if num_stuck:
+                    self._tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
+                self._tell("info", "run_ended", **counts)
 
     def drain(self) -> None:
         """Stop reading because someone asked; let what is in flight end. Call it in the event loop."""
@@ -103,83 +119,25 @@ class Scheduler:
             run.totals.summarise(BreakerMetrics(run.breaker.state.value, run.breaker.opens)) for run in self._nodes.values()
         )
 
-    # Opening and closing.
-
-    async def _open(
-        self, closing: list[tuple[WorkerThread, Any]]
-    ) -> tuple[list[tuple[SourceReader, WorkerThread, NodeRun]], list[tuple[Lane, list[tuple[SegmentWorker, WorkerThread]]]]]:
-        breakers = {node_id: run.breaker for node_id, run in self._nodes.items()}
-        totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
-        crews = []
-        for lane in self._lanes:
-            crew = []
-            for number in range(lane.plan.num_workers):
-                thread = self._new_thread(f"{lane.plan.name}-{number}")
-                worker = await self._opened(lane.plan.name, thread.call(SegmentWorker, lane.plan, breakers, totals))
-                await self._opened(lane.plan.name, thread.call(worker.open))
-                closing.append((thread, worker))
-                crew.append((worker, thread))
-            crews.append((lane, crew))
-        readers = []
-        for node in self._plan.sources:
-            run = self._nodes[node.id]
-            thread = self._new_thread(node.id)
-            reader = await self._opened(node.id, thread.call(SourceReader, node, run.totals if self._measure else None))
-            await self._opened(node.id, thread.call(reader.open))
-            closing.append((thread, reader))
-            readers.append((reader, thread, run))
-        return readers, crews
-
-    async def _close(self, closing: list[tuple[WorkerThread, Any]]) -> None:
-        """Close what was opened and end the threads. A cancelled run leaves a thread behind whose node does not return."""
-        task = asyncio.current_task()
-        timeout_s = _STUCK_AFTER_S if task is not None and task.cancelling() else None
-        closings = [thread.call(target.close) for thread, target in closing]
-        for thread in self._threads:
-            thread.stop()
-        if closings:
-            done, stuck = await asyncio.wait(closings, timeout=timeout_s)
-            for future in done:
-                if (failure := future.exception()) is not None:
-                    self._fail(failure if isinstance(failure, PhonographError) else NodeError("close", None, repr(failure)))
-            if stuck:
-                self._log.warning("threads_abandoned", count=len(stuck), reason="a node's call did not return")
-        for thread in self._threads:
-            thread.join(0.0 if timeout_s is not None else None)
-
-    def _new_thread(self, name: str) -> WorkerThread:
-        thread = WorkerThread(name)
-        self._threads.append(thread)
-        return thread
-
-    @staticmethod
-    async def _opened(name: str, opening: Awaitable[OpenedT]) -> OpenedT:
-        try:
-            return await opening
-        except PhonographError as error:
-            raise NodeError(name, None, f"could not be opened: {error}") from error
-        except Exception as error:
-            raise NodeError(name, None, f"could not be opened: {type(error).__name__}: {error}") from error
-
     # Moving items.
 
-    async def _feed(self, node: NodeRun, reader: SourceReader, thread: WorkerThread) -> None:
+    async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
         links = node.plan.outputs
         try:
-            while not self.is_draining and (batch := await thread.call(reader.next_batch)):
-                await self._admit(batch, links)
+            while not self.is_draining and (batch := await post.thread.call(post.member.next_batch)):
+                await self._admit(node, batch, links)
         except Exception as error:  # noqa: BLE001  # a source may raise anything; the records it read are seen through
-            node.totals.stopped_the_run = True
             self._fail(_node_error(node, None, error), abort=False)
         for link in links:
             self._lane_of[link.target].queue.close()
 
-    async def _admit(self, batch: Sequence[Record], links: Sequence[Link]) -> None:
+    async def _admit(self, node: NodeRun, batch: Sequence[Record], links: Sequence[Link]) -> None:
         """Take records in; those that are left when the run drains count as not read."""
         for record in batch:
             if self.is_draining:
                 return
             ordinal = self.ledger.read(record.key)
+            node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=record.attributes)
             self.ledger.add(ordinal, len(links) - 1)
             for link in links:
@@ -190,15 +148,14 @@ class Scheduler:
         entry = Entry(item, asyncio.get_running_loop().time())
         await lane.queue.put(entry, _payload_bytes(item.payload.values()))
 
-    async def _run_lane(self, lane: Lane, crew: list[tuple[SegmentWorker, WorkerThread]]) -> None:
+    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker]]) -> None:
         async with asyncio.TaskGroup() as group:
-            for worker, thread in crew:
-                group.create_task(self._pump(lane, worker, thread), name=f"worker of {lane.plan.name}")
+            for post in posts:
+                group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
         for link in lane.plan.outputs:
             self._lane_of[link.target].queue.close()
 
     async def _pump(self, lane: Lane, worker: SegmentWorker, thread: WorkerThread) -> None:
-        now = asyncio.get_running_loop().time
         inline = lane.plan.run == "inline"
         while not lane.is_finished:
             entry = lane.take()
@@ -208,9 +165,6 @@ class Scheduler:
             if self._is_aborting:
                 self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
                 continue
-            if entry.attempt == 1 and entry.position == 0 and not entry.is_probe:
-                entry.began = now()
-                lane.nodes[0].totals.queue_wait_s += entry.began - entry.queued_at
             arguments = (entry.item, entry.position, entry.attempt, entry.is_probe)
             if entry.position == len(lane.nodes):  # an open breaker passed over the last node
                 result = Pass([entry.item])
@@ -222,15 +176,17 @@ class Scheduler:
 
     async def _settle(self, lane: Lane, entry: Entry, result: Pass) -> None:
         """Deliver, complete, filter or judge everything that came of one pass through a segment."""
-        self._credit_breakers(lane, entry, result)
         ordinal, links = entry.item.ordinal, lane.plan.outputs
-        num_after = len(result.emitted) * max(1, len(links)) + result.num_filtered + len(result.failures)
+        num_after = len(result.emitted) * max(1, len(links)) + result.num_filtered + result.num_failures
         if num_after != 1:
             self.ledger.add(ordinal, num_after - 1)
+        for event in result.trail:  # in order, because breakers count failures in a row
+            if isinstance(event, Failure):
+                self._judge(lane, entry, event)
+            else:
+                self._credit(lane, entry, event)
         for _ in range(result.num_filtered):
             self.ledger.end(ordinal, Outcome.FILTERED)
-        for failure in result.failures:
-            self._judge(lane, entry, failure)
         if not links:
             end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
             for _ in result.emitted:
@@ -247,14 +203,13 @@ class Scheduler:
 
     # Judging failures.
 
-    def _credit_breakers(self, lane: Lane, entry: Entry, result: Pass) -> None:
-        if entry.attempt > 1 and result.reached >= entry.position:
-            lane.nodes[entry.position].totals.healed_items += 1
-        now = asyncio.get_running_loop().time()
-        for position in range(entry.position, result.reached + 1):
-            node = lane.nodes[position]
-            if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, now):
-                self._breaker_changed(lane, node)
+    def _credit(self, lane: Lane, entry: Entry, position: int) -> None:
+        """A call of the node at `position` succeeded."""
+        node = lane.nodes[position]
+        if position == entry.position and entry.attempt > 1:
+            node.totals.healed_items += 1
+        if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._now()):
+            self._breaker_changed(lane, node)
 
     def _judge(self, lane: Lane, entry: Entry, failure: Failure) -> None:
         """Decide what becomes of an item that stopped: try again, hold, pass over, or give up."""
@@ -278,20 +233,23 @@ class Scheduler:
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
-            self._log.info("retry", node=node.plan.id, key=item.key, attempt=again.attempt, delay_s=delay_s, error=str(error))
+            self._tell(
+                "info", "retry", node=node.plan.id, key=item.key, attempt=again.attempt, delay_s=delay_s, error=in_words(error)
+            )
+            again.error = error
             again.attempt += 1
             lane.back_off(again, delay_s)
             return
         if isinstance(error, BadInputError):
             node.breaker.release(again.began)
             lane.review(node)
-        elif node.breaker.fail(again.began, asyncio.get_running_loop().time()):
+        elif node.breaker.fail(again.began, self._now()):
             self._breaker_changed(lane, node)
         self._give_up(node, item, error, attempts=again.attempt)
 
     def _refused(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """An open breaker kept an item from its node."""
-        now, breaker = asyncio.get_running_loop().time(), node.breaker
+        now, breaker = self._now(), node.breaker
         if self._is_aborting:
             self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
         elif breaker.policy.when_open == "wait":
@@ -323,13 +281,12 @@ class Scheduler:
             f"the circuit breaker of node {node.plan.id!r} is open: {breaker.policy.failure_threshold} records failed there in a "
             f"row; it is tried again every {breaker.policy.reset_timeout_s:g} s"
         )
-        self._give_up(node, entry.item, error, attempts=0)
+        error.__cause__ = entry.error
+        self._give_up(node, entry.item, error, attempts=entry.attempt - 1)
 
     def _give_up(self, node: NodeRun, item: Item, error: Exception, *, attempts: int) -> None:
         on_error = node.plan.on_error
-        self._log.warning(
-            "record_failed", node=node.plan.id, key=item.key, attempts=attempts, on_error=on_error, error=str(error)
-        )
+        self._tell("warning", "record_failed", node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
         if on_error == "skip":
             self.ledger.end(item.ordinal, Outcome.SKIPPED)
             return
@@ -341,19 +298,25 @@ class Scheduler:
             return
         self.ledger.end(item.ordinal, Outcome.DEAD_LETTERED)
         if on_error == "fail":
-            node.totals.stopped_the_run = True
             self._fail(_node_error(node, item.key, error))
 
     def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
-        self._log.warning("breaker", node=node.plan.id, state=node.breaker.state.value, opens=node.breaker.opens)
+        self._tell("warning", "breaker", node=node.plan.id, state=node.breaker.state.value, opens=node.breaker.opens)
         lane.review(node)
+
+    # Ending the run.
 
     def _fail(self, error: PhonographError, *, abort: bool = True) -> None:
         """Stop the run because of an error; the first one is the one reported. `abort` cancels what waits."""
         self.error = self.error or error
         self.is_draining = True
-        if not abort or self._is_aborting:
-            return
+        if isinstance(error, NodeError) and error.node in self._nodes:
+            self._nodes[error.node].totals.stopped_the_run = True
+        if abort:
+            self._abort()
+
+    def _abort(self) -> None:
+        """Cancel every item that waits, and every one that would go on."""
         self._is_aborting = True
         for lane in self._lanes:
             for entry in lane.abandon():
@@ -364,8 +327,8 @@ class Scheduler:
             self._run_directory.record_ended(key, outcome)
         except RunDirectoryError as unwritable:
             self._fail(unwritable)
-        if outcome is Outcome.DEAD_LETTERED and self.num_ended >= _BUDGET_AFTER and self.is_over_budget:
-            self._fail(self.budget_error())
+        if outcome is Outcome.DEAD_LETTERED and self.num_ended >= _BUDGET_AFTER and self._exceeds_rate:
+            self._fail(self._budget_error())
 
     @property
     def num_ended(self) -> int:
@@ -373,16 +336,31 @@ class Scheduler:
 
     @property
     def is_over_budget(self) -> bool:
-        """More records were dead-lettered than `limits.error_rate` allows, or all of them were."""
-        failed = self.ledger.counts[Outcome.DEAD_LETTERED]
-        return failed > 0 and (failed > self._plan.graph.error_rate * self.num_ended or failed == self.num_ended)
+        """At the end: more records failed than `limits.error_rate` allows, or all did of a run that was not interrupted."""
+        all_failed = 0 < self.ledger.counts[Outcome.DEAD_LETTERED] == self.num_ended
+        return self._exceeds_rate or (all_failed and not self.was_interrupted)
 
-    def budget_error(self) -> ErrorBudgetError:
+    @property
+    def _exceeds_rate(self) -> bool:
+        return self.ledger.counts[Outcome.DEAD_LETTERED] > self._plan.graph.error_rate * self.num_ended
+
+    def _budget_error(self) -> ErrorBudgetError:
         failed, ended = self.ledger.counts[Outcome.DEAD_LETTERED], self.num_ended
-        return ErrorBudgetError(
-            f"{failed} of {ended} records failed; limits.error_rate allows {self._plan.graph.error_rate:.2%}; "
-            f"see {self._run_directory.dead_letters_path}"
-        )
+        rate = f"limits.error_rate allows {self._plan.graph.error_rate:.2%}" if self._exceeds_rate else "not one went through"
+        return ErrorBudgetError(f"{failed} of {ended} records failed; {rate}; see {self._run_directory.dead_letters_path}")
+
+    def _tell(self, level: str, event: str, **facts: object) -> None:
+        """Log an event. A log that cannot be written must not change what becomes of a record, so it is given up."""
+        if self._log is None:
+            return
+        try:
+            getattr(self._log, level)(event, **facts)
+        except Exception:  # noqa: BLE001  # whatever the host's log handlers raise
+            self._log = None
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:

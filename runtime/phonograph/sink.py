@@ -59,7 +59,7 @@ class Part(ABC):
 
 
 class Sink(Node[ParamsT]):
-    """A node that stores what reaches it. Subclasses implement `stage`.
+    """A node that stores what reaches it. Subclasses implement `stage`, and `finish` when outputs are completed at the end.
 
     `writers`: `single_writer` sinks get exactly one worker; `multi_writer` sinks may have several.
     """
@@ -74,6 +74,12 @@ class Sink(Node[ParamsT]):
             OutputError: it cannot be stored. BadInputError: the item is not of a kind that this sink stores.
         """
         raise NotImplementedError(f"{type(self).__name__} has no stage")
+
+    def finish(self) -> None:
+        """Complete outputs that span items. Called before `close`, in the worker, when the run has stored all that it will.
+
+        Not called when the run failed or was cancelled.
+        """
 
 
 class FilePart(Part):

@@ -36,10 +36,9 @@ class WorkerThread:
         """Let the thread end after the calls it has been given."""
         self._calls.put(None)
 
-    def join(self, timeout_s: float | None = None) -> bool:
-        """Wait for the thread's end; False when it is still running after the time given."""
+    def join(self, timeout_s: float | None = None) -> None:
+        """Wait for the thread's end, at most for the time given."""
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -48,14 +47,23 @@ class WorkerThread:
             try:
                 result = function(*arguments)
             except BaseException as raised:  # noqa: BLE001  # the loop decides what it means
-                error = raised
+                error = _as_failure(raised)
             if self._loop.is_closed():
                 return
             self._loop.call_soon_threadsafe(_resolve, future, result, error)
             del call, future, function, arguments, result, error  # the thread must not hold an item while it waits
 
 
-def _resolve(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+def _as_failure(error: BaseException) -> Exception:
+    """What a future and an event loop can carry: SystemExit and its like would end the program, StopIteration cannot be set."""
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    failure = RuntimeError(f"{type(error).__name__}: {error}".removesuffix(": "))
+    failure.__cause__ = error
+    return failure
+
+
+def _resolve(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
     if future.done():
         return
     if error is not None:

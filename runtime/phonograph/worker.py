@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import Any
 
 from phonograph._memory import leave
 from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
-from phonograph.errors import NodeContractError
+from phonograph.contract import Contract, as_items, gathered
+from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph import GraphNode, Link
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
@@ -31,27 +33,34 @@ class Failure:
 
 
 class Pass:
-    """What came of one item's pass through a segment: items that reached the end, items filtered, items that stopped.
+    """What came of one item's pass through a segment.
 
-    `reached` is the last position whose node was called with success, -1 for none.
+    Args:
+        emitted: items that reached the end.
+        num_filtered: items that a node let through no further.
+        trail: in the order of events, the position of each call that succeeded, and each failure.
     """
 
-    __slots__ = ("emitted", "failures", "num_filtered", "reached")
+    __slots__ = ("emitted", "num_filtered", "trail")
 
     def __init__(self, emitted: list[Item] | None = None) -> None:
         self.emitted: list[Item] = emitted or []
         self.num_filtered = 0
-        self.failures: list[Failure] = []
-        self.reached = -1
+        self.trail: list[int | Failure] = []
+
+    @property
+    def num_failures(self) -> int:
+        return sum(type(event) is Failure for event in self.trail)
 
 
 class Step:
     """One node in one worker."""
 
-    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "link", "node", "spec", "stats")
+    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "contract", "link", "node", "spec", "stats")
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
         self.spec = plan.spec
+        self.contract = Contract(plan.spec)
         self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
         self.breaker = breaker
         self.stats = totals.new_worker() if totals is not None else None
@@ -72,7 +81,8 @@ class Step:
 
     def _converse(self, item: Item) -> Emitted:
         state = self.node.start()
-        emitted = [*_as_items(self.node.process(item, state)), *_as_items(self.node.flush(state))]
+        emitted = as_items(gathered(self.spec, self.node.process(item, state)))  # to its end, before the flush
+        emitted += as_items(gathered(self.spec, self.node.flush(state)))
         return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
 
     def _store(self, item: Item) -> Emitted:
@@ -84,33 +94,53 @@ class Step:
             raise
         return item
 
+    def count_audio(self, item: Item, emitted: Item | None) -> None:
+        """Add to the seconds of audio that the node took or, where it takes none, made."""
+        if self.stats is None:
+            return
+        chunk: Any = None
+        if self.audio_in is not None:
+            chunk = item.payload.get(self.audio_in)
+        elif self.audio_out is not None and emitted is not None:
+            chunk = emitted.payload.get(self.audio_out)
+        if type(chunk) is AudioChunk:
+            self.stats.audio_seconds += chunk.duration_s
+
 
 class SegmentWorker:
     """Runs items through one segment with node instances of its own."""
 
     def __init__(self, plan: SegmentPlan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
-        self.steps = [
-            Step(node, breakers[node.id], totals[node.id] if totals is not None else None, link)
-            for node, link in zip(plan.nodes, [*(node.input for node in plan.nodes[1:]), None], strict=True)
-        ]
+        self.steps: list[Step] = []
+        for node, link in zip(plan.nodes, [*(node.input for node in plan.nodes[1:]), None], strict=True):
+            with naming_node(node.id, "could not be made"):
+                self.steps.append(Step(node, breakers[node.id], totals[node.id] if totals is not None else None, link))
+        self._num_open = 0
 
     def open(self) -> None:
-        """Open every node; when one fails, those already open are closed and its error is raised."""
-        for position, step in enumerate(self.steps):
-            try:
+        """Open every node. Raises NodeError; nodes that are open by then still want `close`."""
+        for step in self.steps:
+            with naming_node(step.node.node_id, "could not be opened"):
                 step.node.open()
-            except BaseException:
-                self.steps = self.steps[:position]
-                self.close()
-                raise
+            self._num_open += 1
+
+    def finish(self) -> None:
+        """Let sinks complete their outputs. Raises NodeError."""
+        for step in self.steps:
+            if isinstance(step.node, Sink):
+                with naming_node(step.node.node_id, "could not complete its output"):
+                    step.node.finish()
 
     def close(self) -> None:
-        """Close every node, all of them even when one raises; the first error is raised at the end."""
-        first: BaseException | None = None
-        for step in self.steps:
+        """Close every open node, all of them even when one raises; the first NodeError is raised at the end."""
+        first: NodeError | None = None
+        while self._num_open:
+            self._num_open -= 1
+            step = self.steps[self._num_open]
             try:
-                step.node.close()
-            except BaseException as error:  # noqa: BLE001  # the other nodes must still be closed
+                with naming_node(step.node.node_id, "could not be closed"):
+                    step.node.close()
+            except NodeError as error:
                 first = first or error
         if first is not None:
             raise first
@@ -139,24 +169,27 @@ class SegmentWorker:
         while True:
             step = self.steps[position]
             if not (is_probe or step.breaker.is_closed):
-                outcome.failures.append(Failure(position, item, None))
+                outcome.trail.append(Failure(position, item, None))
                 return
             try:
                 emitted = self._call(step, item, attempt)
                 if type(emitted) is Item:
-                    outcome.reached = max(outcome.reached, position)
+                    step.contract.check(emitted, item)
+                    step.count_audio(item, emitted)
+                    outcome.trail.append(position)
                     if position == last:
                         outcome.emitted.append(emitted)
                         return
                     item = select(step.link, emitted)  # type: ignore[arg-type]  # not last, so it has a link
                     position, attempt, is_probe = position + 1, 1, False
                     continue
-                children = _checked(step.spec, emitted)
-                outcome.reached = max(outcome.reached, position)
-            except KeyboardInterrupt:
-                raise  # the user's, and not the node's
-            except BaseException as error:  # noqa: BLE001  # a node may raise anything; retry and breaker judge it
-                outcome.failures.append(Failure(position, item, _as_exception(step.spec, error)))
+                children = step.contract.checked(emitted, item)
+                step.count_audio(item, None)
+                outcome.trail.append(position)
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                    raise  # the user's, and not the node's
+                outcome.trail.append(Failure(position, item, _as_exception(step.spec, error)))
                 return
             if not children:
                 outcome.num_filtered += 1
@@ -167,7 +200,7 @@ class SegmentWorker:
                     try:
                         selected = select(step.link, child)  # type: ignore[arg-type]  # not last, so it has a link
                     except NodeContractError as error:
-                        outcome.failures.append(Failure(position, child, error))
+                        outcome.trail.append(Failure(position, child, error))
                     else:
                         self._advance(selected, position + 1, 1, False, outcome)
             return
@@ -176,22 +209,18 @@ class SegmentWorker:
     def _call(step: Step, item: Item, attempt: int) -> Emitted:
         stats = step.stats
         if stats is None:
-            emitted = step.call(item)
-            return emitted if emitted is None or type(emitted) is Item else list(emitted)  # type: ignore[arg-type]
+            return gathered(step.spec, step.call(item))
         step.account.enter()  # type: ignore[union-attr]  # stats and account come together
         stats.items_in += attempt == 1
         start_ns = perf_counter_ns()
         try:
-            emitted = step.call(item)
-            if emitted is not None and type(emitted) is not Item:
-                emitted = list(emitted)  # type: ignore[arg-type]  # a generator does its work here, so inside the timing
+            emitted = gathered(step.spec, step.call(item))  # a generator does its work here, so inside the timing
         except BaseException:
             stats.called(start_ns, perf_counter_ns())
             stats.errors += 1
             raise
         stats.called(start_ns, perf_counter_ns())
-        stats.items_out += 1 if type(emitted) is Item else len(emitted or ())  # type: ignore[arg-type]
-        stats.audio_seconds += _audio_seconds(step, item, emitted)
+        stats.items_out += len(emitted) if isinstance(emitted, list) else emitted is not None
         return emitted
 
 
@@ -213,17 +242,6 @@ def select(link: Link, item: Item) -> Item:
         ) from None
 
 
-def _checked(spec: NodeSpec, emitted: Any) -> list[Item]:
-    """The emitted items as a list, when the node's cardinality allows them."""
-    items = _as_items(emitted)
-    for value in items:
-        if type(value) is not Item:
-            raise NodeContractError(f"{spec.type} returned {type(value).__name__}; expected Item (see Item.with_payload)")
-    if spec.cardinality == "1:1" or (spec.cardinality == "1:0..1" and len(items) > 1):
-        raise NodeContractError(f"{spec.type} returned {len(items)} items for one; its cardinality is {spec.cardinality}")
-    return items
-
-
 def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:
     """SystemExit and its like end programs, and a node must not: from a node they are a failure as any other."""
     if isinstance(error, Exception):
@@ -231,18 +249,3 @@ def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:
     failure = NodeContractError(f"{spec.type} raised {type(error).__name__}; expected an Exception")
     failure.__cause__ = error
     return failure
-
-
-def _as_items(emitted: Any) -> list[Any]:
-    if emitted is None:
-        return []
-    return [emitted] if type(emitted) is Item or not isinstance(emitted, Iterable) else list(emitted)
-
-
-def _audio_seconds(step: Step, item: Item, emitted: Emitted) -> float:
-    chunk: Any = None
-    if step.audio_in is not None:
-        chunk = item.payload.get(step.audio_in)
-    elif step.audio_out is not None and type(emitted) is Item:
-        chunk = emitted.payload.get(step.audio_out)
-    return chunk.duration_s if type(chunk) is AudioChunk else 0.0

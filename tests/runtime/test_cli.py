@@ -126,12 +126,21 @@ def test_a_wrong_command_line_is_exit_2(project: Path, arguments: list[str], wor
     assert words in result.stderr + result.stdout
 
 
-def test_a_corpus_that_does_not_exist_fails_the_run(project: Path) -> None:
-    """A source that finds nothing is exit status 1 and names the path."""
+def test_a_corpus_that_does_not_exist_is_exit_2(project: Path) -> None:
+    """A path that is not there is a complaint, before anything runs."""
     (project / "small.yaml").write_text(CONVERT.replace("paths: clips", "paths: clisp"))
     result = run_pipeline(project, "small.yaml")
+    assert result.returncode == 2
+    assert "missing_file" in result.stderr and "clisp" in result.stderr
+
+
+def test_a_corpus_without_audio_fails_the_run(project: Path) -> None:
+    """A source that finds nothing is exit status 1 and names the path."""
+    (project / "empty").mkdir()
+    (project / "small.yaml").write_text(CONVERT.replace("paths: clips", "paths: empty"))
+    result = run_pipeline(project, "small.yaml")
     assert result.returncode == 1
-    assert "clisp" in result.stderr
+    assert "empty" in result.stderr
 
 
 def test_an_output_folder_that_cannot_be_made_fails_the_run(project: Path) -> None:
@@ -169,6 +178,44 @@ def test_ctrl_c_drains_and_exits_130(project: Path) -> None:
     assert len((project / "run" / "journal" / "records.log").read_text().splitlines()) == records["read"]
     assert "interrupted" in stdout
     assert not (project / "run" / "lock").exists()
+
+
+def test_a_log_that_nobody_can_read_changes_nothing(project: Path) -> None:
+    """With standard error on a full device the run ends as ever."""
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(
+            [*COMMAND, "small.yaml"], cwd=project, stdout=subprocess.PIPE, stderr=full, text=True, timeout=120, check=False
+        )
+    assert result.returncode == 0
+    assert "1 completed + 1 dead lettered" in result.stdout
+
+
+def test_a_summary_that_cannot_be_written_is_one_line(project: Path) -> None:
+    """With standard output on a full device the exit status is 1, in words and without a traceback."""
+    command = [*COMMAND, "small.yaml", "--log-level", "error"]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(command, cwd=project, stdout=full, stderr=subprocess.PIPE, text=True, timeout=120, check=False)
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (project / "out" / "clips" / "good.wav.wav").exists()
+
+
+def test_metrics_that_cannot_be_written_do_not_hide_the_summary(project: Path) -> None:
+    """The summary comes first; the exit status is 1 and the reason is named."""
+    (project / "m").write_text("in the way")
+    result = run_pipeline(project, "small.yaml", "--metrics", "m/metrics.json")
+    assert result.returncode == 1
+    assert "records: 2 read" in result.stdout
+    assert "m/metrics.json: cannot be written" in result.stderr
+
+
+def test_json_logs_tell_start_and_end(project: Path) -> None:
+    """At level info a machine sees when the run started and how it ended."""
+    result = run_pipeline(project, "small.yaml", "--log-format", "json", "--log-level", "info")
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [event["event"] for event in events] == ["run_started", "record_failed", "run_ended"]
+    assert (events[-1]["completed"], events[-1]["dead_lettered"]) == (1, 1)
 
 
 def test_nodes_lists_what_is_installed(tmp_path: Path) -> None:

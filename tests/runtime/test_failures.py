@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from phonograph.errors import BadInputError, ErrorBudgetError, NodeError
+from phonograph.errors import BadInputError, ErrorBudgetError, NodeError, TransientError
+from phonograph.executor import RunReport
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from small_runs import dead_letters, node_metrics, run_text
@@ -127,7 +128,7 @@ def failing_until(number: int) -> type[Node[Params]]:
     """A node that is down for the first `number` calls."""
     calls = []
 
-    @node("testing.flaky", inputs={"record": "record"}, outputs={"record": "record"})
+    @node("test.down", inputs={"record": "record"}, outputs={"record": "record"})
     class DownAtFirst(Node[Params]):
         """Be down for some calls."""
 
@@ -140,18 +141,8 @@ def failing_until(number: int) -> type[Node[Params]]:
     return DownAtFirst
 
 
-def breaker_run(folder: Path, target: Any, breaker: str) -> Any:
-    from phonograph.executor import Executor
-    from phonograph.manifest import load_manifest
-    from phonograph.registry import Registry
-    from phonograph.testing import Discard, NumberSource
-
-    registry = Registry()
-    for entry in (NumberSource, Discard, target):
-        registry.register(entry)
-    path = folder / "manifest.yaml"
-    path.write_text("version: 1\nname: test\n" + flaky("{}", breaker=breaker))
-    return Executor(load_manifest(path), registry=registry, run_dir=folder / "run").run()
+def breaker_run(folder: Path, target: Any, breaker: str) -> RunReport:
+    return run_text(folder, flaky("{}", breaker=breaker).replace("testing.flaky", "test.down"), target)
 
 
 def test_waiting_for_an_open_breaker_finishes_all_that_can_be(tmp_path: Path) -> None:
@@ -205,3 +196,125 @@ def test_bad_input_does_not_open_the_breaker(tmp_path: Path) -> None:
     report = run_text(tmp_path, flaky("{failures: 9, error: bad_input}", breaker="{failure_threshold: 2, reset_timeout: 1h}"))
     assert node_metrics(report)["flaky"].breaker.opens == 0
     assert {letter["code"] for letter in dead_letters(report)} == {"bad_input"}
+
+
+def test_bad_records_at_the_start_do_not_stop_a_run_without_a_budget(tmp_path: Path) -> None:
+    """Without error_rate a run goes on after a hundred failures in a row, and is done when others went through."""
+
+    @node("test.late", inputs={"record": "record"}, outputs={"record": "record"})
+    class Late(Node[Params]):
+        """Refuse the first 150 records."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal < 150:
+                raise BadInputError("too early")
+            return item
+
+    text = "nodes:\n  n: {type: testing.numbers, params: {count: 400}}\n  late: {type: test.late, input: n}\n"
+    report = run_text(tmp_path, text + "  out: {type: testing.discard, input: late}\n", Late)
+    assert (report.status, report.exit_code) == ("completed_with_errors", 0)
+    assert (report.records.dead_lettered, report.records.completed) == (150, 250)
+
+
+def test_failures_in_a_row_are_counted_in_their_order(tmp_path: Path) -> None:
+    """Children of one record that fail, succeed and fail again are not a row of failures."""
+
+    @node("test.six", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:N")
+    class Six(Node[Params]):
+        """Emit six children."""
+
+        def process(self, item: Item, state: None) -> list[Item]:
+            return [item.child(number, item.payload) for number in range(6)]
+
+    @node("test.fifth", inputs={"record": "record"}, outputs={"record": "record"})
+    class Fifth(Node[Params]):
+        """Let only the fifth child through."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if not item.key.endswith("#0004"):
+                raise RuntimeError("no")
+            return item
+
+    text = """
+defaults: {breaker: {failure_threshold: 5, reset_timeout: 1h, when_open: shed}}
+nodes:
+  n: {type: testing.numbers, params: {count: 1}}
+  six: {type: test.six, input: n}
+  fifth: {type: test.fifth, input: six}
+  out: {type: testing.discard, input: fifth}
+"""
+    report = run_text(tmp_path, text, Six, Fifth)
+    assert node_metrics(report)["fifth"].breaker.opens == 0
+    assert len(dead_letters(report)) == 5
+
+
+class Unspeakable(Exception):
+    """Has no words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+def circular() -> Exception:
+    error = RuntimeError("because of itself")
+    error.__cause__ = error
+    return error
+
+
+@pytest.mark.parametrize("error", [Unspeakable(), circular()], ids=["no words", "its own cause"])
+def test_an_odd_exception_is_a_dead_letter_like_any_other(tmp_path: Path, error: Exception) -> None:
+    """Neither an exception without words nor one that causes itself stops the run."""
+
+    @node("test.odd", inputs={"record": "record"}, outputs={"record": "record"})
+    class Odd(Node[Params]):
+        """Raise it once."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal == 1:
+                raise error
+            return item
+
+    text = "nodes:\n  n: {type: testing.numbers}\n  odd: {type: test.odd, input: n}\n  out: {type: testing.discard, input: odd}\n"
+    report = run_text(tmp_path, text, Odd)
+    (letter,) = dead_letters(report)
+    assert type(error).__name__ in letter["message"]
+    assert report.records.completed == 9
+
+
+def test_a_dead_letter_says_where_the_code_failed(tmp_path: Path) -> None:
+    """For an error of the node's own code the dead letter has file, line and function."""
+
+    @node("test.buggy", inputs={"record": "record"}, outputs={"record": "record"})
+    class Buggy(Node[Params]):
+        """Divide by zero."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.child(1 // (item.ordinal - 1), item.payload)
+
+    text = "nodes:\n  n: {type: testing.numbers, params: {count: 2}}\n  b: {type: test.buggy, input: n}\n"
+    report = run_text(tmp_path, text + "  out: {type: testing.discard, input: b}\n", Buggy)
+    (letter,) = dead_letters(report)
+    assert letter["traceback"][-1].endswith("in process")
+    assert "test_failures.py:" in letter["traceback"][-1]
+
+
+def test_a_record_shed_between_its_attempts_keeps_its_history(tmp_path: Path) -> None:
+    """A record that an open breaker sheds before its retry says how often it was tried, and what failed."""
+    text = """
+defaults: {retry: {base_delay: 30ms}}
+nodes:
+  n: {type: testing.numbers, params: {count: 4}}
+  flaky: {type: test.mixed, input: n, workers: 1, breaker: {failure_threshold: 3, reset_timeout: 1h, when_open: shed}}
+  out: {type: testing.discard, input: flaky}
+"""
+
+    @node("test.mixed", inputs={"record": "record"}, outputs={"record": "record"})
+    class Mixed(Node[Params]):
+        """Be busy for the first record and broken for the others."""
+
+        def process(self, item: Item, state: None) -> Item:
+            raise TransientError("busy") if item.ordinal == 0 else RuntimeError("broken")
+
+    letters = {letter["key"]: letter for letter in dead_letters(run_text(tmp_path, text, Mixed))}
+    assert (letters["n/0"]["code"], letters["n/0"]["attempts"]) == ("breaker_open", 1)
+    assert letters["n/0"]["causes"] == ["TransientError: busy"]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 
+from limits import no_file_over
 from phonograph.errors import RunDirectoryError, TransientError
 from phonograph.graph import GraphNode, load_graph
 from phonograph.item import Item, Outcome
@@ -54,21 +52,11 @@ def test_a_dead_letter_is_what_its_contract_says(tmp_path: Path, flaky: GraphNod
     jsonschema.validate(letter, json.loads((shipped_root("contracts") / "dead-letter.schema.json").read_text()))
 
 
-@pytest.fixture
-def small_files_only() -> Iterator[None]:
-    """No file of this process may grow over 100 bytes, as on a disk that fills up."""
-    limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_leaves_whole_lines(tmp_path: Path, small_files_only: None) -> None:
+def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     """The line that has no room is not there at all, and the error names the directory."""
     journal = tmp_path / "run" / "journal" / "records.log"
     with RunDirectory(tmp_path / "run") as directory:
-        with pytest.raises(RunDirectoryError, match="cannot be written"):
+        with no_file_over(100), pytest.raises(RunDirectoryError, match="cannot be written"):
             for number in range(100):
                 directory.record_ended(f"clips/{number}.wav", Outcome.COMPLETED)
         rows = [json.loads(row) for row in journal.read_text().splitlines()]
@@ -119,3 +107,19 @@ def test_runs_with_the_same_outputs_share_a_directory(tmp_path: Path) -> None:
         paths.append(default_run_directory(load_graph(tmp_path / f"{name}.yaml", registry_with())))
     assert paths[0] == paths[1]
     assert paths[0].parts[0] == ".phonograph"
+
+
+def test_a_full_disk_leaves_no_lock_that_nobody_holds(tmp_path: Path) -> None:
+    """A run that could not even lock its directory does not keep the next one out."""
+    with no_file_over(0), pytest.raises(RunDirectoryError, match="cannot be written"):
+        RunDirectory(tmp_path / "run")
+    with RunDirectory(tmp_path / "run"):
+        pass
+
+
+def test_a_directory_that_opens_half_holds_nothing(tmp_path: Path) -> None:
+    """When the second of its files cannot be opened, the first is closed and the lock is gone."""
+    (tmp_path / "run" / "dead_letters.jsonl").mkdir(parents=True)
+    with pytest.raises(RunDirectoryError, match="directory"):
+        RunDirectory(tmp_path / "run")
+    assert not (tmp_path / "run" / "lock").exists()

@@ -87,3 +87,20 @@ def test_outcomes_sum_to_the_records_read(records: list[list[Outcome]]) -> None:
             ledger.end(ordinal, outcome)
     counts = ledger.balance()
     assert counts.read == len(records) == len(ends) == sum(getattr(counts, outcome.value) for outcome in Outcome)
+
+
+def test_cancelling_stands_ends_that_happen_meanwhile() -> None:
+    """What is told of an end may end other records, and each still ends once."""
+    ends: list[str] = []
+
+    def on_end(key: str, outcome: Outcome) -> None:
+        ends.append(key)
+        if key == "0":
+            ledger.end(2, Outcome.CANCELLED)
+
+    ledger = Ledger(on_end)
+    for number in range(4):
+        ledger.read(str(number))
+    ledger.cancel_all()
+    assert sorted(ends) == ["0", "1", "2", "3"]
+    assert ledger.balance().cancelled == 4

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import resource
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from limits import no_file_over
 from phonograph.errors import OutputError
 from phonograph.sink import FilePart, output_path
 
@@ -56,20 +54,9 @@ def test_a_failing_writer_leaves_nothing_and_the_old_file(tmp_path: Path) -> Non
     assert files_below(tmp_path) == ["a.bin"]
 
 
-@pytest.fixture
-def small_files_only() -> Iterator[None]:
-    """No file of this process may grow over 4 KiB, as on a disk that is full."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_no_room_is_an_output_error_that_leaves_nothing(tmp_path: Path, small_files_only: None) -> None:
+def test_no_room_is_an_output_error_that_leaves_nothing(tmp_path: Path) -> None:
     """When the file cannot grow, the error names it and nothing is left."""
-    with pytest.raises(OutputError, match=r"a\.bin: cannot be written"):
+    with no_file_over(4096), pytest.raises(OutputError, match=r"a\.bin: cannot be written"):
         FilePart(str(tmp_path / "a.bin"), lambda file: write(file, bytes(100_000)))
     assert files_below(tmp_path) == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -32,7 +34,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`run-pipeline MANIFEST ...` means `run-pipeline run MANIFEST ...`."""
-        own = {"--help", "--version"}
+        own = {"--help", "-h", "--version"}
         if args and args[0] not in own and args[0] not in self.list_commands(ctx):
             args = ["run", *args]
         return super().parse_args(ctx, args)
@@ -65,3 +67,7 @@ def main() -> None:
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(_INTERRUPTED)
+    except OSError as error:  # standard output is a full disk, or nobody reads it any more
+        with contextlib.suppress(OSError):
+            click.echo(f"error: {error}", err=True)
+        os._exit(1)  # flushing standard output once more at exit would raise the same error again

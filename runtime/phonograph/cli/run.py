@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -53,6 +53,9 @@ def command(
     except (ManifestError, GraphError) as error:
         click.echo(str(error), err=True)
         return 2
+    except PhonographError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
     try:
         executor = Executor(graph, run_dir=run_dir, workers=workers)
         with _progress_on_terminal(log_format) as show:
@@ -65,14 +68,14 @@ def command(
         return 1
     report = executor.report
     assert report is not None
-    try:
-        _copy_metrics(report, metrics)
-    except OSError as error:
-        click.echo(f"error: {metrics}: the metrics cannot be written: {error.strerror}", err=True)
-        return report.exit_code or 1
     click.echo(summarise(report, executor.graph))
     if report.error is not None:
         click.echo(f"error: {report.error}", err=True)
+    try:
+        _copy_metrics(report, metrics)
+    except PhonographError as error:
+        click.echo(f"error: {error}", err=True)
+        return report.exit_code or 1
     return report.exit_code
 
 
@@ -154,6 +157,12 @@ def _progress_on_terminal(log_format: str) -> Iterator[Show | None]:
 
 def _copy_metrics(report: RunReport, metrics: str | None) -> None:
     if metrics is not None:
-        target = Path(metrics)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((report.run_directory / "metrics.json").read_bytes())
+        from phonograph.journal import METRICS
+        from phonograph.sink import FilePart
+
+        content = (report.run_directory / METRICS).read_bytes()
+        FilePart(os.path.abspath(metrics), lambda file: _write(file, content)).commit()
+
+
+def _write(file: IO[bytes], content: bytes) -> None:
+    file.write(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -90,4 +91,6 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _outputs(graph: Graph) -> Iterator[str]:
     for node in graph.nodes.values():
         for name in path_fields(node.spec.params, "output"):
-            yield str(getattr(node.params, name))
+            path = str(getattr(node.params, name))
+            if os.path.exists(path):
+                yield path
