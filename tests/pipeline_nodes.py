@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import pytest
 
 from phonograph.node import InputPath, Node, OutputPath, Params, Source, node
 from phonograph.registry import Registry
@@ -27,7 +30,7 @@ class Decode(Node[Params]):
 
 
 class ResampleParams(Params, frozen=True):
-    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192000)]
+    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192000, extra={"unit": "Hz"})]
     quality: Literal["fast", "high", "best"] = "high"
 
 
@@ -43,7 +46,7 @@ class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class VadParams(Params, frozen=True):
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.02
-    open_ms: float = 30.0
+    open_ms: Annotated[float, msgspec.Meta(extra={"unit": "ms"})] = 30.0
     close_ms: float = 300.0
     bands: tuple[Band, ...] = ()
 
@@ -84,3 +87,14 @@ def registry() -> Registry:
     for declared in (Clips, Decode, Resample, Vad, Cut, Narrow, AudioSink):
         made.register(declared)
     return made
+
+
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
+    """Put a package with one module on the path, its NODES under the entry-point group."""
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[phonograph.nodes]\n{name} = {name}_catalogue:NODES\n")
+    (folder / f"{name}_catalogue.py").write_text(code)
+    monkeypatch.delitem(sys.modules, f"{name}_catalogue", raising=False)
+    monkeypatch.syspath_prepend(folder)

@@ -1,7 +1,7 @@
 """The README's examples, each one run as a reader would run it.
 
 An example runs in a folder of its own that holds what a reader's would: `clips/` with the bundled audio. Python blocks run as
-they stand. YAML blocks are manifests and are checked against the installed nodes. Of the shell blocks those run that follow
+they stand. YAML blocks are manifests and are run over `clips/`. Of the shell blocks those run that follow
 the comment `<!-- run -->`; the others install things or start servers.
 """
 
@@ -17,8 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from phonograph.graph import load_graph
-from phonograph.registry import Registry
 from phonograph.shipped import shipped_root
 from places import NEEDS_SOURCE_TREE, source_tree
 
@@ -90,8 +88,10 @@ def test_a_marked_shell_example_runs(example: Example, readers_folder: Path) -> 
 
 @pytest.mark.skipif(source_tree() is None, reason=NEEDS_SOURCE_TREE)
 @pytest.mark.parametrize("example", examples("yaml"), ids=str)
-def test_a_yaml_example_is_a_manifest(example: Example, readers_folder: Path) -> None:
-    """Each YAML block of the README is a manifest without complaints."""
+def test_a_yaml_example_runs(example: Example, readers_folder: Path) -> None:
+    """Each YAML block of the README is a manifest that runs as pasted, and leaves outputs where a clone ignores them."""
     path = readers_folder / "README.yaml"
     path.write_text(example.text + "\n", encoding="utf-8")
-    assert load_graph(path, Registry.installed()).nodes
+    run_example(["run-pipeline", "README.yaml", "--param", "corpus=clips"], readers_folder, example)
+    assert {found.name for found in readers_folder.iterdir()} == {"clips", "README.yaml", "phonograph-out", ".phonograph"}
+    assert [found for found in (readers_folder / "phonograph-out").rglob("*") if found.is_file()]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from phonograph.errors import Complaint, nearest
 from phonograph.fields import complain, describe
 from phonograph.parameters import UNREAD, Outside
-from phonograph.spec import Params, path_fields
+from phonograph.spec import Params, path_fields, units
 from phonograph.yaml12 import Located
 
 Role = Literal["input", "output"]
@@ -22,15 +23,31 @@ _STEP = re.compile(r"\[(\d+)\]|\.([A-Za-z_]\w*)")
 _EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
+_NUMBERS = ("a whole number", "a number")
 _WORDS = {
-    "int": "a whole number",
-    "float": "a number",
+    "int": _NUMBERS[0],
+    "float": _NUMBERS[1],
     "str": "text",
     "bool": "true or false",
     "array": "a list",
     "object": "a mapping",
-    "null": "nothing",
+    "null": "null",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPath:
+    """A path among a node's parameters.
+
+    Args:
+        parameter: the way to it, as in "also.copy".
+        written: what stands for it in the manifest; the node's parameters where the path is a default of the node.
+        path: absolute.
+    """
+
+    parameter: str
+    written: Located
+    path: str
 
 
 def bind(
@@ -52,6 +69,7 @@ def bind(
     bound: dict[str, Any] = {
         name: _absolute(default, folder) for name, folder in folders.items() if isinstance(default := declared[name].default, str)
     }
+    in_units = units(params)
     complete = True
     for key, value in located.value.items():
         if key not in declared:
@@ -62,7 +80,7 @@ def bind(
             complete = False
         else:
             field = declared[key]
-            bound[field.name] = _convert(key, value, field.type, folders.get(field.name), complaints)
+            bound[field.name] = _convert(key, value, field.type, folders.get(field.name), in_units.get(field.name), complaints)
     for key, field in declared.items():
         if field.required and key not in located.value:
             expected = _in_words(_type_name(field.type))
@@ -76,7 +94,72 @@ def bind(
         return None
 
 
-def _convert(key: str, located: Located, annotation: Any, folder: str | None, complaints: list[Complaint]) -> Any:
+def bound_paths(bound: Params, located: Located, role: Role) -> Iterator[BoundPath]:
+    """The paths that a node reads or writes, defaults included.
+
+    Args:
+        bound: what `bind` made of `located`.
+    """
+    assert isinstance(located.value, Mapping)
+    names = path_fields(type(bound), role)
+    for field in msgspec.structs.fields(bound):
+        if field.name in names:
+            written = located.value.get(field.encode_name, located)
+            yield from _paths_in(field.encode_name, written, getattr(bound, field.name))
+
+
+def is_missing(path: str) -> bool:
+    """Whether nothing is there, and the path is no glob. What cannot be told, as below a locked folder, is not missing."""
+    if any(sign in path for sign in "*?["):
+        return False
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def nearest_paths(path: str) -> tuple[str, ...]:
+    """What `path` is most likely a slip of, in the deepest of its folders that exists."""
+    folder, name = os.path.split(path)
+    while name and not os.path.isdir(folder):
+        folder, name = os.path.split(folder)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ()
+    return tuple(os.path.join(folder, close) for close in nearest(name, names))
+
+
+def _paths_in(parameter: str, written: Located, value: Any) -> Iterator[BoundPath]:
+    if isinstance(value, str):
+        yield BoundPath(parameter, written, value)
+        return
+    inside: Any = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    for key, item in inside:
+        step = f"[{key}]" if isinstance(key, int) else f".{key}"
+        yield from _paths_in(parameter + step, _part(written, key), item)
+
+
+def _part(written: Located, key: int | str) -> Located:
+    """One value of a list or mapping; the whole where the manifest does not have it, as for a default of the node."""
+    value = written.value
+    if isinstance(value, tuple) and isinstance(key, int) and key < len(value):
+        return value[key]
+    if isinstance(value, Mapping) and isinstance(key, str):
+        return value.get(key, written)
+    return written
+
+
+def _convert(
+    key: str, located: Located, annotation: Any, folder: str | None, unit: str | None, complaints: list[Complaint]
+) -> Any:
     known = len(complaints)
     plain = _plain(located, key, folder, complaints)
     if len(complaints) > known:
@@ -95,6 +178,8 @@ def _convert(key: str, located: Located, annotation: Any, folder: str | None, co
             choices = _choices(annotation)
             code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
             expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
+            if unit is not None and isinstance(place.value, str) and expected.startswith(_NUMBERS):
+                expected += f", in {unit}, without the unit"
             candidates = nearest(place.value, choices) if isinstance(place.value, str) else ()
             complain(complaints, code, place.position, found, expected, candidates)
         return None

@@ -40,7 +40,7 @@ class BreakerPolicy:
         reset_timeout_s: seconds until a probe is let through.
         half_open_probes: probes that may be out at once.
         when_open: `wait` holds the input, `shed` dead-letters at once with `breaker_open`, `skip` passes over the node.
-        max_open_s: with `wait`, how long a record waits before it is shed.
+        max_open_s: with `wait`, how long the node may be out (failed probes included) before records are shed instead of held.
     """
 
     failure_threshold: int = 5
@@ -53,13 +53,14 @@ class BreakerPolicy:
 class CircuitBreaker:
     """The state of one node's breaker. Times are seconds on any monotonic clock."""
 
-    __slots__ = ("changed_at", "failures", "is_closed", "opens", "policy", "probes_out", "state")
+    __slots__ = ("changed_at", "failures", "is_closed", "opens", "out_since", "policy", "probes_out", "state")
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self.policy = policy
         self.state = BreakerState.CLOSED
         self.is_closed = True  # what workers read on the fast path
         self.changed_at = float("-inf")
+        self.out_since = float("-inf")  # when it last left `closed`
         self.failures = 0
         self.probes_out = 0
         self.opens = 0
@@ -100,6 +101,8 @@ class CircuitBreaker:
         if self.state is BreakerState.CLOSED and self.failures < self.policy.failure_threshold:
             return False
         self.opens += 1
+        if self.is_closed:
+            self.out_since = now
         self._enter(BreakerState.OPEN, now)
         return True
 

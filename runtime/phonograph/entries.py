@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -20,6 +21,7 @@ Settings = Mapping[str, Any]
 _POLICIES = ("workers", "retry", "breaker", "on_error")
 _NODE = ("type", "input", "params", *_POLICIES)
 _STEP = ("id", "type", "params", *_POLICIES)
+_NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
 
 # Key in the manifest -> argument of the policy, how its value is read.
@@ -137,6 +139,11 @@ class EntryReader:
         entries: dict[str, NodeEntry] = {}
         for node_id, located in nodes.value.items():
             position = nodes.keys[node_id]
+            if match := _NO_COLON.match(node_id):
+                found = f"{match[1]!r} without a colon before its '{{'"
+                complain(self._complaints, "bad_id", position, found, f"'{match[1]}: {{type: ..., input: ...}}'")
+                self.unread.add(match[1])
+                continue
             self._check_id(node_id, position)
             found_fields = Fields(located, what=f"node {node_id!r}", allowed=_NODE, complaints=self._complaints)
             inputs = self._inputs(found_fields)
@@ -255,7 +262,7 @@ class EntryReader:
         """What `input:` says; None when a part of it could not be read."""
         located = found.get("input")
         if located is None:
-            return ()
+            return () if found.lacks("input") or not found.readable else None
         if not isinstance(located.value, Mapping):
             reference = fields.read(located, _reference, what="'input'", complaints=self._complaints)
             return None if reference is None else (InputEntry(None, *reference, None, located.position),)

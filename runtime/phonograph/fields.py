@@ -40,17 +40,30 @@ class Fields:
         self.readable = isinstance(located.value, Mapping)
         self._complaints = complaints
         self._values: Mapping[str, Located] = {}
+        self._meant: set[str] = set()
         if not isinstance(located.value, Mapping):
-            complain(complaints, "wrong_type", located.position, f"{what} is {describe(located.value)}", "a mapping")
+            expected = _with_space(located.value, allowed) or "a mapping"
+            complain(complaints, "wrong_type", located.position, f"{what} is {describe(located.value)}", expected)
             return
         self._values = located.value
         for key, position in located.keys.items():
-            if key not in allowed:
-                found, expected = f"unknown key {key!r} in {what}", f"one of {', '.join(allowed)}"
-                complain(complaints, "unknown_key", position, found, expected, nearest(key, allowed))
+            if key in allowed:
+                continue
+            if expected := _with_space(key, allowed):
+                self._meant.add(key.partition(":")[0])
+                complain(complaints, "unknown_key", position, f"the key {describe(key)} in {what}", expected)
+                continue
+            candidates = nearest(key, allowed)
+            self._meant.update(candidates[:1])
+            found, expected = f"unknown key {key!r} in {what}", f"one of {', '.join(allowed)}"
+            complain(complaints, "unknown_key", position, found, expected, candidates)
 
     def get(self, key: str) -> Located | None:
         return self._values.get(key)
+
+    def lacks(self, key: str) -> bool:
+        """Whether `key` is absent and no unknown key, about which there is a complaint already, looks like a slip for it."""
+        return self.readable and key not in self._values and key not in self._meant
 
     def read(self, key: str, reader: Reader[T]) -> T | None:
         """The value of `key` as `reader` takes it; None when it is absent or wrong."""
@@ -58,11 +71,17 @@ class Fields:
         return None if located is None else read(located, reader, what=repr(key), complaints=self._complaints)
 
     def require(self, key: str, expected: str) -> Located | None:
-        """The value of `key`; its absence is a complaint."""
+        """The value of `key`; its absence is a complaint, unless a slip in its spelling is one already."""
         located = self._values.get(key)
-        if located is None and self.readable:
+        if self.lacks(key):
             complain(self._complaints, "missing_key", self.position, f"{self.what} has no {key!r}", expected)
         return located
+
+
+def _with_space(value: object, allowed: Sequence[str]) -> str:
+    """The remedy for `key:value` without a space, which YAML takes for one word; empty for anything else."""
+    word, colon, rest = value.partition(":") if isinstance(value, str) else ("", "", "")
+    return f"a space after the colon: '{word}: {rest.strip()}'" if colon and word in allowed else ""
 
 
 def read(located: Located, reader: Reader[T], *, what: str, complaints: list[Complaint]) -> T | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from phonograph.binding import bind
+from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import InputEntry, NodeEntry, OnError, QueueBounds
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
@@ -83,6 +83,8 @@ def build_graph(manifest: Manifest, registry: Registry) -> Graph:
     """
     builder = _Builder(manifest, registry, frozenset())
     graph = builder.build()
+    if graph is not None:
+        graph = builder.with_inputs_in_place(graph)
     if graph is None:
         raise GraphError(builder.complaints)
     return graph
@@ -102,6 +104,8 @@ def load_graph(path: str | os.PathLike[str], registry: Registry, *, params: Mapp
     graph = builder.build()
     if reading.complaints:
         raise ManifestError([*reading.complaints, *builder.complaints])
+    if graph is not None:
+        graph = builder.with_inputs_in_place(graph)
     if graph is None:
         raise GraphError(builder.complaints)
     return graph
@@ -123,15 +127,17 @@ class _Builder:
         self._specs: dict[str, NodeSpec] = {}
         self._params: dict[str, Params] = {}
         self._links: dict[str, Link] = {}
+        self._circling: set[str] = set()  # ids of the nodes in cycles
 
     def build(self) -> Graph | None:
         """The graph; None when there are complaints."""
         for entry in self._entries.values():
             self._bind(entry)
+        order = self._order()
         for entry in self._entries.values():
             self._connect(entry)
         self._check_kinds()
-        order = self._order()
+        self._check_outputs()
         if self.complaints or self._unread or len(self._params) < len(self._entries):
             return None
         return Graph(
@@ -140,6 +146,27 @@ class _Builder:
             error_rate=self._manifest.error_rate,
             manifest=self._manifest,
         )
+
+    def with_inputs_in_place(self, graph: Graph) -> Graph | None:
+        """The graph; None, and complaints, when a path that a node reads does not exist.
+
+        Asked last: which files exist is no matter of the manifest, so a wrong manifest gets the same complaints everywhere.
+        """
+        for entry in self._entries.values():
+            for found in bound_paths(self._params[entry.id], entry.params, "input"):
+                if is_missing(found.path):
+                    self._complain_missing(entry, found)
+        return None if self.complaints else graph
+
+    def _complain_missing(self, entry: NodeEntry, missing: BoundPath) -> None:
+        """Say so where the path came from: in the node's parameters, or in those of the manifest."""
+        what, position = f"parameter {missing.parameter!r} of node {entry.id!r}", missing.written.position
+        origin = self._manifest.params.get(missing.written.came_from)
+        if origin is not None:
+            value = "the value given for" if origin.is_given else "the default of"
+            what, position = f"{value} parameter {origin.name!r}, for node {entry.id!r},", origin.position
+        found = f"{what} leads to {missing.path!r}, which does not exist"
+        self._complain("missing_file", position, found, "a file, a folder or a glob", nearest_paths(missing.path))
 
     def _complain(self, code: str, position: Position, found: str, expected: str = "", candidates: tuple[str, ...] = ()) -> None:
         complain(self.complaints, code, position, found, expected, candidates)
@@ -156,6 +183,8 @@ class _Builder:
         if spec is None:
             known = self._registry.types()
             expected = "an installed node type; `run-pipeline nodes` lists them" if known else "an installed node type; none is"
+            for origin, reason in self._registry.broken():
+                expected += f"; the entry point {origin}, which may declare it, {' '.join(reason.split())}"
             found = f"no node type {entry.type!r}"
             self._complain("unknown_type", entry.type_position, found, expected, nearest(entry.type, known))
             return
@@ -233,6 +262,8 @@ class _Builder:
         return by_name.get(name)
 
     def _check_types(self, given: InputEntry, source: Port, target_id: str, target: Port) -> None:
+        if target_id in self._circling and given.source in self._circling:
+            return  # one of these edges has to go; which types the others must have is open until then
         if not target.type.accepts(source.type):
             found = f"{given.source}.{source.name} gives {source.type}"
             self._complain("port_type", given.position, found, f"{target.type}, which {target_id}.{target.name} takes")
@@ -265,6 +296,19 @@ class _Builder:
             if all(spec.kind != kind for spec in self._specs.values()):
                 found = f"no node is a {kind}"
                 self._complain(f"no_{kind}", self._manifest.position, found, f"at least one node that {purpose}")
+
+    def _check_outputs(self) -> None:
+        """Two sinks of one type that write to one place would replace each other's files without a word."""
+        owners: dict[tuple[str, str], str] = {}
+        for entry in self._entries.values():
+            spec, params = self._specs.get(entry.id), self._params.get(entry.id)
+            if spec is None or params is None or spec.kind != "sink":
+                continue
+            for output in bound_paths(params, entry.params, "output"):
+                owner = owners.setdefault((spec.type, os.path.realpath(output.path)), entry.id)
+                if owner != entry.id:
+                    found = f"parameter {output.parameter!r} of node {entry.id!r} is a path that node {owner!r} writes to"
+                    self._complain("shared_output", output.written.position, found, f"a path of its own for each {spec.type}")
 
     def _order(self) -> list[str]:
         """Ids so that a node stands after the one that feeds it, in manifest order otherwise; nodes in a cycle are left out."""
@@ -301,6 +345,7 @@ class _Builder:
             if node_id not in path:
                 continue
             cycle = path[path.index(node_id) :][::-1]  # upstream, turned round: the way that data would flow
+            self._circling.update(cycle)
             first = min(range(len(cycle)), key=lambda number: list(waiting).index(cycle[number]))
             cycle = [*cycle[first:], *cycle[:first]]
             found = f"nodes feed each other in a circle: {' -> '.join([*cycle, cycle[0]])}"

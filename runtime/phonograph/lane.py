@@ -26,7 +26,7 @@ class Entry:
     breaker let the item through.
     """
 
-    __slots__ = ("attempt", "began", "error", "held_since", "is_probe", "item", "position", "queued_at")
+    __slots__ = ("attempt", "began", "error", "is_probe", "item", "position", "queued_at")
 
     def __init__(self, item: Item, queued_at: float, position: int = 0) -> None:
         self.item = item
@@ -36,7 +36,6 @@ class Entry:
         self.error: Exception | None = None
         self.is_probe = False
         self.began = queued_at
-        self.held_since = queued_at
 
 
 class NodeRun:
@@ -54,7 +53,7 @@ class Lane:
     """The waiting places of one segment. All methods are for the event loop.
 
     Args:
-        give_up: called with (node, entry) when an entry has been held for longer than its breaker's `max_open_s`.
+        give_up: called with (node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
     """
 
     def __init__(self, plan: SegmentPlan, nodes: tuple[NodeRun, ...], give_up: Callable[[NodeRun, Entry], None]) -> None:
@@ -104,7 +103,6 @@ class Lane:
 
     def hold(self, node: NodeRun, entry: Entry) -> None:
         """Keep the entry until the node's breaker lets it through."""
-        entry.held_since = self._loop.time()
         node.held.append(entry)
         self.review(node)
 
@@ -120,10 +118,10 @@ class Lane:
                 entry.is_probe = not breaker.is_closed
                 entry.began = now
                 self.resume(entry)
-            elif now - node.held[0].held_since >= policy.max_open_s:
+            elif now >= breaker.out_since + policy.max_open_s:
                 self._give_up(node, node.held.popleft())
             else:
-                wake_at = node.held[0].held_since + policy.max_open_s
+                wake_at = breaker.out_since + policy.max_open_s
                 if breaker.state is BreakerState.OPEN:
                     wake_at = min(wake_at, breaker.probe_at)
                 node.timer = self._loop.call_at(wake_at, self.review, node)

@@ -18,7 +18,7 @@ def library_logger() -> Logger:
         logging.getLogger("phonograph"),
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.processors.KeyValueRenderer(key_order=["event", "node", "key"]),
+            structlog.processors.KeyValueRenderer(key_order=["event", "node", "key"], drop_missing=True),
         ],
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,

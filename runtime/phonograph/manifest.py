@@ -17,7 +17,7 @@ from phonograph.entries import NO_POLICIES, EntryReader, NodeEntry
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.fields import Fields, complain, describe
 from phonograph.parameters import ID, Parameter, read_parameters
-from phonograph.shipped import NamedManifest
+from phonograph.shipped import NamedManifest, shipped_manifests
 from phonograph.yaml12 import MAX_BYTES, Located, load
 
 _ROOT = ("version", "name", "description", "params", "defaults", "nodes", "steps", "limits")
@@ -87,8 +87,10 @@ def read_manifest(path: str | os.PathLike[str], *, params: Mapping[str, object] 
             content = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        found = f"the manifest cannot be read: {reason}"
-        return Reading(None, (Complaint("file_unreadable", start, found, "a YAML file"),), frozenset())
+        found, expected = f"the manifest cannot be read: {reason}", "a YAML file"
+        if os.fspath(path) in shipped_manifests():
+            expected += f"; phonograph.shipped.find_manifest({os.fspath(path)!r}) finds the shipped manifest of that name"
+        return Reading(None, (Complaint("file_unreadable", start, found, expected),), frozenset())
     try:
         root = load(content, str(file))
     except ManifestError as error:
@@ -162,7 +164,7 @@ class _ManifestReader:
             return reader.nodes(nodes, defaults)
         if steps is not None:
             return reader.steps(steps, defaults)
-        complain(
-            self._complaints, "missing_key", self._start, "the manifest has no 'nodes'", "'nodes', or 'steps' for a line of nodes"
-        )
+        if self._root.lacks("nodes") and self._root.lacks("steps"):
+            expected = "'nodes', or 'steps' for a line of nodes"
+            complain(self._complaints, "missing_key", self._start, "the manifest has no 'nodes'", expected)
         return None

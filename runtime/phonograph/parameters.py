@@ -63,6 +63,8 @@ class Parameter:
         default: the same, None when the manifest gives none.
         minimum, maximum: closed bounds; None: open.
         choices: the values allowed; empty: all.
+        is_given: the value comes from outside, not from the default.
+        position: of the default where that is the value, else of the declaration.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Parameter:
     minimum: float | None
     maximum: float | None
     choices: tuple[Plain, ...]
+    is_given: bool
     position: Position
 
 
@@ -144,6 +147,7 @@ class _Declaration:
             )
         if self._type is None or len(self._complaints) > known:
             return None
+        written = None if self._name in given else self._fields.get("default")
         return Parameter(
             name=self._name,
             type=self._type,
@@ -153,7 +157,8 @@ class _Declaration:
             minimum=self._minimum,
             maximum=self._maximum,
             choices=self._choices,
-            position=self._position,
+            is_given=self._name in given,
+            position=self._position if written is None else written.position,
         )
 
     def _read_type(self) -> ParameterType | None:
@@ -284,7 +289,11 @@ def interpolate(
     value = located.value
     if isinstance(value, str):
         resolved = resolve(value, parameters, environment, located.position, complaints)
-        return located if resolved is value else Located(resolved, located.position)
+        if resolved is value:
+            return located
+        first = _TOKEN.match(value)
+        name = first[1].removeprefix("params.") if first is not None and first[1] else ""
+        return Located(resolved, located.position, came_from=name if name in parameters else "")
     if isinstance(value, tuple):
         items = tuple(interpolate(item, parameters, environment, complaints) for item in value)
         return Located(items, located.position)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from phonograph.errors import PhonographError
+from phonograph.errors import PhonographError, in_words
 from phonograph.spec import NodeSpec
 
 GROUP = "phonograph.nodes"
@@ -26,23 +26,36 @@ class Registry:
     def __init__(self) -> None:
         self._specs: dict[str, NodeSpec] = {}
         self._targets: dict[str, tuple[str, str]] = {}  # type -> ("module:object", the entry point that declares it)
+        self._faults: dict[str, str] = {}  # type -> what is wrong with its declaration
+        self._broken: list[tuple[str, str]] = []
 
     @classmethod
     def installed(cls) -> Registry:
         """The node types of all installed packages.
 
+        A package that is broken makes its own types unavailable and no others: see `broken`, and what `get` raises.
+
         Raises:
-            RegistryError: an entry point cannot be loaded, is not such a mapping, or repeats a type.
+            RegistryError: two entry points declare the same type.
         """
         registry = cls()
         for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+            origin = f"{point.name} = {point.value}"
             try:
                 catalogue = point.load()
-            except (ImportError, AttributeError) as error:
-                raise RegistryError(
-                    f"entry point {point.name} = {point.value}: cannot be loaded: {error}; repair or remove its package"
-                ) from error
-            registry.add(catalogue, origin=f"{point.name} = {point.value}")
+            except Exception as error:  # noqa: BLE001  # importing a package runs its code, which may raise anything
+                registry._broken.append((origin, f"cannot be loaded: {in_words(error)}"))
+                continue
+            if not isinstance(catalogue, Mapping):
+                registry._broken.append((origin, _no_catalogue(catalogue)))
+                continue
+            for name, target in catalogue.items():
+                if not isinstance(name, str):
+                    registry._broken.append((origin, _malformed(name, target)))
+                elif not _is_target(target):
+                    registry._faults[name] = f"node type {name!r} ({origin}): its target {target!r} is no 'module:object'"
+                else:
+                    registry.add({name: target}, origin=origin)
         return registry
 
     def add(self, catalogue: Mapping[str, str], *, origin: str) -> None:
@@ -56,13 +69,10 @@ class Registry:
             RegistryError: not such a mapping, or another origin has a type of it already.
         """
         if not isinstance(catalogue, Mapping):
-            raise RegistryError(
-                f"{origin}: is a {type(catalogue).__name__}; expected a mapping from node type to 'module:object'"
-            )
+            raise RegistryError(f"{origin}: {_no_catalogue(catalogue)}")
         for name, target in catalogue.items():
-            module, separator, attribute = target.partition(":") if isinstance(target, str) else ("", "", "")
-            if not (isinstance(name, str) and module and separator and attribute):
-                raise RegistryError(f"{origin}: {name!r}: {target!r}; expected a node type, with 'module:object'")
+            if not (isinstance(name, str) and _is_target(target)):
+                raise RegistryError(f"{origin}: {_malformed(name, target)}")
             self._refuse_clash(name, f"{target} ({origin})", same=target)
             self._targets[name] = (target, origin)
 
@@ -86,11 +96,17 @@ class Registry:
         """
         if type_name not in self._specs and type_name in self._targets:
             self._specs[type_name] = _load(type_name, *self._targets[type_name])
+        if type_name not in self._specs and type_name in self._faults:
+            raise RegistryError(self._faults[type_name])
         return self._specs.get(type_name)
 
     def types(self) -> tuple[str, ...]:
-        """All names, sorted."""
-        return tuple(sorted({*self._specs, *self._targets}))
+        """All names, sorted; those that turn out to be unavailable are among them."""
+        return tuple(sorted({*self._specs, *self._targets, *self._faults}))
+
+    def broken(self) -> tuple[tuple[str, str], ...]:
+        """(entry point, reason) of each catalogue that cannot be read, so that nobody knows which types it has."""
+        return tuple(self._broken)
 
     def _refuse_clash(self, name: str, origin: str, *, same: str) -> None:
         if name in self._targets:
@@ -106,13 +122,26 @@ class Registry:
             )
 
 
+def _is_target(target: object) -> bool:
+    module, _, attribute = target.partition(":") if isinstance(target, str) else ("", "", "")
+    return bool(module and attribute)
+
+
+def _no_catalogue(found: object) -> str:
+    return f"is a {type(found).__name__}; expected a mapping from node type to 'module:object'"
+
+
+def _malformed(name: object, target: object) -> str:
+    return f"{name!r}: {target!r}; expected a node type, with 'module:object'"
+
+
 def _load(type_name: str, target: str, origin: str) -> NodeSpec:
     module, _, attribute = target.partition(":")
     where = f"node type {type_name!r}, {target} ({origin})"
     try:
         declared = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise RegistryError(f"{where}: cannot be loaded: {error}") from error
+    except Exception as error:  # importing a module runs its code, which may raise anything
+        raise RegistryError(f"{where}: cannot be loaded: {in_words(error)}") from error
     spec = getattr(declared, "spec", None)
     if not isinstance(spec, NodeSpec):
         raise RegistryError(f"{where}: is no node; expected a class or function under @node")

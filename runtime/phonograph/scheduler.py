@@ -301,7 +301,10 @@ class Scheduler:
             self._fail(_node_error(node, item.key, error))
 
     def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
-        self._tell("warning", "breaker", node=node.plan.id, state=node.breaker.state.value, opens=node.breaker.opens)
+        breaker, facts = node.breaker, {}
+        if not breaker.is_closed:
+            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
+        self._tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
         lane.review(node)
 
     # Ending the run.

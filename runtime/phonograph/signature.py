@@ -15,7 +15,21 @@ from phonograph.spec import Cardinality, Family, Params
 _FAMILY_OF: Mapping[Any, Family] = {AudioChunk: "audio", str: "text", bytes: "bytes"}
 
 
+def _unaliased(annotation: Any) -> Any:
+    """What a type alias stands for. `NDArray[np.float32]` is one from NumPy 2.5 on, and so is all that `type X = ...` makes."""
+    while True:
+        arguments = get_args(annotation)
+        # The origin first: a subscripted alias passes the look-up of `__value__` on, and would lose its arguments.
+        alias = get_origin(annotation) if arguments else annotation
+        if not hasattr(alias, "__value__"):
+            return annotation
+        annotation = alias.__value__
+        if arguments and getattr(annotation, "__parameters__", ()):
+            annotation = annotation[arguments]
+
+
 def _family_of(annotation: Any) -> Family:
+    annotation = _unaliased(annotation)
     if annotation in _FAMILY_OF:
         return _FAMILY_OF[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -39,21 +53,34 @@ class Signature:
 
     @classmethod
     def of(cls, function: Callable[..., Any]) -> Signature:
+        """Read a function.
+
+        Raises:
+            TypeError: it cannot be called as a node, or does not say what it takes and returns.
+        """
+        name_of = function.__qualname__
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{name_of}: is an `async def`; expected a plain function, which a worker thread calls")
         hints = get_type_hints(function, include_extras=True)
         inputs: dict[str, str] = {}
         fields: list[Any] = []
         for name, parameter in inspect.signature(function).parameters.items():
             if name not in hints:
-                raise TypeError(f"{function.__qualname__}: parameter {name!r} has no annotation")
+                raise TypeError(f"{name_of}: parameter {name!r} has no annotation; expected {name}: TYPE")
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
                 required = parameter.default is inspect.Parameter.empty
                 fields.append((name, hints[name]) if required else (name, hints[name], parameter.default))
             elif parameter.kind in (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD):
+                if parameter.default is not inspect.Parameter.empty:
+                    found = f"{name!r} stands before `*`, as input ports do, and has a default"
+                    raise TypeError(f"{name_of}: {found}; put it after `*` to make it a parameter")
                 inputs[name] = _family_of(hints[name])
             else:
-                raise TypeError(f"{function.__qualname__}: *args and **kwargs are not ports or parameters")
-        if not inputs or "return" not in hints:
-            raise TypeError(f"{function.__qualname__}: a node function takes at least one input and annotates what it returns")
+                raise TypeError(f"{name_of}: *args and **kwargs are not ports or parameters")
+        if not inputs:
+            raise TypeError(f"{name_of}: has no input port; expected at least one positional parameter")
+        if "return" not in hints:
+            raise TypeError(f"{name_of}: has no return annotation; expected `-> TYPE`, which becomes the output port")
         returned, cardinality = _returned(hints["return"])
         family = _family_of(returned)
         params = msgspec.defstruct(
@@ -63,6 +90,7 @@ class Signature:
 
 
 def _returned(annotation: Any) -> tuple[Any, Cardinality]:
+    annotation = _unaliased(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if type(None) in arguments and len(arguments) == 2:
         return next(argument for argument in arguments if argument is not type(None)), "1:0..1"

@@ -31,7 +31,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: not a number with one of these units; the message says what is expected.
     """
-    return float(_parse(text, _SECONDS, DURATION, "s"))
+    return float(_parse(text, _SECONDS, DURATION, ("ms", "s")))
 
 
 def parse_size(text: str) -> int:
@@ -40,12 +40,13 @@ def parse_size(text: str) -> int:
     Raises:
         ValueError: not a number with one of these units; the message says what is expected.
     """
-    return round(_parse(text, {unit: Fraction(factor) for unit, factor in _BYTES.items()}, SIZE, "MiB"))
+    return round(_parse(text, {unit: Fraction(factor) for unit, factor in _BYTES.items()}, SIZE, ("MiB", "B")))
 
 
-def _parse(text: str, units: dict[str, Fraction], expected: str, common: str) -> Fraction:
+def _parse(text: str, units: dict[str, Fraction], expected: str, common: tuple[str, str]) -> Fraction:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None or match[2] not in units:
-        remedy = f": {text.strip()}{common}?" if _NUMBER.fullmatch(text.strip()) else ""
+        bare = text.strip()
+        remedy = f"; write {' or '.join(bare + unit for unit in common)}" if _NUMBER.fullmatch(bare) else ""
         raise ValueError(expected + remedy)
     return Fraction(match[1]) * units[match[2]]

@@ -37,9 +37,13 @@ _SPECIAL = {
     **{sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
     **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
 }
+_BARE_REFERENCE = re.compile(r"\$\{[^}\s]*\}[^\s,\]}]*")
+_NO_SPACE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?=[^\s:/\\])")
+_NO_COLON = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*)\s*(?=\{)")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# What the parser says -> what a person who wrote a manifest can do with it. The first fitting needle counts.
+# What the parser says -> what a person who wrote a manifest can do with it. The first fitting needle counts;
+# {opened} stands for where the mapping or list began.
 _IN_WORDS = (
     (
         "mapping values are not allowed",
@@ -52,8 +56,13 @@ _IN_WORDS = (
     ("sequence entries are not allowed", "a '- ' where no list can begin", "the list on lines of its own, below its key"),
     ("expected <block end>, but found '-'", "a '- ' among keys", "either keys or a list at one indentation"),
     ("expected <block end>", "a line that does not continue the block above", "the same indentation as its neighbours"),
-    ("',' or ']'", "a '[' list that does not go on here", "',' or ']'"),
-    ("',' or '}'", "a '{' mapping that does not go on here", "',' or '}'"),
+    ("',' or ']'", "a '[' list{opened} that does not go on here", "',' or ']'"),
+    ("',' or '}'", "a '{' mapping{opened} that does not go on here", "',' or '}'"),
+    ("unexpected ':'", "a ':' without a space after it", "'key: value', or quotes round text with ':' in it"),
+    ("alphabetic or numeric", "a '*' or '&' that begins no name", "quotes round text that begins with it, such as '*.wav'"),
+    ("expected node content", "a punctuation mark where a value belongs", "a value; quotes round text that begins with it"),
+    ("comment or line break", "text behind '|' or '>'", "the text on the next lines, or quotes round all of it"),
+    ("expected <document start>", "a line to the left of the first key", "every top-level key at one indentation"),
     ("unexpected end of stream", "text in quotes that never end", "the closing quote"),
     (
         "unknown escape character",
@@ -70,11 +79,13 @@ class Located:
     Args:
         position: where the value begins.
         keys: for a mapping, where each key begins.
+        came_from: the parameter of the manifest with whose value the text here begins; empty when it begins otherwise.
     """
 
     value: Value
     position: Position
     keys: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
+    came_from: str = ""
 
 
 def load(content: bytes, file: str) -> Located:
@@ -306,11 +317,18 @@ class _Loader:
             expected = "quotes round text that begins with it"
             self._complain("yaml_syntax", position, f"the character {rest[0]!r} at the start of a value", expected)
             return
+        if slip := _slip(lines, position):
+            line, column, found, expected = slip
+            self._complain("yaml_syntax", Position(self._file, line, column), found, expected)
+            return
+        opened = error.context_mark
+        where = f", opened on line {opened.line + 1}, column {opened.column + 1}," if opened is not None else ""
         for needle, found, expected in _IN_WORDS:
             if needle in problem:
-                self._complain("yaml_syntax", position, found, expected)
+                self._complain("yaml_syntax", position, found.replace("{opened}", where), expected)
                 return
-        self._complain("yaml_syntax", position, problem)
+        expected = "'key: value'; quotes round text that has signs in it"
+        self._complain("yaml_syntax", position, f"text that is not YAML ({problem})", expected)
 
     def _at(self, event: yaml.Event) -> Position:
         mark = event.start_mark
@@ -323,6 +341,24 @@ class _Loader:
     def _stop(self, code: str, position: Position, found: str, expected: str) -> NoReturn:
         self._complain(code, position, found, expected)
         raise _StopError
+
+
+def _slip(lines: list[str], position: Position) -> tuple[int, int, str, str] | None:
+    """A common slip that the parser only trips over afterwards: its line, its column, what it is, what it should be."""
+    if position.line > len(lines):
+        return None
+    line = lines[position.line - 1]
+    match = _BARE_REFERENCE.match(line, max(position.column - 2, 0))  # it ends a word at '$', and cannot go on at '{'
+    if match:
+        found = f"{match[0]} without quotes, inside '{{ }}' or '[ ]'"
+        return position.line, match.start() + 1, found, f'quotes round it: "{match[0]}"'
+    for number in (position.line, position.line - 1):  # text without a colon goes on in the next line, up to a colon there
+        line = lines[number - 1] if number else ""
+        if match := _NO_SPACE.match(line):
+            return number, match.end(1) + 1, f"no space after the colon of {match[1]!r}", f"'{match[1]}: value'"
+        if match := _NO_COLON.match(line):
+            return number, match.start(1) + 1, f"{match[1]!r} without a colon before its '{{'", f"'{match[1]}: {{...}}'"
+    return None
 
 
 def _tag(tag: str) -> str:

@@ -89,3 +89,16 @@ def test_several_probes_may_be_out_at_once() -> None:
     breaker = CircuitBreaker(BreakerPolicy(failure_threshold=1, reset_timeout_s=1.0, half_open_probes=2))
     breaker.fail(0.0, 0.0)
     assert [breaker.admit(1.0) for _ in range(3)] == [True, True, False]
+
+
+def test_the_time_out_of_service_counts_through_failed_probes() -> None:
+    """`out_since` stays at the first opening until a probe closes the breaker."""
+    breaker = opened(at=10.0)
+    assert breaker.admit(41.0)
+    breaker.fail(began=41.0, now=45.0)
+    assert breaker.out_since == 10.0
+    assert breaker.admit(80.0)
+    breaker.succeed(began=80.0, now=81.0)
+    for _ in range(POLICY.failure_threshold):
+        breaker.fail(began=90.0, now=91.0)
+    assert breaker.out_since == 91.0

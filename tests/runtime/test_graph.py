@@ -13,9 +13,10 @@ from phonograph.breaker import BreakerPolicy
 from phonograph.errors import CODES, GraphError, ManifestError
 from phonograph.graph import Graph, Link, QueueBounds, build_graph, load_graph
 from phonograph.manifest import load_manifest
+from phonograph.registry import Registry
 from phonograph.retry import RetryPolicy
 from phonograph.shipped import NamedManifest
-from pipeline_nodes import AudioSink, ClipsParams, NpyParams, ResampleParams, registry
+from pipeline_nodes import AudioSink, Clips, ClipsParams, NpyParams, ResampleParams, install, registry
 
 WRONG = sorted((Path(__file__).parents[1] / "manifests" / "wrong").glob("*.yaml"))
 
@@ -34,7 +35,7 @@ nodes:
   cut: {type: segment.cut, input: {audio: {from: vad, queue: {items: 4, bytes: 1MiB}}, segments: vad.segments}}
   mono: {type: audio.resample, input: audio, params: {sample_rate: "${params.rate}"}, breaker: {when_open: skip}}
   audio: {type: audio.decode, input: clips}
-  whole: {type: sink.audio, input: mono, params: {path: out/whole, also: {copy: copies}}}
+  whole: {type: sink.audio, input: mono, params: {path: out/whole, index: whole.txt, also: {copy: copies}}}
 limits: {error_rate: 0.5}
 """
 
@@ -42,6 +43,7 @@ limits: {error_rate: 0.5}
 def write(folder: Path, text: str = GOOD) -> Path:
     path = folder / "demo.yaml"
     path.write_text(text, encoding="utf-8")
+    (folder / "samples").mkdir(exist_ok=True)
     return path
 
 
@@ -63,7 +65,7 @@ def test_wrong_manifest_gets_these_complaints(path: Path) -> None:
     with pytest.raises((ManifestError, GraphError)) as caught:
         load_graph(path, registry())
     expected = path.with_suffix(".expected").read_text(encoding="utf-8")
-    assert str(caught.value).replace(str(path), "FILE") + "\n" == expected
+    assert str(caught.value).replace(str(path), "FILE").replace(str(path.parent), "FOLDER") + "\n" == expected
     assert {complaint.code for complaint in caught.value.complaints} <= CODES.keys()
 
 
@@ -108,7 +110,7 @@ def test_relative_path_in_the_manifest_starts_at_its_folder(tmp_path: Path, monk
     graph = load_graph("../demo.yaml", registry())
     assert clips(graph).paths == str(tmp_path / "samples")
     assert npy(graph, "whole").also == {"copy": str(tmp_path / "copies")}
-    assert npy(graph, "whole").index == str(tmp_path / "index.txt"), "a default, too"
+    assert npy(graph, "out").index == str(tmp_path / "index.txt"), "a default, too"
 
 
 def test_relative_path_from_outside_starts_at_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,13 +119,61 @@ def test_relative_path_from_outside_starts_at_the_working_directory(tmp_path: Pa
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert clips(load_graph(path, registry(), params={"corpus": "../other/*.wav"})).paths == str(tmp_path / "other" / "*.wav")
-    assert clips(load_graph(path, registry(), params={"corpus": Path("/data")})).paths == "/data"
+    assert clips(load_graph(path, registry(), params={"corpus": tmp_path / "samples"})).paths == str(tmp_path / "samples")
 
 
 def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell leaves `~` alone in `--param corpus=~/clips`, so it is expanded here."""
-    monkeypatch.setenv("HOME", "/home/someone")
-    assert clips(load_graph(write(tmp_path), registry(), params={"corpus": "~/clips"})).paths == "/home/someone/clips"
+    (tmp_path / "home" / "clips").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert clips(load_graph(write(tmp_path), registry(), params={"corpus": "~/clips"})).paths == str(tmp_path / "home" / "clips")
+
+
+def test_a_given_path_that_does_not_exist(tmp_path: Path) -> None:
+    """A slip in a path is told at the parameter that it was given for, with the nearest name that is there."""
+    (tmp_path / "corpora" / "german").mkdir(parents=True)
+    given = str(tmp_path / "corpora" / "gernam")
+    path = write(tmp_path)
+    with pytest.raises(GraphError) as caught:
+        load_graph(path, registry(), params={"corpus": given})
+    assert str(caught.value) == (
+        f"{path}:5:3: missing_file the value given for parameter 'corpus', for node 'clips', leads to {given!r}, which does not "
+        f"exist; expected a file, a folder or a glob; did you mean {str(tmp_path / 'corpora' / 'german')!r}?"
+    )
+
+
+def test_a_missing_folder_on_the_way_to_a_path(tmp_path: Path) -> None:
+    """The nearest name is looked for in the deepest folder that exists."""
+    path = write(tmp_path)
+    with pytest.raises(GraphError) as caught:
+        load_graph(path, registry(), params={"corpus": str(tmp_path / "sampels" / "en" / "a.wav")})
+    assert [complaint.candidates for complaint in caught.value.complaints] == [(str(tmp_path / "samples"),)]
+
+
+def test_a_loaded_manifest_whose_clips_are_gone(tmp_path: Path) -> None:
+    """Building from a manifest that was loaded earlier looks for its paths, too."""
+    path = write(tmp_path)
+    manifest = load_manifest(path)
+    (tmp_path / "samples").rmdir()
+    with pytest.raises(GraphError, match=r":5:33: missing_file the default of parameter 'corpus'"):
+        build_graph(manifest, registry())
+
+
+def test_a_glob_that_matches_nothing_yet(tmp_path: Path) -> None:
+    """A path with glob characters is the source's to judge, alone and in a list."""
+    path = write(tmp_path, GOOD.replace('"${params.corpus}"', '["${params.corpus}", "none/*.wav"]'))
+    assert clips(load_graph(path, registry(), params={"corpus": "no[ne]"})).paths == [
+        os.path.join(os.getcwd(), "no[ne]"),
+        str(tmp_path / "none" / "*.wav"),
+    ]
+
+
+def test_two_sinks_write_to_one_place_through_a_link(tmp_path: Path) -> None:
+    """Two spellings of one path are one path."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / "link").symlink_to("out")
+    with pytest.raises(GraphError, match=r"demo\.yaml:15:57: shared_output parameter 'path' of node 'whole'.*node 'out'"):
+        load_graph(write(tmp_path, GOOD.replace("path: out/whole", "path: link/cut")), registry())
 
 
 def test_manifest_found_by_name_writes_into_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,8 +210,25 @@ def test_type_whose_code_does_not_load(tmp_path: Path) -> None:
         load_graph(write(tmp_path, GOOD.replace("sink.audio", "x.y", 1)), types)
 
 
+def test_unknown_type_while_a_package_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The complaint names the entry point that could not be read, for the type may be there; other types work."""
+    install(tmp_path, monkeypatch, "broken", "raise OSError('libfoo.so is gone')\n")
+    types = Registry.installed()
+    for declared in (Clips, AudioSink):
+        types.register(declared)
+    text = "version: 1\nname: a\nnodes:\n  c: {type: source.clips, params: {paths: samples}}\n  b: {type: broken.it, input: c}\n"
+    with pytest.raises(GraphError) as caught:
+        load_graph(write(tmp_path, text), types)
+    assert [complaint.code for complaint in caught.value.complaints] == ["unknown_type"]
+    assert str(caught.value).endswith(
+        "; the entry point broken = broken_catalogue:NODES, which may declare it, cannot be loaded: OSError: libfoo.so is gone"
+    )
+
+
 def test_a_line_of_steps_is_a_graph(tmp_path: Path) -> None:
     """Steps feed each other's default ports."""
+    for name in "ab":
+        (tmp_path / name).mkdir()
     text = "version: 1\nname: line\nsteps:\n  - {type: source.clips, params: {paths: [a, b]}}\n  - {type: audio.decode}\n"
     graph = load_graph(write(tmp_path, text + "  - {type: sink.audio, params: {path: out}}\n"), registry())
     assert list(graph.nodes) == ["clips", "decode", "audio"]

@@ -132,7 +132,7 @@ def test_value_from_outside_is_read_as_the_declared_type(tmp_path: Path, kind: s
         ("bool", "yes", "is 'yes'; expected true or false"),
         ("path", "", "is ''; expected a path"),
         ("path", b"x", "is of type bytes; expected a path, as text"),
-        ("duration", "30", "expected a duration with its unit, such as 100ms, 30s, 10m or 1h: 30s?"),
+        ("duration", "30", "expected a duration with its unit, such as 100ms, 30s, 10m or 1h; write 30ms or 30s"),
         ("duration", float("nan"), "expected a number, at least 0"),
         ("size", -1, "expected a whole number, at least 0"),
         ("str", None, "is empty; expected text"),
@@ -228,3 +228,12 @@ def test_manifest_that_is_a_folder_or_absent(tmp_path: Path) -> None:
         load_manifest(tmp_path / "none.yaml")
     with pytest.raises(ManifestError, match="file_unreadable"):
         load_manifest("a\0b")
+
+
+def test_shipped_manifest_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name is no path here; the complaint shows the call that makes one of it. Other absent files get no such advice."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ManifestError, match=r"expected a YAML file; phonograph\.shipped\.find_manifest\('features'\) finds"):
+        load_manifest("features")
+    with pytest.raises(ManifestError, match=r"expected a YAML file$"):
+        load_manifest("no-such-name")

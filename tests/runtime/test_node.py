@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+import types
+from collections.abc import AsyncIterator, Iterator, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -123,14 +124,79 @@ def test_kinds_follow_the_base_class() -> None:
     assert [target.spec.stateful for target in (ASource, Stateful)] == [False, True]
 
 
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+class _ArrayOf:
+    """Looks as `NDArray` does from NumPy 2.5 on: an alias by a name of its own, with a parameter."""
+
+    __value__ = np.ndarray[Any, np.dtype[_Scalar]]
+
+    def __class_getitem__(cls, argument: Any) -> types.GenericAlias:
+        return types.GenericAlias(cls, argument)
+
+
+class _Words:
+    """An alias without parameters, as `type Words = Iterator[str]` makes it."""
+
+    __value__ = Iterator[str]
+
+
+def test_the_families_of_type_aliases() -> None:
+    """An alias, subscripted or bare, is what it stands for: as an input, as a result."""
+
+    def take(a: Any, b: Any) -> Any:
+        """Take."""
+
+    take.__annotations__ = {"a": types.GenericAlias(_ArrayOf, np.float32), "b": _ArrayOf, "return": _Words}
+    spec = node("test.take")(take).spec
+    assert [port.type.family for port in spec.inputs] == ["features", "features"]
+    assert (spec.cardinality, spec.outputs[0].type.family) == ("1:N", "text")
+
+
+async def _asynchronous(text: str) -> str:
+    return text
+
+
+async def _asynchronous_many(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+def _no_annotation(text) -> str:  # type: ignore[no-untyped-def]
+    return str(text)
+
+
+def _no_return_annotation(text: str):  # type: ignore[no-untyped-def]
+    return text
+
+
+def _star(*texts: str) -> str:
+    return texts[0]
+
+
+def _no_input(*, text: str) -> str:
+    return text
+
+
+def _star_forgotten(audio: AudioChunk, gain_db: float = 0.0) -> AudioChunk:
+    return audio
+
+
 @pytest.mark.parametrize(
-    "function",
-    [lambda x: x, lambda *xs: xs],
-    ids=["no annotation", "star"],
+    ("function", "reason"),
+    [
+        (_asynchronous, "_asynchronous: is an `async def`; expected a plain function"),
+        (_asynchronous_many, "_asynchronous_many: is an `async def`; expected a plain function"),
+        (_no_annotation, "_no_annotation: parameter 'text' has no annotation"),
+        (_no_return_annotation, "_no_return_annotation: has no return annotation; expected `-> TYPE`"),
+        (_star, r"_star: \*args and \*\*kwargs are not ports"),
+        (_no_input, "_no_input: has no input port"),
+        (_star_forgotten, r"_star_forgotten: 'gain_db' stands .* put it after `\*` to make it a parameter"),
+    ],
 )
-def test_a_function_without_annotations_is_refused(function: Any) -> None:
-    """A node function must say what it takes and returns."""
-    with pytest.raises(TypeError):
+def test_a_function_that_is_no_node_is_refused(function: Any, reason: str) -> None:
+    """What keeps a function from being a node is said when it is declared, not when it first runs."""
+    with pytest.raises(TypeError, match=reason):
         node("test.bad")(function)
 
 

@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from phonograph.cli.nodes import command as nodes_command
 from phonograph.node import Node, Params, node
 from phonograph.registry import Registry, RegistryError
-from pipeline_nodes import Clips, Decode, registry
+from pipeline_nodes import Clips, Decode, install, registry
 
 ORIGIN = "plugin = plugin_catalogue:NODES"
-
-
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
-    """Put a package with one module on the path, its NODES under the entry-point group."""
-    metadata = folder / f"{name}-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[phonograph.nodes]\n{name} = {name}_catalogue:NODES\n")
-    (folder / f"{name}_catalogue.py").write_text(code)
-    monkeypatch.syspath_prepend(folder)
 
 
 def test_installed_package_declares_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,11 +24,74 @@ def test_installed_package_declares_types(tmp_path: Path, monkeypatch: pytest.Mo
         found.get("third.node")
 
 
-def test_broken_catalogue_names_its_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package whose catalogue cannot be imported is named."""
-    install(tmp_path, monkeypatch, "broken", "import no_such_module_of_broken\n")
-    with pytest.raises(RegistryError, match="entry point broken = broken_catalogue:NODES: cannot be loaded"):
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (
+            "import no_such_module_of_broken\n",
+            "cannot be loaded: ModuleNotFoundError: No module named 'no_such_module_of_broken'",
+        ),
+        ("NODES = (\n", "cannot be loaded: SyntaxError: "),
+        ("raise OSError('libfoo.so is gone')\n", "cannot be loaded: OSError: libfoo.so is gone"),
+        ("", "cannot be loaded: AttributeError: "),
+        ("NODES = ['a.b']\n", "is a list; expected a mapping from node type to 'module:object'"),
+        ("NODES = {3: 'a:B'}\n", "3: 'a:B'; expected a node type, with 'module:object'"),
+    ],
+    ids=["import fails", "no Python", "import raises", "no attribute", "no mapping", "type that is no text"],
+)
+def test_a_broken_catalogue_breaks_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
+    """Whatever is wrong with one package's catalogue, the others are there, and it is named with the reason."""
+    install(tmp_path, monkeypatch, "broken", code)
+    install(tmp_path, monkeypatch, "sound", "NODES = {'sound.decode': 'pipeline_nodes:Decode'}\n")
+    found = Registry.installed()
+    assert "sound.decode" in found.types()
+    ((origin, words),) = found.broken()
+    assert origin == "broken = broken_catalogue:NODES"
+    assert words.startswith(reason)
+
+
+def test_a_malformed_target_of_a_package_is_unavailable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the type with the wrong target is unavailable; the same catalogue's others load."""
+    install(tmp_path, monkeypatch, "half", "NODES = {'half.bad': 'no_colon', 'half.good': 'pipeline_nodes:Decode'}\n")
+    found = Registry.installed()
+    assert {"half.bad", "half.good"} <= {*found.types()}
+    with pytest.raises(RegistryError, match=r"'half.bad' \(half = half_catalogue:NODES\): its target 'no_colon' is no"):
+        found.get("half.bad")
+    assert found.broken() == ()
+
+
+def test_two_packages_claim_one_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one is meant cannot be told, so nothing is loaded."""
+    install(tmp_path, monkeypatch, "first", "NODES = {'x.y': 'one:Node'}\n")
+    install(tmp_path, monkeypatch, "second", "NODES = {'x.y': 'two:Node'}\n")
+    with pytest.raises(RegistryError, match=r"'x.y' is declared twice: by one:Node .* and by two:Node"):
         Registry.installed()
+
+
+def test_listing_nodes_while_packages_are_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run-pipeline nodes` lists what works, marks what does not, and succeeds."""
+    install(tmp_path, monkeypatch, "broken", "raise OSError('libfoo.so is gone')\n")
+    install(tmp_path, monkeypatch, "half", "NODES = {'half.bad': 'no_colon', 'half.gone': 'pipeline_nodes:Gone'}\n")
+    listed = CliRunner().invoke(nodes_command, standalone_mode=False)
+    lines = listed.output.splitlines()
+    assert listed.return_value == 0
+    assert any(line.startswith("audio.decode ") for line in lines)
+    assert [line.partition(":")[0] for line in lines if line.startswith("!")] == [
+        "! half.bad",
+        "! half.gone",
+        "! entry point broken = broken_catalogue",
+    ]
+    assert "cannot be loaded: OSError: libfoo.so is gone; repair or remove its package" in lines[-1]
+
+
+def test_listing_nodes_while_two_packages_claim_one_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`run-pipeline nodes` says so in one line on the error stream and fails."""
+    install(tmp_path, monkeypatch, "first", "NODES = {'x.y': 'one:Node'}\n")
+    install(tmp_path, monkeypatch, "second", "NODES = {'x.y': 'two:Node'}\n")
+    listed = CliRunner().invoke(nodes_command, standalone_mode=False)
+    assert (listed.return_value, listed.stdout) == (1, "")
+    assert listed.stderr.splitlines() == [listed.stderr.strip()]
+    assert "is declared twice" in listed.stderr
 
 
 def test_type_is_loaded_when_asked_for() -> None:

@@ -142,6 +142,22 @@ def test_billion_laughs_is_refused_without_unfolding_it(parser: str) -> None:
     assert "too_large too many values" in refusal(bomb), parser
 
 
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML without libyaml takes this text for a key without a value")
+def test_colon_without_a_value_in_a_flow_mapping() -> None:
+    """Where libyaml stops at a colon, the complaint says how a colon is written, in words of its own."""
+    assert refusal("a: {b:}\n") == (
+        "f.yaml:1:6: yaml_syntax a ':' without a space after it; expected 'key: value', or quotes round text with ':' in it"
+    )
+
+
+def test_syntax_that_has_no_words_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the parser says is shown, and what to do all the same."""
+    monkeypatch.setattr(yaml12, "_IN_WORDS", ())
+    complaint = refusal("a: ]\n")
+    assert complaint.startswith("f.yaml:1:4: yaml_syntax text that is not YAML (did not find expected node content)")
+    assert complaint.endswith("; expected 'key: value'; quotes round text that has signs in it")
+
+
 def test_file_beyond_the_size_cap_is_refused() -> None:
     """More than a mebibyte is no manifest."""
     assert "too_large a file of" in refusal(b"#" * (yaml12.MAX_BYTES + 1))
