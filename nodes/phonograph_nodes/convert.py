@@ -18,8 +18,6 @@ from phonograph.node import Node, Params, node
 from phonograph_nodes.kernels import _convert
 from phonograph_nodes.validation import Samples, audio_samples
 
-SampleFormat = Literal["u8", "i16", "i24", "i32", "f32", "f64"]
-
 # How NumPy holds each format. i24 has no NumPy type: three bytes, lowest first, on a last axis of their own.
 _STORAGE: Mapping[str, str] = MappingProxyType({"u8": "u1", "i16": "<i2", "i24": "u1", "i32": "<i4", "f32": "<f4", "f64": "<f8"})
 _LONG_NAMES = MappingProxyType(
@@ -94,17 +92,30 @@ def deinterleave(samples: NDArray[_ScalarT]) -> NDArray[_ScalarT]:
 
 
 def mix_to_mono(samples: Samples) -> Samples:
-    """The mean of all channels with equal weights, float32 of shape (1, num_samples); a single channel is handed back as it is.
+    """The mean of all channels with equal weights, taken in float64 and rounded to float32.
+
+    Args:
+        samples: float32, shape (num_samples,), which is one channel, or (num_channels, num_samples).
+
+    Returns:
+        Shape (1, num_samples); a single channel is not copied.
 
     Raises:
         AudioFormatError: not float32, or no channel.
     """
-    samples = audio_samples(samples)
-    return samples if samples.shape[0] == 1 else np.mean(samples, axis=0, keepdims=True, dtype=np.float32)
+    rows = audio_samples(samples)
+    if rows.ndim == 1:
+        return rows[np.newaxis]
+    if len(rows) == 1:
+        return rows
+    mean: NDArray[np.float64] = np.mean(rows, axis=0, keepdims=True, dtype=np.float64)
+    return mean.astype(np.float32)
 
 
 class ConvertParams(Params, frozen=True):
-    dtype: Annotated[SampleFormat, msgspec.Meta(description="sample format whose precision and range the audio gets")] = "i16"
+    dtype: Annotated[
+        Literal["u8", "i16", "i24", "i32"], msgspec.Meta(description="sample format whose precision and range the audio gets")
+    ] = "i16"
     channels: Annotated[
         Literal[1] | None, msgspec.Meta(description="1 mixes all channels with equal weights; unchanged when absent")
     ] = None
@@ -112,10 +123,10 @@ class ConvertParams(Params, frozen=True):
 
 @node("audio.convert", inputs="audio", outputs="audio")
 class Convert(Node[ConvertParams]):
-    """Give audio the precision and range of a sample format, so that a sink can write that format without further loss.
+    """Give audio the precision and range of an integer sample format, so that it can be written in it without further loss.
 
-    The audio stays float32; integer formats clamp it to [-1, 1) and turn NaN into 0. Sets the attributes `sample_format` and
-    `num_nan`, the number of such NaN.
+    The audio stays float32, clamped to [-1, 1), with 0 for NaN. Sets the attributes `sample_format`, which `sink.wav` follows,
+    and `num_nan`, the number of such NaN.
     """
 
     def process(self, item: Item, state: None) -> Item:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
-from phonograph.node import Node, Params, node
+from phonograph.node import Node, Params, Streaming, node
 from phonograph_nodes.frontends import FRONT_ENDS, SAMPLE_RATE, FrontEnd
 from phonograph_nodes.kernels import _log_mel
 from phonograph_nodes.mel import mel_filters
@@ -124,8 +124,11 @@ class LogMelParams(Params, frozen=True):
         _front_end(self.frontend, self.n_mels, self.pad_to_s)
 
 
-# The most demanding of the front ends decides how the type is declared: squeezeformer needs the whole signal's mean and peak.
-@node("features.log_mel", inputs={"audio": "audio[rate=16000, channels=1]"}, outputs="features", streaming="whole")
+# A type has one declaration, so the most demanding of its front ends decides.
+_STREAMING: Streaming = max((front_end.streaming for front_end in FRONT_ENDS.values()), key=get_args(Streaming).index)
+
+
+@node("features.log_mel", inputs={"audio": "audio[rate=16000, channels=1]"}, outputs="features", streaming=_STREAMING)
 class LogMelNode(Node[LogMelParams]):
     """Compute the log-mel features that a model was trained on.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
@@ -35,24 +36,22 @@ def resample(samples: NDArray[Any], *, in_rate: int, out_rate: int, quality: Qua
 
     Args:
         samples: float32, shape (num_samples,) or (num_channels, num_samples).
-        in_rate, out_rate: Hz, 1000 to 768000.
+        in_rate, out_rate: Hz, whole numbers, 1000 to 768000.
         quality: "fast", "high" or "best", with 16, 20 or 28 bits of precision: aliases are at least
             100, 125 or 150 dB down, and each step costs up to a quarter more time; "fast" lets the pass band ripple by 0.2 dB.
 
     Returns:
         float32, as many dimensions as given, ceil(num_samples * out_rate / in_rate) samples; no delay. The array itself when
-        the rates are equal.
+        the rates are equal, whatever its samples are: nothing reads them.
 
     Raises:
-        AudioFormatError: wrong dtype or shape, a rate out of range, NaN or infinity (a filter would spread them), or a
-            result of more than 2^30 samples a channel.
+        AudioFormatError: wrong dtype or shape; a rate that is no whole number or out of range; at unequal rates NaN or infinity
+            (a filter would spread them), a result of more than 2^30 samples a channel, or one beyond the range of float32.
         ValueError: an unknown quality.
     """
     if quality not in _RECIPES:
         raise ValueError(f"quality is {quality!r}; expected one of {', '.join(_RECIPES)}")
-    for name, rate in (("in_rate", in_rate), ("out_rate", out_rate)):
-        if not MIN_RATE <= rate <= MAX_RATE:
-            raise AudioFormatError(f"{name} is {rate} Hz; expected {MIN_RATE} to {MAX_RATE} Hz")
+    in_rate, out_rate = _rate("in_rate", in_rate), _rate("out_rate", out_rate)
     signal = audio_samples(samples)
     if in_rate == out_rate:
         return signal
@@ -66,6 +65,7 @@ def resample(samples: NDArray[Any], *, in_rate: int, out_rate: int, quality: Qua
     resampled = np.empty((*signal.shape[:-1], length), np.float32)
     for channel, out in zip(np.atleast_2d(signal), np.atleast_2d(resampled), strict=True):
         out[:] = _resampled_channel(channel, in_rate, out_rate, _RECIPES[quality], length)
+    refuse_non_finite(resampled, "the resampled audio (scale the samples to [-1, 1] first)")
     return resampled
 
 
@@ -96,6 +96,17 @@ class Resample(Node[ResampleParams]):
             return item.with_payload({"audio": chunk})
         samples = resample(samples, in_rate=chunk.sample_rate, out_rate=rate, quality=self.params.quality)
         return item.with_payload({"audio": AudioChunk(samples, rate)})
+
+
+def _rate(name: str, rate: int) -> int:
+    """The rate as Python's own integer: NumPy's would overflow in the length."""
+    try:
+        whole = operator.index(rate)
+    except TypeError:
+        raise AudioFormatError(f"{name} is {rate!r}; expected a whole number of Hz") from None
+    if not MIN_RATE <= whole <= MAX_RATE:
+        raise AudioFormatError(f"{name} is {whole} Hz; expected {MIN_RATE} to {MAX_RATE} Hz")
+    return whole
 
 
 def _resampled_channel(channel: Samples, in_rate: int, out_rate: int, recipe: str, length: int) -> Samples:

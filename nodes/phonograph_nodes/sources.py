@@ -8,17 +8,19 @@ one folder below the root, becomes a record that says so, which `audio.decode` t
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
 
-from phonograph.errors import BadInputError, nearest
+from phonograph.errors import BadInputError
 from phonograph.item import NO_ATTRIBUTES, Record
 from phonograph.node import InputPath, Params, Source, node
+from phonograph_nodes.paths import likely_meant, shown
+from phonograph_nodes.seen import SeenKeys
 
 # fmt: off
 AUDIO_EXTENSIONS = frozenset({
@@ -31,7 +33,6 @@ AUDIO_EXTENSIONS = frozenset({
 
 _PATH_FIELDS = ("path", "audio_filepath")  # the second is NeMo's
 _LIST = ".jsonl"
-_CANDIDATES = 10_000  # directory entries looked at for a likely spelling
 
 
 class FilesParams(Params, frozen=True):
@@ -53,7 +54,12 @@ class Files(Source[FilesParams]):
     (text, speaker, ...) become attributes. Keys are the node's id followed by the path relative to the folder given, to the
     fixed part of the glob, or to the folder of a single file; for a row, by its id or its path. When several paths are given,
     keys of files are relative to the folder that all of them share. Hidden files are left out of folders and globs; folders are
-    read in the order of their entries' names. A file that is given by name is taken whatever its extension.
+    read in the order of their entries' names. A file that is given by name is taken whatever its extension; a list is read
+    only when it is given by name.
+
+    A key that comes a second time (two rows with one id, paths that overlap) becomes a record that says so, under the key
+    followed by `~` and a number. Lists and several paths are watched for this, which takes 16 to 32 bytes a record; the keys of
+    one folder or glob differ anyhow.
     """
 
     def read(self) -> Iterator[Record]:
@@ -61,25 +67,39 @@ class Files(Source[FilesParams]):
         if not given:
             raise BadInputError(f"source {self.node_id!r}: paths is empty; expected at least one file, folder, glob or list")
         roots = [_Root.of(path, self.node_id) for path in given]
+        placed = self._placed_records(roots)
+        if len(roots) > 1 or roots[0].is_list:
+            yield from _without_repeats(placed)
+        else:
+            yield from (record for _, record in placed)
+
+    def _placed_records(self, roots: Sequence[_Root]) -> Iterator[_Placed]:
         folders = [root.folder for root in roots if not root.is_list]
         shared = os.path.commonpath(folders) if folders else "/"
         for root in roots:
             records = self._records(root, shared)
             first = next(records, None)
             if first is None:
-                raise BadInputError(f"source {self.node_id!r}: {_shown(root.given)}: {self._nothing_in(root)}")
+                raise BadInputError(f"source {self.node_id!r}: {shown(root.given)}: {self._nothing_in(root)}")
             yield first
             yield from records
 
-    def _records(self, root: _Root, shared: str) -> Iterator[Record]:
+    def _records(self, root: _Root, shared: str) -> Iterator[_Placed]:
+        if root.is_list:
+            yield from _rows(root.given, self.node_id)
+            return
         for path in root.files(self._accepts):
             if isinstance(path, _Unreadable):
-                key = f"{self.node_id}/{_shown(os.path.relpath(path.folder, shared))}/"
-                yield Record(key=key, payload={"record": {"error": f"{_shown(path.folder)}: cannot be listed: {path.word}"}})
-            elif path.endswith(_LIST):
-                yield from _rows(path, self.node_id)
+                place = shown(path.folder)
+                key = f"{self.node_id}/{shown(os.path.relpath(path.folder, shared))}/"
+                yield place, _fault(key, f"{place}: cannot be listed: {path.word}")
+                continue
+            place = shown(path)
+            key = f"{self.node_id}/{shown(os.path.relpath(path, shared))}"
+            if path.endswith(_LIST):
+                yield place, _fault(key, f"{place}: is a list; expected audio; give the list itself in 'paths' to read its rows")
             else:
-                yield _record(f"{self.node_id}/{_shown(os.path.relpath(path, shared))}", {"path": path})
+                yield place, _record(key, {"path": path})
 
     def _accepts(self, root: _Root) -> Callable[[str], bool]:
         if self.params.extensions is None and root.pattern:
@@ -93,9 +113,13 @@ class Files(Source[FilesParams]):
         if root.is_file:
             return "the list has no rows; expected one JSON object a line"
         if root.pattern:
-            return f"no file matches; expected at least one below {_shown(root.folder)}"
+            return f"no file matches; expected at least one below {shown(root.folder)}"
         kinds = "known audio" if self.params.extensions is None else ", ".join(self.params.extensions)
         return f"the folder holds no file of the wanted kinds ({kinds}); see the parameter 'extensions'"
+
+
+_Placed = tuple[str, Record]
+"""A record and where it comes from: `list:line`, or its path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +161,7 @@ class _Root:
         fixed = next((number for number, part in enumerate(parts) if _is_magic(part)), None)
         folder = path if fixed is None else "/".join(parts[:fixed]) or "/"
         if fixed is None or not os.path.isdir(folder):
-            raise BadInputError(f"source {node_id!r}: {_shown(folder)}: no such file or folder{_likely_meant(folder)}")
+            raise BadInputError(f"source {node_id!r}: {shown(folder)}: no such file or folder{likely_meant(folder)}")
         return cls(path, folder, tuple(parts[fixed:]))
 
     def files(self, accepts: Callable[[_Root], Callable[[str], bool]]) -> Iterator[str | _Unreadable]:
@@ -158,20 +182,34 @@ def _is_magic(part: str) -> bool:
 
 def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether a path, as its names, is one that the glob means; `**` stands for any number of folders."""
-    if not pattern:
-        return not names
-    if pattern[0] == "**":
-        return any(_matches(names[skipped:], pattern[1:]) for skipped in range(len(names) + 1))
-    return bool(names) and fnmatch.fnmatchcase(names[0], pattern[0]) and _matches(names[1:], pattern[1:])
+    return len(pattern) in _reached(names, pattern)
 
 
 def _may_lead_to_match(names: Sequence[str], pattern: Sequence[str]) -> bool:
     """Whether something below this folder can match, so that the walk need not enter the others."""
-    if not names or not pattern:
-        return bool(pattern)
-    if pattern[0] == "**":
-        return True
-    return fnmatch.fnmatchcase(names[0], pattern[0]) and _may_lead_to_match(names[1:], pattern[1:])
+    return any(place < len(pattern) for place in _reached(names, pattern))
+
+
+def _reached(names: Sequence[str], pattern: Sequence[str]) -> set[int]:
+    """How many parts of the pattern the names can have used up. All ways are followed at once: trying them one after another
+    takes exponential time when `**` stands several times."""
+
+    def with_skips(places: set[int]) -> set[int]:
+        for place, part in enumerate(pattern):  # `**` may stand for no folder at all
+            if part == "**" and place in places:
+                places.add(place + 1)
+        return places
+
+    places = with_skips({0})
+    for name in names:
+        stepped = set()
+        for place, part in enumerate(pattern):
+            if place in places and part == "**":
+                stepped.add(place)
+            elif place in places and fnmatch.fnmatchcase(name, part):
+                stepped.add(place + 1)
+        places = with_skips(stepped)
+    return places
 
 
 def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], bool]) -> Iterator[str | _Unreadable]:
@@ -184,7 +222,7 @@ def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], b
             identity = (status.st_dev, status.st_ino)
             if identity not in (other for _, other, _ in open_folders):
                 with os.scandir(path) as entries:
-                    names = [entry.name + "/" * entry.is_dir() for entry in entries if not entry.name.startswith(".")]
+                    names = [entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(".")]
                 names.sort(key=lambda name: name.rstrip("/"), reverse=True)  # taken from the end, which frees them one by one
                 open_folders.append((path, identity, names))
         except OSError as error:
@@ -193,7 +231,7 @@ def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], b
 
     failed = enter(folder)
     if failed is not None:
-        raise BadInputError(f"{_shown(folder)}: cannot be listed: {failed.word}")
+        raise BadInputError(f"{shown(folder)}: cannot be listed: {failed.word}")
     while open_folders:
         parent, _, names = open_folders[-1]
         if not names:
@@ -210,23 +248,60 @@ def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], b
                 yield failed
 
 
-def _rows(list_path: str, node_id: str) -> Iterator[Record]:
-    """The records of a JSONL list; a row that cannot be read becomes a record with an `error`."""
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """What cannot be looked at, as a link to itself, is no folder: the decoder reports it if it is named like audio."""
     try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _without_repeats(placed: Iterator[_Placed]) -> Iterator[Record]:
+    """The records, those whose key was there before made faults with keys of their own."""
+    seen, number = SeenKeys(), 1
+    for place, record in placed:
+        if seen.add(record.key):
+            yield record
+            continue
+        # One count for all keys: a count for each would need memory, or time that grows with the repeats.
+        number += 1
+        while not seen.add(f"{record.key}~{number}"):
+            number += 1
+        key = f"{record.key}~{number}"
+        row = record.payload["record"]
+        message = (
+            f"{place}: the key {record.key!r} stands already in this list or another path; expected each key once; "
+            "remove the repetition, or give the row an id of its own"
+        )
+        yield _fault(key, message if "path" in row else row["error"])
+
+
+def _rows(list_path: str, node_id: str) -> Iterator[_Placed]:
+    """The records of a JSONL list; a row that cannot be read becomes a record with an `error`."""
+    place = f"source {node_id!r}: {shown(list_path)}"
+    try:
+        if not stat.S_ISREG(os.stat(list_path).st_mode):  # to open a pipe could block for ever
+            raise BadInputError(f"{place}: is a pipe or a device; expected a plain file; store the rows in one")
         file = open(list_path, "rb")  # noqa: SIM115  # closed below; the failure to open is another one than a bad row
     except OSError as error:
-        raise BadInputError(f"source {node_id!r}: {_shown(list_path)}: cannot be read: {error.strerror}") from error
+        raise BadInputError(f"{place}: cannot be read: {error.strerror}") from error
     with file:
         for number, line in enumerate(file, 1):
             text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             if not text.strip():
                 continue
+            place = f"{shown(list_path)}:{number}"
             try:
-                yield _row(msgspec.json.decode(text), list_path, node_id)
-            except (ValueError, BadInputError) as error:  # msgspec's DecodeError and UnicodeDecodeError are ValueErrors
-                message = f"{_shown(list_path)}:{number}: {error}"
-                key = f"{node_id}/{_shown(os.path.basename(list_path))}:{number}"
-                yield Record(key=key, payload={"record": {"error": message}})
+                record = _row(msgspec.json.decode(text), list_path, node_id)
+            except (ValueError, BadInputError, RecursionError) as error:  # msgspec's and UnicodeDecodeError are ValueErrors
+                word = "the row is nested too deeply; expected plain fields" if isinstance(error, RecursionError) else str(error)
+                record = _fault(f"{node_id}/{shown(os.path.basename(list_path))}:{number}", f"{place}: {word}")
+            yield place, record
+
+
+def _fault(key: str, message: str) -> Record:
+    """A record that says why there is none, for `audio.decode` to refuse."""
+    return Record(key=key, payload={"record": {"error": message}})
 
 
 def _row(row: Any, list_path: str, node_id: str) -> Record:
@@ -245,7 +320,7 @@ def _row(row: Any, list_path: str, node_id: str) -> Record:
     identity = row.get("id")
     if identity is None or identity == "":
         identity = given.lstrip("/")
-    elif not isinstance(identity, (str, int)):
+    elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
         raise BadInputError(f"id is {identity!r}; expected text or a whole number")
     payload = {**row, "path": os.path.abspath(os.path.join(os.path.dirname(list_path), given))}
     attributes = {
@@ -264,21 +339,3 @@ def _record(key: str, payload: Mapping[str, Any], attributes: Mapping[str, Any] 
     except OSError:
         return record
     return msgspec.structs.replace(record, size=status.st_size, mtime_ns=status.st_mtime_ns)
-
-
-def _shown(path: str) -> str:
-    """The path as text; bytes of a name that are not UTF-8 are spelled out, because keys must be storable."""
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def _likely_meant(path: str) -> str:
-    """A hint at the part of `path` that is not there, and what stands in its place."""
-    folder, name = os.path.split(path)
-    while not os.path.isdir(folder):
-        folder, name = os.path.split(folder)
-    try:
-        with os.scandir(folder) as entries:
-            candidates = nearest(name, (entry.name for entry in itertools.islice(entries, _CANDIDATES)))
-    except OSError:
-        return ""
-    return f"; nearest in {_shown(folder)}: " + ", ".join(map(repr, map(_shown, candidates))) if candidates else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Annotated, Any
 
 import msgspec
@@ -80,7 +81,8 @@ def energy_vad(
 
     A frame is speech when its RMS is at least the threshold. Then, in this order: silences between speech that are shorter
     than `min_silence_ms` become speech; speech shorter than `min_speech_ms` becomes silence; each stretch that is left is
-    prolonged by `hangover_ms`. These durations are rounded up to whole frames, and at 0 the step does nothing.
+    prolonged by `hangover_ms`. These durations are rounded up to whole frames of so many samples as a frame really has, and at 0
+    the step does nothing.
 
     Args:
         samples: float32 in [-1, 1], shape (num_samples,) or (1, num_samples). All of it is judged: the last frame may be short.
@@ -109,7 +111,7 @@ def energy_vad(
         raise non_finite(signal)
     edges = np.minimum(np.arange(num_frames + 1) * length, signal.size)
     rms = np.sqrt(energy / np.diff(edges)).astype(np.float32)
-    counts = (math.ceil(duration / frame_ms) for duration in (min_silence_ms, min_speech_ms, hangover_ms))
+    counts = (_whole_frames(duration, sample_rate, length) for duration in (min_silence_ms, min_speech_ms, hangover_ms))
     runs = _smoothed(_runs(rms >= np.float32(level)), num_frames, _Smoothing(*counts))
     speech = np.zeros(num_frames, np.bool_)
     segments = []
@@ -186,6 +188,12 @@ def _check_durations(frame_ms: float, min_silence_ms: float, min_speech_ms: floa
     for name, value in durations.items():
         if not 0.0 <= value < math.inf:
             raise ValueError(f"{name} is {value}; expected 0 ms or more")
+
+
+def _whole_frames(duration_ms: float, sample_rate: int, frame_length: int) -> int:
+    """Frames that last at least so long; exact for the decimal number that was written, so that 0.3 ms is 3 times 0.1 ms."""
+    num_samples = Fraction(repr(float(duration_ms))) * int(sample_rate) / 1000
+    return math.ceil(num_samples / frame_length)
 
 
 def _runs(flags: Flags) -> list[tuple[int, int]]:

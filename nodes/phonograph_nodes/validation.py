@@ -42,19 +42,21 @@ def mono_samples(samples: NDArray[Any]) -> Samples:
     return channel
 
 
-def refuse_non_finite(samples: Samples) -> None:
+def refuse_non_finite(samples: Samples, of: str = "") -> None:
     """Raise `non_finite` if any sample is NaN or infinite. Costs one pass over the samples."""
+    # One sum is far cheaper than a flag per sample, and no sum of finite float32 overflows float64.
     with np.errstate(invalid="ignore"):  # infinities of both signs add up to NaN, which is the answer
         total = samples.sum(dtype=np.float64)
     if not math.isfinite(total):
-        raise non_finite(samples)
+        raise non_finite(samples, of)
 
 
-def non_finite(samples: Samples) -> AudioFormatError:
-    """The error for samples that are known to hold NaN or infinity: says where the first one is."""
+def non_finite(samples: Samples, of: str = "") -> AudioFormatError:
+    """The error for samples that are known to hold NaN or infinity: says where the first one is, and `of` what they are."""
     bad = ~np.isfinite(samples)
     place = np.unravel_index(int(bad.argmax()), samples.shape)
     where = f"sample {place[-1]}" + (f" of channel {place[0]}" if samples.ndim == 2 else "")
     return AudioFormatError(
-        f"{where} is {samples[place]}, and {int(bad.sum())} of {samples.size} samples are not finite; expected finite samples"
+        f"{of + ': ' if of else ''}{where} is {samples[place]}, "
+        f"and {int(bad.sum())} of {samples.size} samples are not finite; expected finite samples"
     )

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import tracemalloc
 import wave
 from pathlib import Path
 from typing import Any
@@ -13,56 +14,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.audio.stream import AudioStream
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 import phonograph_nodes
 from phonograph.errors import AudioDecodeError, AudioError, AudioFormatError, BadInputError
 from phonograph.item import Item
-from phonograph_nodes.decode import Decode, DecodeParams, decode, load
-
-RATE = 8000
-
-
-def noise(num_samples: int, num_channels: int = 1) -> NDArray[np.int16]:
-    return np.random.default_rng(num_samples).integers(-32768, 32767, (num_samples, num_channels), np.int16, endpoint=True)
-
-
-def wav(
-    raw: bytes, *, bits: int = 16, code: int = 1, num_channels: int = 1, sample_rate: int = RATE, claimed: int | None = None
-) -> bytes:
-    frame = num_channels * bits // 8
-    header = struct.pack("<HHIIHH", code, num_channels, sample_rate, (sample_rate * frame) % 2**32, frame % 2**16, bits)
-    size = len(raw) if claimed is None else claimed
-    return (
-        b"RIFF"
-        + struct.pack("<I", 2**32 - 1)
-        + b"WAVEfmt "
-        + struct.pack("<I", 16)
-        + header
-        + b"data"
-        + struct.pack("<I", size)
-        + raw
-    )
-
-
-def encoded(codec: str, container: str, samples: NDArray[Any], sample_format: str, layout: str) -> bytes:
-    """Encode planar or packed samples, as `sample_format` has them, with FFmpeg's libraries."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=RATE, layout=layout, format=sample_format)
-        assert isinstance(stream, AudioStream)
-        stream.codec_context.open()
-        step = (stream.codec_context.frame_size or 4096) * (1 if sample_format.endswith("p") else stream.layout.nb_channels)
-        for start in range(0, samples.shape[1], step):
-            block = np.ascontiguousarray(samples[:, start : start + step])
-            frame = av.AudioFrame.from_ndarray(block, format=sample_format, layout=layout)
-            frame.sample_rate = RATE
-            output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    return buffer.getvalue()
+from phonograph_nodes.decode import AudioSource, Decode, DecodeParams, decode, load
+from reference.audio_files import RATE, encoded, noise, wav
 
 
 def processed(record: dict[str, Any], **params: Any) -> Item:
@@ -121,11 +80,55 @@ def test_bytes_and_file_give_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(decode(tmp_path / "a.wav").chunk.samples, decode(content).chunk.samples)
 
 
-def test_a_truncated_file_gives_what_is_there() -> None:
-    """Data that ends before the header says is audio up to there."""
-    raw = noise(1000)
-    chunk = decode(wav(raw.tobytes(), claimed=2**31)).chunk
-    np.testing.assert_array_equal(chunk.samples[0], raw[:, 0] / 32768)
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_any_kind_of_bytes_decodes(kind: type[Any]) -> None:
+    """Encoded audio may lie in a bytearray or a memoryview; messages give its size."""
+    content = wav(noise(3000).tobytes())
+    source: AudioSource = kind(content)
+    np.testing.assert_array_equal(decode(source).chunk.samples, decode(content).chunk.samples)
+    with pytest.raises(AudioDecodeError, match=r"^<0 bytes>: open failed: it is empty"):
+        decode(kind(b""))
+
+
+def test_a_header_that_lies_takes_no_memory() -> None:
+    """A FLAC of a few KB that declares 2^36 - 1 samples takes at most 40 MB of arrays."""
+    content = bytearray(encoded("flac", "flac", noise(9000).T.copy(), "s16", "mono"))
+    place = content.index(b"fLaC") + 4 + 4 + 13  # magic, block header, sizes and rate; then 4 bits and 32 bits of the count
+    content[place] |= 0x0F
+    content[place + 1 : place + 5] = b"\xff" * 4
+    tracemalloc.start()
+    try:
+        chunk = decode(bytes(content), keep_truncated=True).chunk
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert chunk.num_samples == 9000
+    assert peak < 40e6
+
+
+def test_more_audio_than_the_first_guess_is_whole() -> None:
+    """Samples that outgrow what was allocated at first are all there, in order, in every channel."""
+    raw = noise(600_000, 8)  # 19.2 MB as float32, more than the first 16 MiB
+    np.testing.assert_array_equal(decode(wav(raw.tobytes(), num_channels=8)).chunk.samples, raw.T / 32768)
+
+
+def test_a_lack_of_memory_names_file_and_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Audio that does not fit into memory is a fault of that file."""
+
+    def refuse(*arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("phonograph_nodes.decode._Samples", refuse)
+    with pytest.raises(AudioDecodeError, match=r"<2044 bytes>: decode failed: not enough memory") as caught:
+        decode(wav(noise(1000).tobytes()))
+    assert isinstance(caught.value.__cause__, MemoryError)
+
+
+def test_tags_that_are_not_utf_8_do_not_matter() -> None:
+    """A title in Latin-1 costs nothing but the title."""
+    info = b"INFOINAM" + struct.pack("<I", 4) + b"\xe9t\xe9\0"
+    content = wav(noise(1000).tobytes())
+    assert decode(content[:12] + b"LIST" + struct.pack("<I", len(info)) + info + content[12:]).chunk.num_samples == 1000
 
 
 def test_a_damaged_packet_is_left_out_and_counted() -> None:
@@ -200,7 +203,7 @@ def test_a_missing_file_names_its_neighbour(tmp_path: Path) -> None:
     """A path that is not there is answered with the nearest name in its folder."""
     (tmp_path / "speech.wav").write_bytes(b"x")
     with pytest.raises(
-        AudioDecodeError, match=r"spech\.wav: open failed: No such file or directory; did you mean 'speech\.wav'\?"
+        AudioDecodeError, match=r"spech\.wav: open failed: No such file or directory; nearest in .*: 'speech\.wav'"
     ):
         decode(tmp_path / "spech.wav")
 
@@ -222,12 +225,12 @@ def test_a_path_that_cannot_be_is_a_typed_error(path: str) -> None:
 
 
 def test_samples_that_are_not_numbers_are_refused() -> None:
-    """NaN or infinity anywhere is an error that counts them, also when a double is too large for float32."""
+    """NaN or infinity anywhere is an error that counts them and names the file, also when a double is too large for float32."""
     values = np.zeros(1000)
     values[[3, 500, 999]] = np.nan, np.inf, -np.inf
-    with pytest.raises(AudioFormatError, match="3 of 1000 samples are NaN or infinite"):
+    with pytest.raises(AudioFormatError, match="3 of 1000 samples are not finite"):
         decode(wav(values.astype("<f4").tobytes(), bits=32, code=3))
-    with pytest.raises(AudioFormatError, match="1 of 2 samples are NaN or infinite"):
+    with pytest.raises(AudioFormatError, match="1 of 2 samples are not finite"):
         decode(wav(struct.pack("<2d", 1e300, 0.0), bits=64, code=3))
 
 
@@ -315,9 +318,12 @@ def test_load_cuts_offset_and_duration(offset: float, duration: float | None, fi
     np.testing.assert_array_equal(samples, raw[first:last, 0] / 32768)
 
 
-@pytest.mark.parametrize("wrong", [{"offset": -1.0}, {"duration": -0.1}, {"dtype": "int16"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"offset": -1.0}, {"duration": -0.1}, {"offset": np.nan}, {"duration": np.inf}, {"duration": np.nan}, {"dtype": "int16"}],
+)
 def test_load_refuses_what_it_cannot_mean(wrong: dict[str, Any]) -> None:
-    """Negative times and integer dtypes are errors of the call."""
+    """Times that are negative or no number, and integer dtypes, are errors of the call."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         load(wav(noise(80).tobytes()), **wrong)
 
@@ -353,4 +359,4 @@ def test_every_malformed_file_has_an_end(shared: Path) -> None:
         except AudioError as error:
             assert str(path) in str(error)
     assert len(paths) == 174
-    assert audible >= 80
+    assert audible >= 77

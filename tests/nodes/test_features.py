@@ -21,6 +21,7 @@ from phonograph.errors import AudioFormatError
 from phonograph.item import Item
 from phonograph_nodes.features import LogMel, LogMelNode, LogMelParams, log_mel
 from phonograph_nodes.frontends import FRONT_ENDS
+from phonograph_nodes.kernels import _log_mel
 
 LENGTHS = [1, 2, 159, 160, 161, 199, 200, 201, 399, 400, 401, 559, 560, 561, 720, 801, 4000]
 CONFIGURATIONS = [("squeezeformer", 80), ("zipformer", 80), ("whisper", 80), ("whisper", 128)]
@@ -214,10 +215,40 @@ def test_one_plan_serves_several_threads() -> None:
             assert all(map(np.array_equal, pool.map(plan, clips), expected))
 
 
-def test_the_node_is_no_more_streaming_than_its_front_ends() -> None:
-    """The type is declared with the most demanding class of its front ends."""
-    order = ["causal", "post-normalised", "whole"]
-    assert LogMelNode.spec.streaming == max((front_end.streaming for front_end in FRONT_ENDS.values()), key=order.index)
+def test_the_node_is_as_streaming_as_its_most_demanding_front_end() -> None:
+    """Squeezeformer needs the whole signal, so the type is declared so."""
+    assert FRONT_ENDS["squeezeformer"].streaming == LogMelNode.spec.streaming == "whole"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"window": np.zeros(399)}, "wrong length"),
+        ({"mel_begin": np.zeros(0, np.int32), "mel_end": np.zeros(0, np.int32)}, "expected as many, at least 1"),
+        ({"mel_end": np.array([2, 3, 4], np.int32)}, "mel_begin has 2 rows, mel_end 3"),
+        ({"mel_begin": np.array([-1, 2], np.int32)}, "mel row 0 is bins -1 to 2; expected 0 to 201"),
+        ({"mel_begin": np.array([0, 4], np.int32)}, "mel row 1 is bins 4 to 3"),
+        ({"mel_end": np.array([2, 202], np.int32)}, "mel row 1 is bins 2 to 202; expected 0 to 201"),
+        ({"mel_weights": np.ones(2)}, "mel_weights has 2 values; the rows have 3 bins"),
+        ({"mel_end": np.array([0, 2], np.int32), "mel_weights": np.zeros(0)}, "mel_weights has 0 values"),
+    ],
+)
+def test_tables_that_do_not_fit_make_no_plan(changes: dict[str, Any], message: str) -> None:
+    """The kernel reads where its tables say, so tables that lead outside are refused."""
+    tables: dict[str, Any] = {
+        "window": np.zeros(_log_mel.WINDOW_LENGTH),
+        "twiddles": np.zeros(384),
+        "splits": np.zeros(202),
+        "mel_begin": np.array([0, 2], np.int32),
+        "mel_end": np.array([2, 3], np.int32),
+        "mel_weights": np.ones(3),
+        "preemphasis": 0.0,
+        "floor": 1e-5,
+        "log_scale": 1.0,
+    }
+    assert _log_mel.Plan(*tables.values())
+    with pytest.raises(ValueError, match=message):
+        _log_mel.Plan(*(tables | changes).values())
 
 
 def test_node_gives_the_features_of_its_audio() -> None:

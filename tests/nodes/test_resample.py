@@ -143,3 +143,26 @@ def test_node_keeps_channels_unless_told_otherwise() -> None:
     chunk = AudioChunk(np.stack([sine(440, 16000, 160), sine(880, 16000, 160)]), 16000)
     assert processed(chunk, ResampleParams(sample_rate=8000)).samples.shape == (2, 80)
     assert processed(chunk, ResampleParams(channels=1)).samples.shape == (1, 160)
+
+
+def test_numpys_integers_are_rates() -> None:
+    """Rates of 16 or 32 bits do not overflow in the length."""
+    clip = sine(440, 48000, 200_000)
+    whole = resample(clip, in_rate=48000, out_rate=16000)
+    in_rate: Any = np.uint16(48000)
+    out_rate: Any = np.int32(16000)
+    assert np.array_equal(resample(clip, in_rate=in_rate, out_rate=out_rate), whole)
+
+
+@pytest.mark.parametrize("rate", [16000.0, np.float64(16000), "16000"])
+def test_rates_that_are_not_whole_numbers_are_refused(rate: Any) -> None:
+    """The error says which rate, and that a whole number is expected."""
+    with pytest.raises(AudioFormatError, match=r"out_rate is .*; expected a whole number of Hz"):
+        resample(np.zeros(10, np.float32), in_rate=44100, out_rate=rate)
+
+
+def test_a_result_that_overflows_is_refused() -> None:
+    """Samples at the end of float32's range that would ring to infinity are an error, not infinite audio."""
+    square = np.where(np.arange(4000) // 50 % 2, 1, -1) * np.finfo(np.float32).max
+    with pytest.raises(AudioFormatError, match=r"the resampled audio .*are not finite"):
+        resample(square.astype(np.float32), in_rate=16000, out_rate=44100)

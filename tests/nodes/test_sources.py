@@ -77,6 +77,7 @@ def test_a_file_given_by_name_is_taken_as_it_is(tmp_path: Path) -> None:
         ("**/*.wav", ["clips/a.wav", "clips/x/b.wav", "clips/x/c.wav", "clips/x/y/d.wav"]),
         ("x/**", ["clips/b.wav", "clips/c.wav", "clips/n.txt", "clips/y/d.wav"]),
         ("**/y/?.wav", ["clips/x/y/d.wav"]),
+        ("**/**/d.wav", ["clips/x/y/d.wav"]),
     ],
 )
 def test_a_glob_finds_what_it_says(tmp_path: Path, pattern: str, expected: list[str]) -> None:
@@ -126,6 +127,8 @@ def test_a_list_gives_a_record_a_row(tmp_path: Path) -> None:
         ('{"path": "https://example.org/a.wav"}', "on this machine"),
         ('{"path": "a.wav", "offset": 2.5}', "whole files"),
         ('{"path": "a.wav", "id": [1]}', "id is [1]"),
+        ('{"path": "a.wav", "id": true}', "id is True"),
+        ('{"path": "a.wav", "tags": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
     ],
 )
 def test_a_bad_row_becomes_a_record_that_says_so(tmp_path: Path, row: str, reason: str) -> None:
@@ -190,3 +193,65 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
     assert next(reading).key == "clips/a/1.wav"
     made(tmp_path, "b/0.wav")
     assert [record.key for record in reading] == ["clips/b/0.wav", "clips/b/1.wav"]
+
+
+def test_a_key_that_comes_again_is_told(tmp_path: Path) -> None:
+    """Of two rows with one id, as text or number, the second becomes a record with a key of its own that names its line."""
+    found = records(listed(tmp_path, [{"id": "1", "path": "a.wav"}, {"id": 1, "path": "b.wav"}, {"id": "2", "path": "c.wav"}]))
+    assert [record.key for record in found] == ["clips/1", "clips/1~2", "clips/2"]
+    error = found[1].payload["record"]["error"]
+    assert error.startswith(f"{tmp_path / 'list.jsonl'}:2: the key 'clips/1' stands already in this list or another path")
+
+
+def test_a_key_for_a_repetition_is_never_one_that_is_taken(tmp_path: Path) -> None:
+    """Rows whose ids look like the keys of repetitions do not meet them."""
+    found = keys(listed(tmp_path, [{"id": name, "path": "a.wav"} for name in ("a~2", "a", "a", "a", "a~4")]))
+    assert found == ["clips/a~2", "clips/a", "clips/a~3", "clips/a~4", "clips/a~4~5"]
+
+
+def test_paths_that_overlap_give_each_file_once(tmp_path: Path) -> None:
+    """What a second path or list finds again becomes a record that says so; what only it has is read."""
+    made(tmp_path, "in/a.wav", "in/b.wav")
+    found = records([tmp_path / "in", listed(tmp_path, [{"path": "in/c.wav"}, {"id": "b.wav", "path": "in/b.wav"}])])
+    assert [record.key for record in found] == ["clips/a.wav", "clips/b.wav", "clips/in/c.wav", "clips/b.wav~2"]
+    assert ["error" in record.payload["record"] for record in found] == [False, False, False, True]
+    assert keys([tmp_path / "in", tmp_path / "in" / "a.wav"]) == ["clips/a.wav", "clips/b.wav", "clips/a.wav~2"]
+
+
+def test_two_lists_with_equal_rows_lose_nothing(tmp_path: Path) -> None:
+    """Equal relative paths and bad rows at equal lines of lists of one name have keys and reasons of their own."""
+    lists = [listed(tmp_path / folder, [{"path": "a.wav"}, "{bad"]) for folder in ("x", "y")]
+    found = records(lists)
+    assert [record.key for record in found] == ["clips/a.wav", "clips/list.jsonl:2", "clips/a.wav~2", "clips/list.jsonl:2~3"]
+    assert found[2].payload["record"]["error"].startswith(f"{lists[1]}:1: the key 'clips/a.wav' stands already")
+    assert found[3].payload["record"]["error"].startswith(f"{lists[1]}:2: JSON is malformed")
+
+
+def test_a_link_to_itself_spoils_nothing_beside_it(tmp_path: Path) -> None:
+    """A folder with a link that leads nowhere is read; such a link that is named like audio is left for the decoder to report."""
+    made(tmp_path, "a.wav", "in/b.wav")
+    for name in ("loop", "loop.wav"):
+        (tmp_path / name).symlink_to(name)
+    assert keys(tmp_path) == ["clips/a.wav", "clips/in/b.wav", "clips/loop.wav"]
+
+
+def test_a_list_that_is_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A list that is no plain file ends the source without being opened, which could block for ever."""
+    os.mkfifo(tmp_path / "list.jsonl")
+    with pytest.raises(BadInputError, match=r"list\.jsonl: is a pipe or a device; expected a plain file"):
+        records(tmp_path / "list.jsonl")
+
+
+def test_a_list_that_a_glob_meets_is_not_read(tmp_path: Path) -> None:
+    """Only a list that is given by name is read; one that a glob meets becomes a record that says so."""
+    made(tmp_path, "a.wav")
+    listed(tmp_path, [{"path": "b.wav"}])
+    first, second = records(tmp_path / "*")
+    assert (first.key, second.key) == ("clips/a.wav", "clips/list.jsonl")
+    assert "is a list; expected audio; give the list itself" in second.payload["record"]["error"]
+
+
+def test_many_wildcards_over_a_deep_path_are_decided() -> None:
+    """Twenty `**` over forty folders take as many steps as there are pairs of them, where trying each way would never end."""
+    assert not _matches(["a"] * 40, [*["**", "a"] * 20, "b"])
+    assert _matches(["a"] * 40, ["**", "a"] * 20)

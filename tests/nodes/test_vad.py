@@ -85,6 +85,27 @@ def test_each_duration_does_what_it_says(durations: dict[str, float], expected: 
     assert spoken(loud_frames("##.#....#.##"), **durations) == expected
 
 
+@pytest.mark.parametrize(
+    ("sample_rate", "frame_ms", "hangover_ms", "expected"),
+    [
+        (10_000, 1.4, 4.2, 3),  # 4.2 / 1.4 in floating point is a little more than 3
+        (10_000, 1.9, 13.3, 7),
+        (16_000, 30.0, 90.0, 3),
+        (16_000, 30.0, 90.01, 4),
+        (22_050, 10.0, 90.0, 10),  # a frame is 220 samples, 9.98 ms: nine of them are not 90 ms
+    ],
+)
+def test_durations_are_as_many_frames_as_last_so_long(
+    sample_rate: int, frame_ms: float, hangover_ms: float, expected: int
+) -> None:
+    """Durations become whole frames of the length that frames really have, exactly."""
+    length = round(sample_rate * frame_ms / 1000)
+    samples = np.zeros(length * 20, np.float32)
+    samples[:length] = 0.5
+    found = energy_vad(samples, sample_rate=sample_rate, frame_ms=frame_ms, hangover_ms=hangover_ms)
+    assert int(found.frames.speech.sum()) == 1 + expected
+
+
 def test_leading_and_trailing_silence_is_never_filled() -> None:
     """Only silence between speech can become speech."""
     assert spoken(loud_frames("..#.#.."), min_silence_ms=1000) == "..###.."

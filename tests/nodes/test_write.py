@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
-import resource
-import signal
 import subprocess
 import wave
 from collections.abc import Iterator, Mapping
@@ -17,32 +16,28 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from phonograph.audio import AudioChunk, Segment
+from limits import no_file_over
+from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError, BadInputError, OutputError
 from phonograph.item import Item
 from phonograph_nodes.decode import decode
-from phonograph_nodes.write import Jsonl, JsonlParams, Npy, NpyParams, Wav, WavFormat, WavParams, encoded_row, wav_header
+from phonograph_nodes.write import Jsonl, JsonlParams, Npy, NpyParams, Wav, WavFormat, WavParams, wav_header
 
 
 def item(payload: Mapping[str, Any], key: str = "clips/a.wav", **attributes: Any) -> Item:
     return Item(key=key, ordinal=0, payload=payload, attributes=MappingProxyType(attributes))
 
 
-def row_of(value: Any, key: str = "clips/a.wav", **attributes: Any) -> dict[str, Any]:
-    row: dict[str, Any] = json.loads(encoded_row(item({"item": value}, key, **attributes)))
-    return row
-
-
 @contextmanager
 def jsonl(path: Path) -> Iterator[Jsonl]:
+    """A sink for a run that stores all that it will, unless the block raises."""
     sink = Jsonl(JsonlParams(path=str(path)), "rows")
     try:
         sink.open()
         yield sink
+        sink.finish()
     finally:
         sink.close()
 
@@ -105,6 +100,61 @@ def test_wav_is_clipped_at_full_scale(tmp_path: Path) -> None:
         assert np.frombuffer(file.readframes(4), "<i2").tolist() == [32767, -32768, 16384, 32767]
 
 
+@pytest.mark.parametrize(
+    ("converted", "given", "bits"),
+    [("i16", None, 16), ("i24", None, 24), ("u8", None, 16), (None, None, 16), ("i24", "pcm16", 16)],
+)
+def test_wav_follows_what_the_audio_was_converted_to(
+    tmp_path: Path, converted: str | None, given: WavFormat | None, bits: int
+) -> None:
+    """Without a format of its own, the sink writes the one that audio.convert named; its own goes first."""
+    sink = Wav(WavParams(path=str(tmp_path), sample_format=given), "out")
+    attributes = {} if converted is None else {"sample_format": converted}
+    part = sink.stage(item({"audio": AudioChunk(np.zeros((1, 8), np.float32), 16000)}, **attributes))
+    with wave.open(part.commit().path) as file:
+        assert 8 * file.getsampwidth() == bits
+
+
+@pytest.mark.parametrize(
+    ("num_channels", "rate", "message"),
+    [
+        (0, 16000, "0 channels of 16 bits; expected 1 to 32767"),
+        (32768, 16000, "32768 channels of 16 bits; expected 1 to 32767"),
+        (1, 0, "its rate is 0 Hz"),
+        (1, 2**31, "its rate is 2147483648 Hz; expected a whole number, 1 to 2147483647"),
+        (1, 44100.5, "its rate is 44100.5 Hz"),
+    ],
+)
+def test_wav_refuses_what_its_header_cannot_say(num_channels: int, rate: Any, message: str) -> None:
+    """Channels and rates beyond the fields of the header are errors of the audio, whatever their type."""
+    with pytest.raises(AudioFormatError, match=f"^a.wav: {message}"):
+        wav_header(AudioChunk(np.zeros((num_channels, 1), np.float32), rate), "pcm16", "a.wav")
+
+
+def test_wav_takes_numpys_integers_as_rates() -> None:
+    """A rate in 16 bits does not overflow in the bytes a second."""
+    chunk = AudioChunk(np.zeros((2, 1), np.float32), np.uint16(48000))  # type: ignore[arg-type]
+    assert wav_header(chunk, "pcm16", "a.wav")[28:32] == (4 * 48000).to_bytes(4, "little")
+
+
+@pytest.mark.parametrize(
+    "features",
+    [np.zeros(3, np.complex64), np.array(["a"]), np.array([None]), [[1.0], [1.0, 2.0]], np.array([1.0, 1e39]), "text"],
+)
+def test_npy_refuses_what_float32_cannot_hold(tmp_path: Path, features: Any) -> None:
+    """Complex numbers, text, objects, ragged rows and values out of range are bad input, not damaged silently."""
+    with pytest.raises(BadInputError, match="features are"):
+        Npy(NpyParams(path=str(tmp_path)), "m").stage(item({"features": features}))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("features", [np.array([1.0, np.inf, np.nan]), np.array([True, False]), np.array([2**40, -1]), [0.5, 1]])
+def test_npy_takes_any_real_numbers(tmp_path: Path, features: Any) -> None:
+    """Doubles, integers and truth values become float32; infinity and NaN are kept."""
+    stored = np.load(Npy(NpyParams(path=str(tmp_path)), "m").stage(item({"features": features})).commit().path)
+    np.testing.assert_array_equal(stored, np.asarray(features, np.float32))
+
+
 def test_wav_beyond_4_gib_is_refused() -> None:
     """Audio that a WAV file cannot hold is refused before anything is written."""
     silence = np.broadcast_to(np.float32(0), (2, 2**30))  # takes no memory
@@ -113,7 +163,7 @@ def test_wav_beyond_4_gib_is_refused() -> None:
 
 
 def test_rows_appear_when_the_run_ends(tmp_path: Path) -> None:
-    """Rows stand in the partial file until close, which gives the file its name and leaves nothing else."""
+    """Rows stand in the partial file until finish, which gives the file its name and leaves nothing else."""
     path = tmp_path / "new" / "rows.jsonl"
     with jsonl(path) as sink:
         sink.stage(item({"item": "yes"})).commit()
@@ -145,88 +195,6 @@ def test_two_writers_of_one_file_are_refused(tmp_path: Path) -> None:
     assert len(rows(path)) == 1
 
 
-def test_a_row_holds_segments_and_attributes() -> None:
-    """Segments are mappings, floats have nine digits, what is not a number is null, arrays are left out."""
-    row = row_of(
-        (Segment(0.0, 30.0, -20.123456789012, 1.0),),
-        ratio=np.float32(0.1),
-        count=np.int64(3),
-        odd=float("nan"),
-        loud=float("inf"),
-        vector=np.zeros(3),
-        nested={"a": [1, np.zeros(2), 0.1 + 0.2]},
-    )
-    assert row == {
-        "key": "clips/a.wav",
-        "segments": [{"start_ms": 0.0, "end_ms": 30.0, "energy_db": -20.1234568, "confidence": 1.0}],
-        "ratio": 0.1,
-        "count": 3,
-        "odd": None,
-        "loud": None,
-        "nested": {"a": [1, 0.3]},
-    }
-
-
-def test_no_segments_is_an_empty_list() -> None:
-    """A clip without speech has the field `segments`, empty."""
-    assert row_of(()) == {"key": "clips/a.wav", "segments": []}
-
-
-def test_audio_gives_a_row_of_attributes() -> None:
-    """Audio itself is left out; a part names its parents."""
-    whole = item({"audio": 0}, speaker="x")
-    part = whole.child(3, {"item": AudioChunk(np.zeros((1, 4), np.float32), 16000)}, {"start_ms": 1.0})
-    assert json.loads(encoded_row(part)) == {
-        "key": "clips/a.wav#0003",
-        "parents": ["clips/a.wav"],
-        "speaker": "x",
-        "start_ms": 1.0,
-    }
-
-
-def test_names_that_are_taken_keep_both_values() -> None:
-    """The item's own fields keep their names; an attribute of the same name is kept under another, unless it is equal."""
-    assert row_of("heard", text="said", key="mine", lang="en") == {
-        "key": "mine",
-        "text": "heard",
-        "attribute_text": "said",
-        "lang": "en",
-    }
-    assert row_of({"path": "p", "key": "k", "speaker": "s"}, speaker="s") == {
-        "key": "clips/a.wav",
-        "path": "p",
-        "payload_key": "k",
-        "speaker": "s",
-    }
-
-
-def test_a_value_without_a_form_in_json_is_refused() -> None:
-    """An object that no row can hold is reported, not silently lost."""
-    with pytest.raises(BadInputError, match="a set has no form"):
-        encoded_row(item({"item": "x"}, odd={1}))
-
-
-plain_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=10,
-)
-
-
-@given(st.text(), st.dictionaries(st.text(min_size=1), plain_values, max_size=4))
-def test_any_row_is_one_line_of_strict_json(text: str, attributes: dict[str, Any]) -> None:
-    """Whatever an item carries, its row is one line of UTF-8 that JSON reads without NaN."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    line = encoded_row(Item(key="k", ordinal=0, payload={"item": text}, attributes=attributes))
-    assert line.endswith(b"\n")
-    assert line.count(b"\n") == 1
-    row = json.loads(line.decode("utf-8"), parse_constant=refuse)
-    assert row["key"] == "k"
-
-
 @pytest.mark.parametrize("kind", [Npy, Wav, Jsonl])
 def test_an_output_that_cannot_be_made_fails_at_open(tmp_path: Path, kind: type[Any]) -> None:
     """A file where a folder is needed is found before the first record; close after that does nothing."""
@@ -244,36 +212,56 @@ def test_a_folder_in_the_place_of_the_rows_is_refused(tmp_path: Path) -> None:
         pass
 
 
-@contextmanager
-def file_size_limit(num_bytes: int) -> Iterator[None]:
-    """No file may grow beyond this; the kernel writes as much of a row as still fits."""
-    limits, action = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, action)
-
-
 def test_a_row_that_does_not_fit_leaves_only_whole_rows(tmp_path: Path) -> None:
-    """A torn append is an OutputError; the rows before it are whole, and the file is finished."""
+    """A torn append is an OutputError; the rows before it are whole in the partial file, and later ones follow them."""
+    path, row = tmp_path / "rows.jsonl", {"key": "clips/a.wav", "text": "x" * 60}
+    with jsonl(path) as sink:
+        for _ in range(2):
+            sink.stage(item({"item": "x" * 60})).commit()
+        part = sink.stage(item({"item": "x" * 60}))
+        with no_file_over(250), pytest.raises(OutputError):
+            part.commit()
+        assert rows(Path(f"{path}.partial")) == [row, row]
+        part.commit()
+    assert rows(path) == [row] * 3
+
+
+def test_a_run_that_does_not_finish_leaves_the_old_file(tmp_path: Path) -> None:
+    """Close without finish keeps what stood under the name, and the stored rows beside it."""
     path = tmp_path / "rows.jsonl"
-    with jsonl(path) as sink, file_size_limit(250):
-        with pytest.raises(OutputError):
-            for _ in range(10):
-                sink.stage(item({"item": "x" * 60})).commit()
-        assert Path(f"{path}.partial").stat().st_size < 250
-    stored = rows(path)
-    assert stored == [{"key": "clips/a.wav", "text": "x" * 60}] * len(stored)
-    assert len(stored) == 2
+    path.write_text('"old"\n')
+    with pytest.raises(KeyboardInterrupt), jsonl(path) as sink:
+        sink.stage(item({"item": "new"})).commit()
+        raise KeyboardInterrupt
+    assert rows(path) == ["old"]
+    assert rows(Path(f"{path}.partial")) == [{"key": "clips/a.wav", "text": "new"}]
+
+
+def test_a_file_that_is_finished_between_open_and_lock_is_not_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink that opened the partial file of another just before it got its final name makes one of its own."""
+    path, lock = tmp_path / "rows.jsonl", fcntl.flock
+    Path(f"{path}.partial").write_text('"first"\n')
+
+    def lock_late(descriptor: int, operation: int) -> None:
+        if not path.exists():
+            os.rename(f"{path}.partial", path)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock_late)
+    sink = Jsonl(JsonlParams(path=str(path)), "rows")
+    sink.open()
+    assert rows(path) == ["first"]
+    sink.stage(item({"item": "second"})).commit()
+    sink.finish()
+    sink.close()
+    assert rows(path) == [{"key": "clips/a.wav", "text": "second"}]
 
 
 def test_an_array_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
     """A file that cannot be written whole is an OutputError with nothing left behind."""
-    sink = Npy(NpyParams(path=str(tmp_path)), "out")
-    with file_size_limit(1000), pytest.raises(OutputError):
-        sink.stage(item({"features": np.zeros((100, 80), np.float32)}, "a"))
+    sink, large = Npy(NpyParams(path=str(tmp_path)), "out"), item({"features": np.zeros((100, 80), np.float32)}, "a")
+    with no_file_over(1000), pytest.raises(OutputError):
+        sink.stage(large)
     assert os.listdir(tmp_path) == []
 
 

@@ -51,11 +51,22 @@ cdef class Plan:
     cdef pg_log_mel_plan plan
     cdef object tables  # keeps the arrays alive that `plan` points into
 
-    def __init__(self, const double[::1] window, const double[::1] twiddles, const double[::1] splits,
-                 const int32_t[::1] mel_begin, const int32_t[::1] mel_end, const double[::1] mel_weights,
-                 double preemphasis, double floor, double log_scale):
+    # Not __init__, which could be called again and would change the tables under a thread that reads them.
+    def __cinit__(self, const double[::1] window, const double[::1] twiddles, const double[::1] splits,
+                  const int32_t[::1] mel_begin, const int32_t[::1] mel_end, const double[::1] mel_weights,
+                  double preemphasis, double floor, double log_scale):
+        cdef Py_ssize_t row
+        cdef int64_t num_weights = 0
         if (window.shape[0], twiddles.shape[0], splits.shape[0]) != (PG_WINDOW, PG_TWIDDLES, PG_SPLITS):
             raise ValueError("window, twiddles or splits have a wrong length")
+        if mel_begin.shape[0] == 0 or mel_begin.shape[0] != mel_end.shape[0]:
+            raise ValueError(f"mel_begin has {mel_begin.shape[0]} rows, mel_end {mel_end.shape[0]}; expected as many, at least 1")
+        for row in range(mel_begin.shape[0]):
+            if not 0 <= mel_begin[row] <= mel_end[row] <= PG_WINDOW // 2 + 1:
+                raise ValueError(f"mel row {row} is bins {mel_begin[row]} to {mel_end[row]}; expected 0 to {PG_WINDOW // 2 + 1}")
+            num_weights += mel_end[row] - mel_begin[row]
+        if num_weights == 0 or num_weights != mel_weights.shape[0]:
+            raise ValueError(f"mel_weights has {mel_weights.shape[0]} values; the rows have {num_weights} bins, expected at least 1")
         self.tables = (window, twiddles, splits, mel_begin, mel_end, mel_weights)
         self.plan.window = &window[0]
         self.plan.twiddles = &twiddles[0]

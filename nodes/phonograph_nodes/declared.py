@@ -1,0 +1,141 @@
+"""Whether a file is truncated: the length that its header declares, against where it really ends.
+
+Two kinds of containers declare an exact length. Some say how many *bytes* of audio follow (RIFF and RF64 WAV, Wave64, CAF,
+ASF): FFmpeg quietly takes the end of the file instead, so their headers are read here. For others FFmpeg's *duration* is the
+declared one; it is compared with where the last packet ends, because packets that do not decode, or whose first samples are the
+codec's delay, are there all the same. Where FFmpeg estimates the duration (MP3, AAC, AMR, raw streams) or finds it at the end of
+the file (Ogg), nothing is declared.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import IO
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+_TIMED = {"aiff", "ape", "au", "flac", "mov", "matroska", "tta", "wv"}  # the first of FFmpeg's names of the format
+_TOLERANCE_S = 0.1  # a packet, a codec's delay or padding, a duration in whole milliseconds
+_SIZE_TOLERANCE_S = 0.01  # some writers count the header as samples
+
+_MAX_CHUNKS = 1000
+_MAX_ASF_HEADER = 2**20
+_UNKNOWN_32 = 2**32 - 1
+_UNKNOWN_64 = 2**64 - 1
+_STREAM_SIZES = (2**31, 2**32)  # writers to a pipe put in a size near one of these
+_STREAM_MARGIN = 2**16
+
+# GUIDs as they lie in the file.
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+def declared_duration(
+    container: InputContainer, stream: AudioStream, file: str | io.BytesIO, *, decoded_s: float, end_s: float
+) -> float | None:
+    """The declared duration in seconds if the file ends clearly before it, else None.
+
+    Args:
+        file: what the container was opened from.
+        decoded_s: how much audio came out of it.
+        end_s: where the last packet ends, or the audio if that is later.
+    """
+    name = container.format.name.split(",")[0]
+    if name in _SIZED:
+        declared_s = _by_size(file, _SIZED[name], decoded_s)
+        return declared_s if declared_s is not None and declared_s - decoded_s > _SIZE_TOLERANCE_S else None
+    declared_s = _by_time(container, stream) if name in _TIMED else None
+    return declared_s if declared_s is not None and declared_s - end_s > _TOLERANCE_S else None
+
+
+def _by_time(container: InputContainer, stream: AudioStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # The container's duration is that of its longest stream, which need not be this one.
+    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
+
+
+def _by_size(file: str | io.BytesIO, extent: _Extent, decoded_s: float) -> float | None:
+    """The audio that is there, in proportion to the bytes that are."""
+    with open(file, "rb") if isinstance(file, str) else io.BytesIO(file.getvalue()) as opened:
+        size = opened.seek(0, os.SEEK_END)
+        opened.seek(0)
+        try:
+            found = extent(opened)
+        except struct.error:  # the header itself is cut off, or is none that is known here
+            return None
+    if found is None or size <= found[0]:
+        return None
+    start, declared = found
+    return decoded_s * declared / min(size - start, declared)
+
+
+def _riff_extent(file: IO[bytes]) -> tuple[int, int] | None:
+    """Start and size of the samples in a RIFF or RF64 file; None when a writer to a pipe left the size open."""
+    form, _, _ = struct.unpack("<4sI4s", file.read(12))
+    long_size = None
+    for _ in range(_MAX_CHUNKS):
+        name, size = struct.unpack("<4sI", file.read(8))
+        start = file.tell()
+        if name == b"ds64":
+            _, long_size = struct.unpack("<QQ", file.read(16))
+        elif name == b"data":
+            if form == b"RF64" and size == _UNKNOWN_32:
+                return None if long_size in (None, 0) else (start, long_size)
+            open_end = size == 0 or any(abs(size - limit) <= _STREAM_MARGIN for limit in _STREAM_SIZES)
+            return None if open_end else (start, size)
+        file.seek(start + size + size % 2)
+    return None
+
+
+def _w64_extent(file: IO[bytes]) -> tuple[int, int] | None:
+    """As `_riff_extent`, for Wave64: names are GUIDs, sizes have 64 bits, count their own header, and are filled up to 8."""
+    file.seek(len(_W64_DATA) + 8 + 16)
+    for _ in range(_MAX_CHUNKS):
+        name, size = struct.unpack("<16sQ", file.read(24))
+        start = file.tell()
+        if name == _W64_DATA:
+            return (start, size - 24) if 24 < size < _UNKNOWN_64 // 2 else None
+        if not 24 <= size < _UNKNOWN_64 // 2:
+            return None
+        file.seek(start - 24 + -(-size // 8) * 8)
+    return None
+
+
+def _caf_extent(file: IO[bytes]) -> tuple[int, int] | None:
+    """As `_riff_extent`, for Apple's Core Audio Format; a size of -1 means up to the end."""
+    file.seek(8)
+    for _ in range(_MAX_CHUNKS):
+        name, size = struct.unpack(">4sq", file.read(12))
+        start = file.tell()
+        if size < 0:
+            return None
+        if name == b"data":
+            return (start + 4, size - 4) if size > 4 else None  # a count of edits comes first
+        file.seek(start + size)
+    return None
+
+
+def _asf_extent(file: IO[bytes]) -> tuple[int, int] | None:
+    """The packets of an ASF file, by their number and size; None for a broadcast, which does not know them."""
+    _, header_size = struct.unpack("<16sQ", file.read(24))
+    header = file.read(min(header_size, _MAX_ASF_HEADER))
+    place = header.find(_ASF_FILE_PROPERTIES)
+    if place < 0:
+        return None
+    # After GUID and size of the object: id, file size, date, number of packets, durations, preroll, flags, packet sizes.
+    properties = struct.unpack_from("<16sQQQQQQIIII", header, place + 24)
+    num_packets, flags, packet_size = properties[3], properties[7], properties[8]
+    return None if flags & 1 or not num_packets or not packet_size else (header_size + 50, num_packets * packet_size)
+
+
+_Extent = Callable[[IO[bytes]], tuple[int, int] | None]
+_SIZED: Mapping[str, _Extent] = MappingProxyType(
+    {"wav": _riff_extent, "w64": _w64_extent, "caf": _caf_extent, "asf": _asf_extent}
+)

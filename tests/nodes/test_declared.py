@@ -1,0 +1,110 @@
+"""Tests of what is told about truncated files."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phonograph.errors import AudioDecodeError, AudioError
+from phonograph.item import Item
+from phonograph_nodes.decode import Decode, DecodeParams, decode
+from reference.audio_files import RATE, encoded, noise, wav
+
+
+@pytest.mark.parametrize(
+    ("codec", "container", "sample_format"),
+    [
+        ("pcm_s16le", "wav", "s16"),
+        ("pcm_s16le", "w64", "s16"),
+        ("pcm_s16be", "caf", "s16"),
+        ("pcm_s16be", "aiff", "s16"),
+        ("pcm_s16be", "au", "s16"),
+        ("flac", "flac", "s16"),
+        ("flac", "matroska", "s16"),
+        ("pcm_s16le", "asf", "s16"),
+    ],
+)
+def test_a_file_that_ends_early_is_refused(codec: str, container: str, sample_format: str) -> None:
+    """Sixty per cent of a file is an error that gives both durations; the whole file, and the file on request, decode."""
+    content = encoded(codec, container, noise(40_000).T.copy(), sample_format, "mono")
+    whole = decode(content)
+    assert whole.chunk.num_samples == 40_000
+    assert whole.declared_duration_s is None
+    cut = content[: len(content) * 6 // 10]
+    with pytest.raises(
+        AudioDecodeError, match=r"truncated: its header declares .* s, [23]\.\d{3} s came out; get the file again"
+    ) as caught:
+        decode(cut)
+    kept = decode(cut, keep_truncated=True)
+    assert 16_000 < kept.chunk.num_samples < 25_000
+    assert kept.declared_duration_s == pytest.approx(5.0, abs=0.11)
+    assert f"declares {kept.declared_duration_s:.3f} s, {kept.chunk.duration_s:.3f} s came out" in str(caught.value)
+
+
+def test_the_node_keeps_a_truncated_file_on_request() -> None:
+    """keep_truncated gives what is there, with the attribute declared_duration."""
+    item = Item(key="clips/a", ordinal=0, payload={"record": {"bytes": wav(noise(4000).tobytes(), claimed=16_000)}})
+    with pytest.raises(AudioDecodeError, match="truncated"):
+        Decode(DecodeParams(), "audio").process(item, None)
+    result = Decode(DecodeParams(keep_truncated=True), "audio").process(item, None)
+    assert (result.attributes["duration"], result.attributes["declared_duration"]) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("claimed", [0, 2**31, 2**31 - 1 - 44, 0x7FFFF000, 2**32 - 1, 2**32 - 1 - 36])
+def test_a_size_that_a_pipe_leaves_open_declares_nothing(claimed: int) -> None:
+    """What recorders and converters put in the header before they know the length is no length."""
+    raw = noise(1000)
+    np.testing.assert_array_equal(decode(wav(raw.tobytes(), claimed=claimed)).chunk.samples[0], raw[:, 0] / 32768)
+
+
+def test_a_few_bytes_too_many_in_the_size_are_forgiven() -> None:
+    """Writers that count the header as samples lose nothing by it."""
+    assert decode(wav(noise(4000).tobytes(), claimed=8000 + 44)).chunk.num_samples == 4000
+
+
+def test_chunks_before_the_samples_are_passed_over() -> None:
+    """The declared size is found behind chunks of even and odd length."""
+    content = wav(noise(4000).tobytes(), claimed=16_000)
+    odd = b"junk" + struct.pack("<I", 3) + b"abc\0"
+    with pytest.raises(AudioDecodeError, match=r"declares 1\.000 s, 0\.500 s came out"):
+        decode(content[:36] + odd + content[36:])
+
+
+def test_packets_that_are_there_but_do_not_decode_are_no_truncation() -> None:
+    """ALAC with its last packets destroyed is damaged, which is counted, and not truncated."""
+    tone = (8000 * np.sin(np.arange(5 * RATE) / 5)).astype(np.int16)[np.newaxis]
+    content = bytearray(encoded("alac", "mov", tone, "s16p", "mono"))
+    end = content.index(b"moov") - 4
+    content[end - 8000 : end] = bytes(8000)
+    decoded = decode(bytes(content))
+    assert decoded.corrupt_packets
+    assert decoded.chunk.num_samples < 4.5 * RATE
+    assert decoded.declared_duration_s is None
+
+
+def test_truncated_files_of_the_collection_are_told(shared: Path) -> None:
+    """Of the malformed collection's truncated files, those whose header declares a length are refused for it."""
+    folder = shared / "data" / "malformed"
+    found = []
+    for line in (folder / "manifest.jsonl").read_text("utf-8").splitlines():
+        path = folder / json.loads(line)["path"]
+        try:
+            decode(path)
+        except AudioError as error:
+            if "truncated" in str(error):
+                found.append(path.name)
+    assert sorted(found) == [
+        "aac_m4a_faststart_trunc50.m4a",
+        "au_mulaw_trunc50.au",
+        "au_mulaw_trunc64.au",
+        "caf_trunc50.caf",
+        "w64_trunc50.w64",
+        "wav_alaw_8k_trunc50.wav",
+        "wav_imaadpcm_trunc50.wav",
+        "wav_s24_44k_trunc50.wav",
+        "wma2_trunc50.wma",
+    ]
