@@ -36,7 +36,7 @@ def versions() -> dict[str, str]:
 
 
 def commit(checkout: Path) -> str:
-    """The commit's hash, with `+changes` when the work tree differs from it; "none" outside a git checkout."""
+    """The commit's hash, with `+changes` when the work tree differs from it; "none" outside a git checkout or without git."""
     head = _git(checkout, "rev-parse", "--verify", "--quiet", "HEAD")
     if not head:
         return "none"
@@ -44,7 +44,10 @@ def commit(checkout: Path) -> str:
 
 
 def _git(checkout: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=False).stdout.strip()
+    try:
+        return subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=False).stdout.strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _lines(path: str) -> list[str]:
