@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import sys
 from collections.abc import Mapping
@@ -29,8 +30,8 @@ def contracts(registry: Registry) -> dict[str, Any]:
     specs = [spec for name in registry.types() if (spec := registry.get(name)) is not None]
     return {
         "manifest.schema.json": manifest_schema(specs),
-        "metrics.schema.json": {"$schema": _DRAFT, **msgspec.json.schema(MetricsDocument)},
-        "dead-letter.schema.json": {"$schema": _DRAFT, **msgspec.json.schema(DeadLetter)},
+        "metrics.schema.json": _schema(MetricsDocument),
+        "dead-letter.schema.json": _schema(DeadLetter),
         "nodes.json": {spec.type: _catalogue_entry(spec) for spec in specs},
         "error-codes.json": dict(sorted(CODES.items())),
     }
@@ -140,6 +141,20 @@ def drifted(folder: Path, documents: Mapping[str, Any]) -> list[str]:
         if name not in present or (folder / name).read_text("utf-8") != _text(document)
     ]
     return sorted({*stale, *(present - set(documents))})
+
+
+def _schema(struct: type[msgspec.Struct]) -> Any:
+    return _dedented({"$schema": _DRAFT, **msgspec.json.schema(struct)})
+
+
+def _dedented(document: Any) -> Any:
+    """The document with docstrings as Python 3.13 has them, which removes their indentation; before, they keep it."""
+    if isinstance(document, dict):
+        return {
+            key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _dedented(value)
+            for key, value in document.items()
+        }
+    return [_dedented(entry) for entry in document] if isinstance(document, list) else document
 
 
 def _text(document: Any) -> str:
