@@ -139,6 +139,9 @@ class Scheduler:
             ordinal = self.ledger.read(record.key)
             node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=record.attributes)
+            if not links:  # a source that nothing reads
+                self.ledger.end(ordinal, Outcome.FILTERED)
+                continue
             self.ledger.add(ordinal, len(links) - 1)
             for link in links:
                 await self._deliver(link.target, select(link, item))
@@ -374,4 +377,5 @@ def _node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:
 
 def _payload_bytes(values: Iterable[Any]) -> int:
     """Bytes that payloads keep alive, as far as they say (arrays, audio) or show (text, bytes)."""
-    return sum(int(getattr(value, "nbytes", 0)) or (len(value) if isinstance(value, (bytes, str)) else 0) for value in values)
+    sizes = (len(value) if isinstance(value, bytes | str) else getattr(value, "nbytes", 0) for value in values)
+    return sum(size for size in sizes if isinstance(size, int))

@@ -696,3 +696,27 @@ def test_a_stateful_node_is_flushed_after_all_of_its_output(tmp_path: Path) -> N
     report = run_text(tmp_path, line("test.stateful, workers: 1").replace("count: 20", "count: 2"), Stateful)
     assert order == ["start", "process 0", "process 1", "flush 2"] * 2
     assert node_metrics(report)["out"].items_in == 6
+
+
+def test_a_source_that_nothing_reads_is_filtered(tmp_path: Path) -> None:
+    """Records that no node takes have an outcome like all others."""
+    text = line("testing.pass") + "  idle: {type: testing.numbers, params: {count: 5}}\n"
+    report = run_text(tmp_path, text)
+    assert (report.status, report.records.completed, report.records.filtered) == ("success", 20, 5)
+
+
+def test_a_payload_of_unknown_size_flows(tmp_path: Path) -> None:
+    """What a payload calls nbytes may be anything; only a whole number counts for the queue."""
+
+    class Odd:
+        def nbytes(self) -> str:
+            return "many"
+
+    @node("test.odd_size", inputs={"record": "record"}, outputs={"record": "record"})
+    class OddSize(Node[Params]):
+        """Emit an object that has its own idea of nbytes."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"record": Odd()})
+
+    assert run_text(tmp_path, line("test.odd_size"), OddSize).records.completed == 20
