@@ -15,7 +15,7 @@ DEMO := phonograph-out/demo
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test lint types contracts contracts-check accept wheel-test clean
+.PHONY: help demo test test-checked bench lint types contracts contracts-check accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -28,6 +28,12 @@ demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store 
 
 test: $(VENV)/installed ## run the tests
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-checked: $(VENV)/installed ## run the kernels' tests on a build with bounds checks, in a copy of the tree
+	@bash .ci/test-checked $(BIN)/python
+
+bench: $(VENV)/installed ## time kernels and engine
+	@$(BIN)/python -m pytest -q benchmarks $(ARGS)
 
 lint: $(VENV)/installed ## check style and layout of the code
 	@$(BIN)/ruff check .

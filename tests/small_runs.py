@@ -11,6 +11,13 @@ from phonograph.manifest import load_manifest
 from phonograph.registry import Registry
 from phonograph.testing import Discard, FlakyNode, NumberSource, PassOn
 
+LINE = """
+nodes:
+  numbers: {type: testing.numbers, params: {count: 20}}
+  work: {type: TYPE, input: numbers}
+  out: {type: testing.discard, input: work}
+"""
+
 
 def registry_with(*targets: Any) -> Registry:
     registry = Registry()
@@ -41,3 +48,8 @@ def journalled(report: RunReport) -> list[dict[str, str]]:
 def node_metrics(report: RunReport) -> dict[str, Any]:
     assert report.metrics is not None
     return {node.id: node for node in report.metrics.pipeline_execution.nodes}
+
+
+def line(type_name: str) -> str:
+    """A manifest of 20 numbers, one node of this type and a sink."""
+    return LINE.replace("TYPE", type_name)

@@ -196,15 +196,16 @@ def first_line_of_docstring(path: Path) -> str:
     return opening[1].removesuffix('"""').strip() if opening else ""
 
 
-def source_files(root: Path, *suffixes: str) -> list[Path]:
-    """Files of these kinds in runtime/ and nodes/ of the checkout."""
-    return sorted(path for folder in ("runtime", "nodes") for suffix in suffixes for path in (root / folder).rglob(f"*{suffix}"))
+def source_files(root: Path, *suffixes: str, folders: tuple[str, ...] = ("runtime", "nodes")) -> list[Path]:
+    """Files of these kinds in folders of the checkout."""
+    return sorted(path for folder in folders for suffix in suffixes for path in (root / folder).rglob(f"*{suffix}"))
 
 
 def test_a_long_file_says_why(checkout: Path) -> None:
     """No file has more than 400 lines without a reason in its opening."""
     wrong = []
-    for path in source_files(checkout, ".py", ".pyx", ".pyi", ".h", ".c"):
+    folders = ("runtime", "nodes", "tests", "benchmarks")
+    for path in source_files(checkout, ".py", ".pyx", ".pyi", ".h", ".c", folders=folders):
         lines = path.read_text("utf-8").splitlines()
         if len(lines) > LONGEST and not any(f"{LONGEST} lines" in line for line in lines[:40]):
             wrong.append(f"{path}: {len(lines)} lines")

@@ -121,7 +121,7 @@ class ConvertParams(Params, frozen=True):
     ] = None
 
 
-@node("audio.convert", inputs="audio", outputs="audio")
+@node("audio.convert", inputs="audio", outputs="audio", sees_native_memory=True)
 class Convert(Node[ConvertParams]):
     """Give audio the precision and range of an integer sample format, so that it can be written in it without further loss.
 

@@ -165,7 +165,7 @@ class DecodeParams(Params, frozen=True):
     ] = False
 
 
-@node("audio.decode", inputs="record", outputs="audio", sees_native_memory=False)
+@node("audio.decode", inputs="record", outputs="audio")
 class Decode(Node[DecodeParams]):
     """Decode an audio file: any container or codec that FFmpeg's libraries read.
 

@@ -128,7 +128,13 @@ class LogMelParams(Params, frozen=True):
 _STREAMING: Streaming = max((front_end.streaming for front_end in FRONT_ENDS.values()), key=get_args(Streaming).index)
 
 
-@node("features.log_mel", inputs={"audio": "audio[rate=16000, channels=1]"}, outputs="features", streaming=_STREAMING)
+@node(
+    "features.log_mel",
+    inputs={"audio": "audio[rate=16000, channels=1]"},
+    outputs="features",
+    streaming=_STREAMING,
+    sees_native_memory=True,
+)
 class LogMelNode(Node[LogMelParams]):
     """Compute the log-mel features that a model was trained on.
 

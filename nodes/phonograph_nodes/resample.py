@@ -81,7 +81,7 @@ class ResampleParams(Params, frozen=True):
     ] = "high"
 
 
-@node("audio.resample", inputs="audio", outputs="audio", sees_native_memory=False)
+@node("audio.resample", inputs="audio", outputs="audio")
 class Resample(Node[ResampleParams]):
     """Change the sample rate, mixing to mono first where asked for.
 

@@ -25,6 +25,7 @@ class CutParams(Params, frozen=True):
     outputs="audio",
     cardinality="1:N",
     run="inline",
+    sees_native_memory=True,
 )
 class Cut(Node[CutParams]):
     """Cut audio into one item for each of its segments.

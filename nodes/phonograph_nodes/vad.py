@@ -150,6 +150,7 @@ class EnergyVadParams(Params, frozen=True):
     "vad.energy",
     inputs={"audio": "audio[channels=1]"},
     outputs={"audio": "audio[channels=1]", "segments": "segments", "frames": "features"},
+    sees_native_memory=True,
 )
 class EnergyVadNode(Node[EnergyVadParams]):
     """Find the stretches of audio whose level reaches a threshold.

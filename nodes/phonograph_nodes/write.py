@@ -41,7 +41,7 @@ class NpyParams(Params, frozen=True):
     path: OutputFolder
 
 
-@node("sink.npy", inputs="features", side_effects=True)
+@node("sink.npy", inputs="features", side_effects=True, sees_native_memory=True)
 class Npy(Sink[NpyParams]):
     """Write each array of numbers as a float32 NumPy file (.npy, version 1). What float32 cannot hold is refused."""
 
@@ -67,7 +67,7 @@ class WavParams(Params, frozen=True):
     ] = None
 
 
-@node("sink.wav", inputs="audio", side_effects=True)
+@node("sink.wav", inputs="audio", side_effects=True, sees_native_memory=True)
 class Wav(Sink[WavParams]):
     """Write audio as WAV files."""
 
@@ -85,7 +85,7 @@ class JsonlParams(Params, frozen=True):
     path: Annotated[OutputPath, msgspec.Meta(description="the file; rows stand in `<path>.partial` until the run ends")]
 
 
-@node("sink.jsonl", inputs={"item": "any"}, side_effects=True)
+@node("sink.jsonl", inputs={"item": "any"}, side_effects=True, sees_native_memory=True)
 class Jsonl(Sink[JsonlParams]):
     """Write one JSON object a record into one file.
 

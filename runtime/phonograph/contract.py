@@ -10,7 +10,6 @@ import numpy as np
 from phonograph.audio import AudioChunk
 from phonograph.errors import NodeContractError
 from phonograph.item import Item
-from phonograph.node import Emitted
 from phonograph.spec import NodeSpec
 
 _FLOAT32 = np.dtype(np.float32)
@@ -43,47 +42,50 @@ class Contract:
         self._spec = spec
         self._ports = [(port.name, *_FAMILIES[port.type.family]) for port in spec.outputs if port.type.family in _FAMILIES]
 
-    def check(self, emitted: Item, item: Item) -> None:
-        """Accept one item that came of `item`."""
+    def accept(self, emitted: Any, item: Item) -> Item | list[Item]:
+        """What came of `item`: itself when it is one item, else as a list, as many as the node's cardinality allows."""
+        if type(emitted) is Item:
+            self._check(emitted, item)
+            return emitted
+        items = self.gathered(emitted)
+        for value in items:
+            if type(value) is not Item:
+                raise self._breach(_described(value), "Item (see Item.with_payload)")
+            self._check(value, item)
+        cardinality = self._spec.cardinality
+        if cardinality == "1:1" or (cardinality == "1:0..1" and len(items) > 1):
+            found = f"a list of {len(items)} items" if items else "nothing"
+            raise self._breach(
+                found, f"one item, for its cardinality is {cardinality}; declare 1:0..1 to filter, 1:N to emit several"
+            )
+        return items
+
+    def gathered(self, emitted: Any) -> list[Any]:
+        """What a node returned, as a list; runs a generator to its end."""
+        if emitted is None:
+            return []
+        if type(emitted) is Item:
+            return [emitted]
+        if isinstance(emitted, list | tuple | Iterator):
+            return list(emitted)
+        raise self._breach(_described(emitted), "Item (see Item.with_payload)")
+
+    def _check(self, emitted: Item, item: Item) -> None:
         payload = emitted.payload
         if type(payload) is not dict and not isinstance(payload, Mapping):
             raise self._breach(f"an Item whose payload is {type(payload).__name__}", "a mapping from port to value")
+        if emitted.attributes is not item.attributes and not isinstance(emitted.attributes, Mapping):
+            raise self._breach(
+                f"an Item whose attributes are {type(emitted.attributes).__name__}", "a mapping from name to value"
+            )
         if emitted.ordinal != item.ordinal:
             raise self._breach("an Item of another record", "one made by Item.with_payload or Item.child")
         for name, accepts, expected in self._ports:
             if name in payload and not accepts(payload[name]):
                 raise self._breach(f"{_described(payload[name])} on port {name!r}", expected)
 
-    def checked(self, emitted: Emitted, item: Item) -> list[Item]:
-        """Accept no item or several, where the node's cardinality allows them."""
-        items = as_items(emitted)
-        for value in items:
-            if type(value) is not Item:
-                raise self._breach(type(value).__name__, "Item (see Item.with_payload)")
-            self.check(value, item)
-        if self._spec.cardinality == "1:1" or (self._spec.cardinality == "1:0..1" and len(items) > 1):
-            raise NodeContractError(
-                f"{self._spec.type} returned {len(items)} items for one; its cardinality is {self._spec.cardinality}"
-            )
-        return items
-
     def _breach(self, found: str, expected: str) -> NodeContractError:
         return NodeContractError(f"{self._spec.type} returned {found}; expected {expected}")
-
-
-def gathered(spec: NodeSpec, emitted: Any) -> Item | list[Any] | None:
-    """What a node returned, several items as a list; runs a generator to its end."""
-    if emitted is None or type(emitted) is Item:
-        return emitted
-    if isinstance(emitted, list | tuple | Iterator):
-        return list(emitted)
-    raise NodeContractError(f"{spec.type} returned {_described(emitted)}; expected Item (see Item.with_payload)")
-
-
-def as_items(emitted: Emitted) -> list[Any]:
-    if emitted is None:
-        return []
-    return [emitted] if type(emitted) is Item else list(emitted)  # type: ignore[arg-type]  # an Item is not iterable
 
 
 def _described(value: Any) -> str:

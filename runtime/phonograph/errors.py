@@ -181,11 +181,19 @@ def naming_node(node_id: str, what: str) -> Iterator[None]:
 
 def in_words(error: BaseException) -> str:
     """An error's own words; an exception from outside phonograph's tree is introduced by its type."""
+    return _words(error) if isinstance(error, PhonographError) else words_with_type(error)
+
+
+def words_with_type(error: BaseException) -> str:
+    """An error's words after the name of its type."""
+    return f"{type(error).__name__}: {_words(error)}"
+
+
+def _words(error: BaseException) -> str:
     try:
-        words = str(error)
+        return str(error)
     except Exception:  # noqa: BLE001  # an exception whose words raise must not hide what went wrong
-        words = "(its message cannot be shown)"
-    return words if isinstance(error, PhonographError) else f"{type(error).__name__}: {words}"
+        return "(its message cannot be shown)"
 
 
 CODES: dict[str, str] = {

@@ -13,15 +13,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from traceback import extract_tb
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from phonograph.errors import PhonographError, RunDirectoryError, in_words
+from phonograph.errors import PhonographError, RunDirectoryError, in_words, words_with_type
 from phonograph.graph import Graph, GraphNode
 from phonograph.item import Item, Outcome
 from phonograph.metrics import MetricsDocument
 from phonograph.sink import append_whole
+
+
+class Identity(NamedTuple):
+    """What tells a record for ever, and whether its file has changed: see `Record`."""
+
+    key: str
+    size: int | None = None
+    mtime_ns: int | None = None
+
 
 DEAD_LETTERS = "dead_letters.jsonl"
 METRICS = "metrics.json"
@@ -60,7 +69,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             type=node.spec.type,
             code=error.code if isinstance(error, PhonographError) else "exception",
             message=in_words(error),
-            causes=tuple(f"{type(cause).__name__}: {cause}" for cause in _causes(error)),
+            causes=tuple(words_with_type(cause) for cause in _causes(error)),
             traceback=() if own else tuple(f"{at.filename}:{at.lineno} in {at.name}" for at in extract_tb(error.__traceback__)),
             attempts=attempts,
             attributes=dict(item.attributes),
@@ -133,15 +142,19 @@ class RunDirectory:
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
-    def record_ended(self, key: str, outcome: Outcome) -> None:
-        """Journal the end of a record."""
+    def record_ended(self, identity: Identity, outcome: Outcome) -> None:
+        """Journal the end of a record, with the size and time of its file where there is one."""
+        facts = {name: value for name, value in identity._asdict().items() if value is not None}
         with self._writing():
-            self._records.append({"key": key, "outcome": outcome.value})
+            self._records.append({**facts, "outcome": outcome.value})
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Append to dead_letters.jsonl."""
         with self._writing():
-            self._dead_letters.append(msgspec.structs.asdict(letter))
+            try:
+                self._dead_letters.append(msgspec.structs.asdict(letter))
+            except (ValueError, TypeError, RecursionError):  # of attributes, which can be anything; the rest matters more
+                self._dead_letters.append({**msgspec.structs.asdict(letter), "attributes": {}})
 
     def write_metrics(self, document: MetricsDocument) -> None:
         self._replace(METRICS, msgspec.json.format(msgspec.json.encode(document), indent=1))
@@ -237,16 +250,4 @@ def _start_of(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return fields[19]
     except (FileNotFoundError, ProcessLookupError):
-        return _alive_without_proc(pid)
-
-
-def _alive_without_proc(pid: int) -> str | None:
-    if Path("/proc/self").exists():
         return None
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return None
-    except PermissionError:
-        pass
-    return "unknown"

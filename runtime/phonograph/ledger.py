@@ -7,10 +7,13 @@ in the gravest of them: a lost part outweighs a kept one, and `filtered` only st
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from phonograph.errors import ConservationError
 from phonograph.item import Outcome
 from phonograph.metrics import RecordCounts
+
+IdentityT = TypeVar("IdentityT")
 
 # From the lightest to the gravest.
 _GRAVITY = (
@@ -24,26 +27,26 @@ _GRAVITY = (
 _RANK = {outcome: rank for rank, outcome in enumerate(_GRAVITY)}
 
 
-class Ledger:
+class Ledger(Generic[IdentityT]):
     """Counts live items per record and records per outcome; memory is that of the records in flight.
 
     Args:
-        on_end: called with (key, outcome) when a record ends.
+        on_end: called when a record ends, with the outcome and what `read` was given.
     """
 
-    def __init__(self, on_end: Callable[[str, Outcome], None]) -> None:
+    def __init__(self, on_end: Callable[[IdentityT, Outcome], None]) -> None:
         self._on_end = on_end
         self._live: dict[int, list[int]] = {}  # ordinal -> [live items, gravest rank so far]
-        self._keys: dict[int, str] = {}
+        self._identities: dict[int, IdentityT] = {}
         self.num_read = 0
         self.counts = dict.fromkeys(Outcome, 0)
 
-    def read(self, key: str) -> int:
+    def read(self, identity: IdentityT) -> int:
         """A source read a record, which is now one live item. Returns the record's ordinal."""
         ordinal = self.num_read
         self.num_read += 1
         self._live[ordinal] = [1, 0]
-        self._keys[ordinal] = key
+        self._identities[ordinal] = identity
         return ordinal
 
     def add(self, ordinal: int, num_items: int) -> None:
@@ -88,4 +91,4 @@ class Ledger:
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
         self.counts[outcome] += 1
-        self._on_end(self._keys.pop(ordinal), outcome)
+        self._on_end(self._identities.pop(ordinal), outcome)

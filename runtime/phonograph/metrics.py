@@ -1,7 +1,8 @@
 """What a run measures, and metrics.json, the document it leaves.
 
 How to read it. `execution_time_ms` sums the busy time of all attempts in all workers, so it may exceed the wall time.
-`queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single calls.
+`queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single
+calls, for a source batches of records.
 `array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die.
 `native_peak_mb` is null where a node uses memory that cannot be seen (FFmpeg, soxr), and never a guess.
 """

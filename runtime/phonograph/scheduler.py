@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from phonograph.breaker import CircuitBreaker
@@ -29,7 +30,7 @@ from phonograph.errors import (
 )
 from phonograph.graph import Link
 from phonograph.item import Item, Outcome, Record
-from phonograph.journal import DeadLetter, RunDirectory
+from phonograph.journal import DeadLetter, Identity, RunDirectory
 from phonograph.lane import Entry, Lane, NodeRun
 from phonograph.ledger import Ledger
 from phonograph.log import Logger
@@ -136,9 +137,10 @@ class Scheduler:
         for record in batch:
             if self.is_draining:
                 return
-            ordinal = self.ledger.read(record.key)
+            attributes = MappingProxyType(dict(record.attributes))  # branches share it
+            ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
             node.totals.records_read += 1
-            item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=record.attributes)
+            item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
             if not links:  # a source that nothing reads
                 self.ledger.end(ordinal, Outcome.FILTERED)
                 continue
@@ -328,9 +330,9 @@ class Scheduler:
             for entry in lane.abandon():
                 self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
 
-    def _record_ended(self, key: str, outcome: Outcome) -> None:
+    def _record_ended(self, identity: Identity, outcome: Outcome) -> None:
         try:
-            self._run_directory.record_ended(key, outcome)
+            self._run_directory.record_ended(identity, outcome)
         except RunDirectoryError as unwritable:
             self._fail(unwritable)
         if outcome is Outcome.DEAD_LETTERED and self.num_ended >= _BUDGET_AFTER and self._exceeds_rate:

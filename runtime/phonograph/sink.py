@@ -12,12 +12,13 @@ import contextlib
 import errno
 import hashlib
 import os
+import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal, TypeVar
 
-from phonograph.errors import OutputError
+from phonograph.errors import BadInputError, OutputError
 from phonograph.item import Item
 from phonograph.node import Node
 from phonograph.spec import Kind, Params
@@ -25,15 +26,17 @@ from phonograph.spec import Kind, Params
 ParamsT = TypeVar("ParamsT", bound=Params)
 Writers = Literal["single_writer", "multi_writer"]
 
+_MAX_PATH_BYTES = 4095
 _MAX_NAME_BYTES = 200  # most file systems allow 255; the rest is for suffixes
+_NAME_TROUBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _REMEDIES = {
+    errno.ENOTDIR: "a file stands where a folder is needed; remove it, or choose another output folder",
+    errno.EEXIST: "a file stands where a folder is needed; remove it, or choose another output folder",
+    errno.EISDIR: "a folder stands where a file is needed; remove it, or choose another output folder",
     errno.ENOSPC: "free space on that disk, or choose another output folder",
     errno.EDQUOT: "raise the quota, or choose another output folder",
     errno.EACCES: "make the folder writable, or choose another output folder",
     errno.EROFS: "the file system is read-only; choose another output folder",
-    errno.ENOTDIR: "a file stands where a folder is needed; remove it, or choose another output folder",
-    errno.EEXIST: "a file stands where a folder is needed; remove it, or choose another output folder",
-    errno.EISDIR: "a folder stands where a file is needed; remove it, or choose another output folder",
 }
 
 
@@ -90,14 +93,14 @@ class FilePart(Part):
         write: writes the content to a binary file.
 
     Raises:
-        OutputError: the content cannot be written; nothing is left behind.
+        OutputError: nothing can be stored there. BadInputError: the name is the trouble. Nothing is left behind.
     """
 
     def __init__(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
         self.path = path
         folder, name = os.path.split(path)
-        self._temporary = os.path.join(folder, f".{name}.{os.getpid()}-{id(self):x}.tmp")
-        with storing(path):
+        self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
+        with _storing_record(path):
             try:
                 os.makedirs(folder, exist_ok=True)
                 with open(self._temporary, "xb") as file:
@@ -111,7 +114,7 @@ class FilePart(Part):
         self._num_bytes, self._sha256 = hashing.num_bytes, hashing.sha256.hexdigest()
 
     def commit(self) -> Written:
-        with storing(self.path):
+        with _storing_record(self.path):
             try:
                 os.replace(self._temporary, self.path)
                 sync_folder(os.path.dirname(self.path))
@@ -149,6 +152,21 @@ def storing(path: str) -> Iterator[None]:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "check the disk and the output folder")
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}; {remedy}") from error
+
+
+@contextlib.contextmanager
+def _storing_record(path: str) -> Iterator[None]:
+    """As `storing`, but trouble with the name itself is the record's: others have other names."""
+    try:
+        with storing(path):
+            if len(os.fsencode(path)) > _MAX_PATH_BYTES:  # not left to makedirs, which recurses over all the folders first
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+            yield
+    except OutputError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _NAME_TROUBLE:
+            raise BadInputError(f"{path[:200]}: no file of this name can be made: {cause.strerror}") from cause
+        raise
 
 
 def append_whole(descriptor: int, length: int, row: bytes) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 Kind = Literal["source", "transform", "sink"]
 Family = Literal["audio", "features", "text", "segments", "bytes", "record", "any"]
-Cardinality = Literal["1:1", "1:0..1", "1:N", "N:1"]
+Cardinality = Literal["1:1", "1:0..1", "1:N"]
 Run = Literal["inline", "thread"]
 Streaming = Literal["causal", "post-normalised", "whole"]
 
@@ -83,7 +83,6 @@ class Port:
 
     name: str
     type: PortType
-    summary: str = ""
 
 
 # Named here because NodeSpec has a field called `type`, which hides the built-in inside its body.
@@ -104,16 +103,15 @@ class NodeSpec:
             the GIL or waits).
         retryable: exceptions that may heal, besides those that every policy retries.
         side_effects: calling twice is visible outside.
-        sees_native_memory: False when the node uses memory that neither NumPy nor the kernels report (FFmpeg, ONNX).
+        sees_native_memory: True when all memory that grows with its work is NumPy's, so that nothing is hidden; else metrics say
+            null, because other libraries' memory cannot be seen (FFmpeg, ONNX).
         latency_samples: how far output lags behind input when streaming.
         streaming: `causal` (bit-equal under any chunking), `post-normalised` (the final step waits), `whole` (buffers).
-        example: parameters for a documentation example.
     """
 
     type: str
     kind: Kind
     summary: str
-    doc: str
     params: ParamsType
     factory: Callable[[Any, str], Any]
     inputs: tuple[Port, ...] = ()
@@ -122,7 +120,7 @@ class NodeSpec:
     run: Run = "thread"
     retryable: tuple[ExceptionType, ...] = ()
     side_effects: bool = False
-    sees_native_memory: bool = True
+    sees_native_memory: bool = False
     version: int = 1
     latency_samples: int = 0
     streaming: Streaming = "whole"

@@ -26,7 +26,7 @@ class NumberSourceParams(Params, frozen=True):
     count: Annotated[int, msgspec.Meta(ge=0, description="records to read")] = 10
 
 
-@node("testing.numbers", outputs={"record": "record"})
+@node("testing.numbers", outputs={"record": "record"}, sees_native_memory=True)
 class NumberSource(Source[NumberSourceParams]):
     """Read records that carry their number."""
 
@@ -35,7 +35,7 @@ class NumberSource(Source[NumberSourceParams]):
             yield Record(key=f"{self.node_id}/{number}", payload={"record": {"number": number}})
 
 
-@node("testing.pass", inputs={"record": "record"}, outputs={"record": "record"}, run="inline")
+@node("testing.pass", inputs={"record": "record"}, outputs={"record": "record"}, run="inline", sees_native_memory=True)
 class PassOn(Node[Params]):
     """Hand items on as they come."""
 
@@ -49,7 +49,7 @@ class FlakyParams(Params, frozen=True):
     error: Annotated[Literal["transient", "bad_input", "fault"], msgspec.Meta(description="what is raised")] = "transient"
 
 
-@node("testing.flaky", inputs={"record": "record"}, outputs={"record": "record"})
+@node("testing.flaky", inputs={"record": "record"}, outputs={"record": "record"}, sees_native_memory=True)
 class FlakyNode(Node[FlakyParams]):
     """Fail on some records some times, by count and not by chance."""
 
@@ -66,7 +66,7 @@ class FlakyNode(Node[FlakyParams]):
         return item
 
 
-@node("testing.discard", inputs={"item": "any"})
+@node("testing.discard", inputs={"item": "any"}, sees_native_memory=True)
 class Discard(Sink[Params]):
     """Store nothing."""
 

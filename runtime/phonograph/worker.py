@@ -10,7 +10,7 @@ from typing import Any
 from phonograph._memory import leave
 from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
-from phonograph.contract import Contract, as_items, gathered
+from phonograph.contract import Contract
 from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph import GraphNode, Link
 from phonograph.item import Item
@@ -81,8 +81,8 @@ class Step:
 
     def _converse(self, item: Item) -> Emitted:
         state = self.node.start()
-        emitted = as_items(gathered(self.spec, self.node.process(item, state)))  # to its end, before the flush
-        emitted += as_items(gathered(self.spec, self.node.flush(state)))
+        emitted = self.contract.gathered(self.node.process(item, state))  # to its end, before the flush
+        emitted += self.contract.gathered(self.node.flush(state))
         return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
 
     def _store(self, item: Item) -> Emitted:
@@ -173,30 +173,25 @@ class SegmentWorker:
                 return
             try:
                 emitted = self._call(step, item, attempt)
-                if type(emitted) is Item:
-                    step.contract.check(emitted, item)
-                    step.count_audio(item, emitted)
-                    outcome.trail.append(position)
+                outcome.trail.append(position)
+                if not isinstance(emitted, list):
                     if position == last:
                         outcome.emitted.append(emitted)
                         return
                     item = select(step.link, emitted)  # type: ignore[arg-type]  # not last, so it has a link
                     position, attempt, is_probe = position + 1, 1, False
                     continue
-                children = step.contract.checked(emitted, item)
-                step.count_audio(item, None)
-                outcome.trail.append(position)
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
                 outcome.trail.append(Failure(position, item, _as_exception(step.spec, error)))
                 return
-            if not children:
+            if not emitted:
                 outcome.num_filtered += 1
             elif position == last:
-                outcome.emitted.extend(children)
+                outcome.emitted.extend(emitted)
             else:
-                for child in children:
+                for child in emitted:
                     try:
                         selected = select(step.link, child)  # type: ignore[arg-type]  # not last, so it has a link
                     except NodeContractError as error:
@@ -206,22 +201,24 @@ class SegmentWorker:
             return
 
     @staticmethod
-    def _call(step: Step, item: Item, attempt: int) -> Emitted:
+    def _call(step: Step, item: Item, attempt: int) -> Item | list[Item]:
+        """Call the node; what it returned is one item, or a list where its cardinality allows other numbers."""
         stats = step.stats
         if stats is None:
-            return gathered(step.spec, step.call(item))
+            return step.contract.accept(step.call(item), item)
         step.account.enter()  # type: ignore[union-attr]  # stats and account come together
         stats.items_in += attempt == 1
         start_ns = perf_counter_ns()
         try:
-            emitted = gathered(step.spec, step.call(item))  # a generator does its work here, so inside the timing
+            accepted = step.contract.accept(step.call(item), item)  # a generator does its work here, so inside the timing
         except BaseException:
             stats.called(start_ns, perf_counter_ns())
             stats.errors += 1
             raise
         stats.called(start_ns, perf_counter_ns())
-        stats.items_out += len(emitted) if isinstance(emitted, list) else emitted is not None
-        return emitted
+        stats.items_out += len(accepted) if isinstance(accepted, list) else 1
+        step.count_audio(item, accepted if type(accepted) is Item else None)
+        return accepted
 
 
 def select(link: Link, item: Item) -> Item:

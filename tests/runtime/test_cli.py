@@ -204,7 +204,7 @@ def test_metrics_that_cannot_be_written_do_not_hide_the_summary(project: Path) -
     result = run_pipeline(project, "small.yaml", "--metrics", "m/metrics.json")
     assert result.returncode == 1
     assert "records: 2 read" in result.stdout
-    assert "m/metrics.json: cannot be written" in result.stderr
+    assert "m/metrics.json: no file of this name can be made" in result.stderr
 
 
 def test_json_logs_tell_start_and_end(project: Path) -> None:

@@ -256,13 +256,21 @@ class Unspeakable(Exception):
         raise RuntimeError("not even this")
 
 
+def caused_by_the_unspeakable() -> Exception:
+    error = RuntimeError("for a reason")
+    error.__cause__ = Unspeakable()
+    return error
+
+
 def circular() -> Exception:
     error = RuntimeError("because of itself")
     error.__cause__ = error
     return error
 
 
-@pytest.mark.parametrize("error", [Unspeakable(), circular()], ids=["no words", "its own cause"])
+@pytest.mark.parametrize(
+    "error", [Unspeakable(), caused_by_the_unspeakable(), circular()], ids=["no words", "a cause without words", "its own cause"]
+)
 def test_an_odd_exception_is_a_dead_letter_like_any_other(tmp_path: Path, error: Exception) -> None:
     """Neither an exception without words nor one that causes itself stops the run."""
 
@@ -319,3 +327,32 @@ nodes:
     letters = {letter["key"]: letter for letter in dead_letters(run_text(tmp_path, text, Mixed))}
     assert (letters["n/0"]["code"], letters["n/0"]["attempts"]) == ("breaker_open", 1)
     assert letters["n/0"]["causes"] == ["TransientError: busy"]
+
+
+def endless() -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    attributes["self"] = attributes
+    return attributes
+
+
+@pytest.mark.parametrize("attributes", [{"count": 10**5000}, endless()], ids=["huge number", "circle"])
+def test_attributes_that_json_cannot_hold_do_not_cost_the_letter(tmp_path: Path, attributes: dict[str, Any]) -> None:
+    """The dead letter is written without them, and the run goes on."""
+
+    @node("test.first", inputs={"record": "record"}, outputs={"record": "record"})
+    class First(Node[Params]):
+        """Add odd attributes."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload(item.payload, attributes)
+
+    text = """
+nodes:
+  n: {type: testing.numbers, params: {count: 4}}
+  first: {type: test.first, input: n}
+  flaky: {type: testing.flaky, input: first, params: {failures: 9, every: 3, error: bad_input}}
+  out: {type: testing.discard, input: flaky}
+"""
+    report = run_text(tmp_path, text, First)
+    assert report.records.completed == 2
+    assert [letter["attributes"] for letter in dead_letters(report)] == [{}, {}]

@@ -14,7 +14,7 @@ from limits import no_file_over
 from phonograph.errors import RunDirectoryError, TransientError
 from phonograph.graph import GraphNode, load_graph
 from phonograph.item import Item, Outcome
-from phonograph.journal import DeadLetter, RunDirectory, default_run_directory
+from phonograph.journal import DeadLetter, Identity, RunDirectory, default_run_directory
 from phonograph.shipped import shipped_root
 from small_runs import registry_with
 
@@ -32,9 +32,9 @@ def flaky(tmp_path: Path) -> GraphNode:
 def test_every_record_that_ended_is_on_disk_at_once(tmp_path: Path) -> None:
     """A run that is killed has journalled what had ended: nothing waits in a buffer."""
     with RunDirectory(tmp_path / "run") as directory:
-        directory.record_ended("clips/a.wav", Outcome.COMPLETED)
+        directory.record_ended(Identity("clips/a.wav", 7, 11), Outcome.COMPLETED)
         rows = (tmp_path / "run" / "journal" / "records.log").read_text().splitlines()
-    assert [json.loads(row) for row in rows] == [{"key": "clips/a.wav", "outcome": "completed"}]
+    assert [json.loads(row) for row in rows] == [{"key": "clips/a.wav", "size": 7, "mtime_ns": 11, "outcome": "completed"}]
 
 
 def test_a_dead_letter_is_what_its_contract_says(tmp_path: Path, flaky: GraphNode) -> None:
@@ -58,7 +58,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     with RunDirectory(tmp_path / "run") as directory:
         with no_file_over(100), pytest.raises(RunDirectoryError, match="cannot be written"):
             for number in range(100):
-                directory.record_ended(f"clips/{number}.wav", Outcome.COMPLETED)
+                directory.record_ended(Identity(f"clips/{number}.wav"), Outcome.COMPLETED)
         rows = [json.loads(row) for row in journal.read_text().splitlines()]
     assert [row["key"] for row in rows] == ["clips/0.wav", "clips/1.wav"]
 

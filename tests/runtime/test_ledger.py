@@ -9,7 +9,7 @@ from phonograph.item import Outcome
 from phonograph.ledger import Ledger
 
 
-def ledger_and_ends() -> tuple[Ledger, dict[str, Outcome]]:
+def ledger_and_ends() -> tuple[Ledger[str], dict[str, Outcome]]:
     ends: dict[str, Outcome] = {}
     return Ledger(ends.__setitem__), ends
 
@@ -98,7 +98,7 @@ def test_cancelling_stands_ends_that_happen_meanwhile() -> None:
         if key == "0":
             ledger.end(2, Outcome.CANCELLED)
 
-    ledger = Ledger(on_end)
+    ledger: Ledger[str] = Ledger(on_end)
     for number in range(4):
         ledger.read(str(number))
     ledger.cancel_all()

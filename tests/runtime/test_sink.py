@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limits import no_file_over
-from phonograph.errors import OutputError
+from phonograph.errors import BadInputError, OutputError
 from phonograph.sink import FilePart, output_path
 
 
@@ -61,11 +61,14 @@ def test_no_room_is_an_output_error_that_leaves_nothing(tmp_path: Path) -> None:
     assert files_below(tmp_path) == []
 
 
-def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
-    """The remedy says that a file stands where a folder is needed."""
+@pytest.mark.parametrize("name", ["out/a.bin", "folder", "x/" * 2500 + "a.bin"], ids=["below a file", "a folder", "too long"])
+def test_a_name_that_cannot_be_made_is_the_fault_of_its_record(tmp_path: Path, name: str) -> None:
+    """Other records have other names, so this does not stop the run, and nothing is left of it."""
     (tmp_path / "out").write_text("")
-    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
-        FilePart(str(tmp_path / "out" / "a.bin"), lambda file: None)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadInputError, match="no file of this name can be made"):
+        FilePart(str(tmp_path / name), lambda file: None).commit()
+    assert files_below(tmp_path) == ["out"]
 
 
 def test_output_names_keep_the_key(tmp_path: Path) -> None:

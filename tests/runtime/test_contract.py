@@ -1,0 +1,146 @@
+"""What nodes return against what they declare."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phonograph.audio import AudioChunk
+from phonograph.item import Item
+from phonograph.node import Node, Params, node
+from small_runs import dead_letters, line, node_metrics, run_text
+
+
+def contract_breaker(result: Any) -> type[Node[Params]]:
+    @node("test.breaks", inputs={"record": "record"}, outputs={"record": "record"})
+    class Breaks(Node[Params]):
+        """Return what it may not."""
+
+        def process(self, item: Item, state: None) -> Any:
+            return result(item)
+
+    return Breaks
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (lambda item: "text", "returned str; expected Item"),
+        (lambda item: 5, "returned int; expected Item"),
+        (lambda item: {"record": 1}, "returned dict; expected Item"),
+        (lambda item: [item, "text"], "returned str; expected Item"),
+        (lambda item: item.with_payload(None), "payload is NoneType; expected a mapping"),
+        (lambda item: Item(key="x", ordinal=99, payload=item.payload), "an Item of another record"),
+        (lambda item: None, "returned nothing; expected one item, for its cardinality is 1:1; declare 1:0..1 to filter"),
+        (lambda item: [item], "returned a list of 1 items; expected one item, for its cardinality is 1:1"),
+        (lambda item: Item(key="x", ordinal=item.ordinal, payload=item.payload, attributes=None), "attributes are NoneType"),  # type: ignore[arg-type]  # what the test is about
+        (lambda item: item.with_payload({"other": 1}), "returned ports ['other']; expected 'record'"),
+    ],
+    ids=[
+        "text",
+        "number",
+        "dict",
+        "list with text",
+        "no payload",
+        "another record",
+        "nothing",
+        "list",
+        "no attributes",
+        "wrong port",
+    ],
+)
+def test_a_node_that_breaks_its_contract_is_named(tmp_path: Path, result: Any, words: str) -> None:
+    """What the node returned and what it should have returned stand in the dead letter."""
+    text = line("test.breaks").replace("count: 20", "count: 1")
+    report = run_text(tmp_path, text, contract_breaker(result))
+    (letter,) = dead_letters(report)
+    assert words in letter["message"]
+    assert letter["code"] == "node_contract"
+    assert letter["node"] == "work"
+    metrics = node_metrics(report)["work"]
+    assert (metrics.errors, metrics.items_out) == (0 if "ports" in words else 1, 1 if "ports" in words else 0)
+
+
+SQUARE = np.zeros((1, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SQUARE,
+        AudioChunk(SQUARE[0], 16_000),
+        AudioChunk(SQUARE.astype(np.float64), 16_000),
+        AudioChunk(SQUARE[:, ::2], 16_000),
+        AudioChunk(SQUARE, 16_000.0),  # type: ignore[arg-type]  # what the test is about
+    ],
+    ids=["array", "one dimension", "float64", "strided", "float rate"],
+)
+def test_a_wrong_payload_is_blamed_on_the_node_that_made_it(tmp_path: Path, value: Any) -> None:
+    """What does not fit the declared port is refused where it comes out, and not in the next node."""
+
+    @node("test.wrong", inputs={"record": "record"}, outputs={"audio": "audio"})
+    class Wrong(Node[Params]):
+        """Emit something that is no audio."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"audio": value})
+
+    report = run_text(tmp_path, line("test.wrong").replace("count: 20", "count: 1"), Wrong)
+    (letter,) = dead_letters(report)
+    assert (letter["node"], letter["code"]) == ("work", "node_contract")
+    assert "on port 'audio'; expected AudioChunk" in letter["message"]
+
+
+@pytest.mark.parametrize("run", ["inline", "thread"])
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), GeneratorExit()])
+def test_a_node_cannot_end_the_program(tmp_path: Path, run: Any, error: BaseException) -> None:
+    """SystemExit and its like out of a node are a dead letter, and the other records go on."""
+
+    @node("test.exits", inputs={"record": "record"}, outputs={"record": "record"}, run=run)
+    class Exits(Node[Params]):
+        """Exit on the third record."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal == 2:
+                raise error
+            return item
+
+    report = run_text(tmp_path, line("test.exits"), Exits)
+    assert (report.records.completed, report.records.dead_lettered) == (19, 1)
+    assert type(error).__name__ in dead_letters(report)[0]["message"]
+
+
+def test_attributes_cannot_be_changed_by_a_node(tmp_path: Path) -> None:
+    """Branches share a record's attributes, so a node that writes into them fails."""
+
+    @node("test.scribble", inputs={"record": "record"}, outputs={"record": "record"})
+    class Scribble(Node[Params]):
+        """Write into the attributes."""
+
+        def process(self, item: Item, state: None) -> Item:
+            item.attributes["mine"] = 1  # type: ignore[index]  # what the test is about
+            return item
+
+    report = run_text(tmp_path, line("test.scribble").replace("count: 20", "count: 1"), Scribble)
+    assert "does not support item assignment" in dead_letters(report)[0]["message"]
+
+
+def test_a_payload_of_unknown_size_flows(tmp_path: Path) -> None:
+    """What a payload calls nbytes may be anything; only a whole number counts for the queue."""
+
+    class Odd:
+        def nbytes(self) -> str:
+            return "many"
+
+    @node("test.odd_size", inputs={"record": "record"}, outputs={"record": "record"})
+    class OddSize(Node[Params]):
+        """Emit an object that has its own idea of nbytes."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"record": Odd()})
+
+    assert run_text(tmp_path, line("test.odd_size"), OddSize).records.completed == 20
