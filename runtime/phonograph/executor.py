@@ -95,7 +95,7 @@ class Executor:
         self.run_directory = Path(run_dir) if run_dir is not None else default_run_directory(self.graph)
         self.report: RunReport | None = None  # of the latest run, also when that was cancelled
         self._measure = metrics
-        self.log = log or library_logger()
+        self._log = log or library_logger()
         self._scheduler: Scheduler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopped = False
@@ -120,7 +120,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         with RunDirectory(self.run_directory) as directory:
             directory.write_plan(plan_as_dict(self.plan))
-            scheduler = self._scheduler = Scheduler(self.plan, directory, self.log, measure=self._measure)
+            scheduler = self._scheduler = Scheduler(self.plan, directory, self._log, measure=self._measure)
             if self._is_stopped:
                 scheduler.drain()
             ending: RunStatus = "failed"  # by a fault of phonograph, unless one of the next lines says otherwise

@@ -50,7 +50,6 @@ from phonograph.spec import (
 __all__ = ["InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source", "Streaming", "node"]
 
 ParamsT = TypeVar("ParamsT", bound=Params)
-StateT = TypeVar("StateT")
 Emitted = Item | Iterable[Item] | None
 
 

@@ -37,20 +37,21 @@ class Pass:
 
     Args:
         emitted: items that reached the end.
-        num_filtered: items that a node let through no further.
+        num_filtered: items that a node let through no further. num_failures: items that stopped.
         trail: in the order of events, the position of each call that succeeded, and each failure.
     """
 
-    __slots__ = ("emitted", "num_filtered", "trail")
+    __slots__ = ("emitted", "num_failures", "num_filtered", "trail")
 
     def __init__(self, emitted: list[Item] | None = None) -> None:
         self.emitted: list[Item] = emitted or []
         self.num_filtered = 0
+        self.num_failures = 0
         self.trail: list[int | Failure] = []
 
-    @property
-    def num_failures(self) -> int:
-        return sum(type(event) is Failure for event in self.trail)
+    def fail(self, position: int, item: Item, error: Exception | None) -> None:
+        self.num_failures += 1
+        self.trail.append(Failure(position, item, error))
 
 
 class Step:
@@ -94,17 +95,14 @@ class Step:
             raise
         return item
 
-    def count_audio(self, item: Item, emitted: Item | None) -> None:
-        """Add to the seconds of audio that the node took or, where it takes none, made."""
-        if self.stats is None:
-            return
+    def audio_seconds(self, item: Item, accepted: Item | list[Item]) -> float:
+        """Seconds of audio that the node took or, where it takes none, made."""
         chunk: Any = None
         if self.audio_in is not None:
             chunk = item.payload.get(self.audio_in)
-        elif self.audio_out is not None and emitted is not None:
-            chunk = emitted.payload.get(self.audio_out)
-        if type(chunk) is AudioChunk:
-            self.stats.audio_seconds += chunk.duration_s
+        elif self.audio_out is not None and not isinstance(accepted, list):
+            chunk = accepted.payload.get(self.audio_out)
+        return chunk.duration_s if type(chunk) is AudioChunk else 0.0
 
 
 class SegmentWorker:
@@ -169,7 +167,7 @@ class SegmentWorker:
         while True:
             step = self.steps[position]
             if not (is_probe or step.breaker.is_closed):
-                outcome.trail.append(Failure(position, item, None))
+                outcome.fail(position, item, None)
                 return
             try:
                 emitted = self._call(step, item, attempt)
@@ -184,7 +182,7 @@ class SegmentWorker:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
-                outcome.trail.append(Failure(position, item, _as_exception(step.spec, error)))
+                outcome.fail(position, item, _as_exception(step.spec, error))
                 return
             if not emitted:
                 outcome.num_filtered += 1
@@ -195,7 +193,7 @@ class SegmentWorker:
                     try:
                         selected = select(step.link, child)  # type: ignore[arg-type]  # not last, so it has a link
                     except NodeContractError as error:
-                        outcome.trail.append(Failure(position, child, error))
+                        outcome.fail(position, child, error)
                     else:
                         self._advance(selected, position + 1, 1, False, outcome)
             return
@@ -217,7 +215,7 @@ class SegmentWorker:
             raise
         stats.called(start_ns, perf_counter_ns())
         stats.items_out += len(accepted) if isinstance(accepted, list) else 1
-        step.count_audio(item, accepted if type(accepted) is Item else None)
+        stats.audio_seconds += step.audio_seconds(item, accepted)
         return accepted
 
 

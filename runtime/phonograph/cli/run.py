@@ -13,6 +13,8 @@ from typing import IO, TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
+    from rich.progress import Progress, TaskID
+
     from phonograph.executor import Executor, RunReport
 
 _PROGRESS_EVERY_S = 0.1
@@ -57,9 +59,9 @@ def command(
         click.echo(f"error: {error}", err=True)
         return 1
     try:
-        executor = Executor(graph, run_dir=run_dir, workers=workers)
-        with _progress_on_terminal(log_format) as show:
-            executor.log = command_logger("json" if log_format == "json" else "console", log_level)
+        with _progress_on_terminal(log_format) as show:  # first, because it replaces the standard error that the log goes to
+            log = command_logger("json" if log_format == "json" else "console", log_level)
+            executor = Executor(graph, run_dir=run_dir, workers=workers, log=log)
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records
@@ -124,7 +126,7 @@ async def _watch(executor: Executor, show: Show) -> None:
 class Show:
     """Draws a progress line on a terminal."""
 
-    def __init__(self, bar: object, task: object) -> None:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar = bar
         self._task = task
 
@@ -139,7 +141,7 @@ class Show:
         text = f"{ended} records done, {progress.in_flight} in flight, {ended / max(progress.elapsed_s, 1e-9):.0f}/s"
         if failed:
             text += f", {failed} failed"
-        self._bar.update(self._task, description=text)  # type: ignore[attr-defined]  # rich is imported on terminals alone
+        self._bar.update(self._task, description=text)
 
 
 @contextlib.contextmanager
