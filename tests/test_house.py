@@ -21,7 +21,7 @@ ORDER = (
     ("node",),
     ("sink",),
     ("units", "yaml12", "fields", "entries", "parameters", "shipped", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "registry", "graph"),
+    ("binding", "registry", "graph", "builder"),
     ("queues", "plan"),
     ("contract", "journal", "ledger", "lane", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "testing"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
@@ -57,7 +57,8 @@ class InputEntry:
 
     Args:
         port: the node's input port; None: its default one.
-        source, source_port: where it comes from; a None port is the source's default one.
+        source, source_port: where it comes from; a None port is the source's default one. The source `*` with the port
+            `dead_letter` stands for every node but the one that reads it and those after it.
         queue: None when the manifest says nothing about it.
     """
 
@@ -76,6 +77,8 @@ class NodeEntry:
         params: a mapping, references replaced.
         workers: None: as the engine sees fit.
         position: of the id, or of the step.
+        auto_convert: whether conversions may be inserted in front of it.
+        origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers".
     """
 
     id: str
@@ -88,6 +91,8 @@ class NodeEntry:
     on_error: OnError
     workers: int | None
     position: Position
+    auto_convert: bool = True
+    origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,15 +15,24 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
+
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """A place in a text file; `line` and `column` count from 1, in characters."""
+    """A place in a text file; `line` and `column` count from 1, in characters.
+
+    Args:
+        note: how what stands there came to be in the manifest, when it was not simply read: "overridden on the command line",
+            "included at features.yaml:12:3".
+    """
 
     file: str
     line: int
     column: int
+    note: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -38,6 +47,7 @@ class Complaint:
         found: what stands there, as a clause ("unknown key 'inputs'").
         expected: what would be right, as a clause; may be empty when `found` says it all.
         candidates: nearest valid spellings, best first.
+        severity: `error`: nothing runs; `warning`: it runs, and hardly as meant; `note`: worth knowing.
     """
 
     code: str
@@ -45,9 +55,13 @@ class Complaint:
     found: str
     expected: str = ""
     candidates: tuple[str, ...] = ()
+    severity: Severity = "error"
 
     def __str__(self) -> str:
-        text = f"{self.position}: {self.code} {self.found}"
+        weight = "" if self.severity == "error" else f"({self.severity}) "
+        text = f"{self.position}: {self.code} {weight}{self.found}"
+        if self.position.note:
+            text += f" ({self.position.note})"
         if self.expected:
             text += f"; expected {self.expected}"
         if self.candidates:
@@ -146,6 +160,12 @@ class AudioFormatError(AudioError):
     code = "audio_format"
 
 
+class LeftOverError(BadInputError):
+    """An item waited where branches meet, and what it waited for did not come, or not in time."""
+
+    code = "left_over"
+
+
 class OutputError(PhonographError):
     """Results cannot be stored: full disk, no permission, folder gone. Stops the run."""
 
@@ -212,6 +232,7 @@ CODES: dict[str, str] = {
     "run_directory": "The run directory cannot be used.",
     "conservation": "Outcomes do not sum to the records read.",
     "exception": "A node raised an exception outside phonograph's own tree.",
+    "left_over": "An item waited where branches meet, and what it waited for did not come.",
     # Complaints about a manifest.
     "manifest_invalid": "The manifest has complaints.",
     "graph_invalid": "The graph has complaints.",
@@ -244,4 +265,16 @@ CODES: dict[str, str] = {
     "registry": "Installed packages declare node types wrongly, or two of them declare the same one.",
     "shared_output": "Two sinks of one type write to the same path.",
     "missing_file": "A path that a node reads does not exist.",
+    "include_cycle": "Manifests include each other in a circle.",
+    "plugin": "A plug-in file cannot be read, or its code cannot be loaded.",
+    "override": "A value is given on the command line for a path that the manifest does not have.",
+    "expression": "An expression of a route or filter cannot be read, or compares what cannot be compared.",
+    "conversion_refused": "The two ends of an edge need a conversion, and the manifest says `auto_convert: false`.",
+    "no_common_ancestor": "The inputs of a join come from different sources, so that no two of their items belong together.",
+    # Complaints that do not stop a run.
+    "unused_node": "Nothing that a node makes reaches a sink or an output.",
+    "unused_output": "An output that takes items away from the others is read by nobody.",
+    "unreachable": "No item can ever get there.",
+    "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
+    "shared_file": "Two sinks of different types write to the same path.",
 }

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from phonograph.builder import build_graph
 from phonograph.errors import PhonographError
-from phonograph.graph import Graph, build_graph
+from phonograph.graph import Graph
 from phonograph.item import Outcome
 from phonograph.journal import DEAD_LETTERS, RunDirectory, default_run_directory
 from phonograph.log import Logger, library_logger

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from phonograph import fields
-from phonograph.entries import NO_POLICIES, EntryReader, NodeEntry
+from phonograph.entries import NO_POLICIES, EntryReader, InputEntry, NodeEntry
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.fields import Fields, complain, describe
 from phonograph.parameters import ID, Parameter, read_parameters
@@ -22,6 +22,15 @@ from phonograph.yaml12 import MAX_BYTES, Located, load
 
 _ROOT = ("version", "name", "description", "params", "defaults", "nodes", "steps", "limits")
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
+
+
+@dataclass(frozen=True, slots=True)
+class InputDeclaration:
+    """One of the manifest's own inputs: the text of its port type, such as "audio[rate=16000]"."""
+
+    name: str
+    type: str
+    position: Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,11 @@ class Manifest:
         nodes: in the order of the text.
         error_rate: share of dead-lettered records above which a run fails.
         input_folder, output_folder: absolute; where relative paths to read and to write start.
+        inputs: what a program that embeds the manifest sends, by name; a node reads it as `inputs.NAME`.
+        outputs: what such a program receives: name -> the node and port that it comes from.
+        plugins: absolute paths of Python files with node types of its own, each with where it is named.
+        tests: the section of this name, as it stands.
+        files: every file that was read: the manifest itself, then what it includes.
     """
 
     path: Path
@@ -44,6 +58,11 @@ class Manifest:
     input_folder: str
     output_folder: str
     position: Position
+    inputs: Mapping[str, InputDeclaration] = field(default_factory=lambda: MappingProxyType({}))
+    outputs: Mapping[str, InputEntry] = field(default_factory=lambda: MappingProxyType({}))
+    plugins: tuple[tuple[str, Position], ...] = ()
+    tests: Located | None = None
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

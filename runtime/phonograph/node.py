@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import msgspec
@@ -35,6 +36,7 @@ import msgspec
 from phonograph.item import Item, Record
 from phonograph.signature import Signature
 from phonograph.spec import (
+    AttributeType,
     Cardinality,
     InputPath,
     Kind,
@@ -42,6 +44,7 @@ from phonograph.spec import (
     OutputPath,
     Params,
     Port,
+    PortsOf,
     PortType,
     Run,
     Streaming,
@@ -116,6 +119,13 @@ def node(
     version: int = 1,
     latency_samples: int = 0,
     streaming: Streaming = "whole",
+    attributes: Mapping[str, AttributeType] | None = None,
+    open_attributes: bool = False,
+    example: str = "",
+    converts: Mapping[str, str] | None = None,
+    ports_of: PortsOf | None = None,
+    variadic: bool = False,
+    chooses: bool = False,
 ) -> Callable[[Any], Any]:
     """Declare a class or a typed function as a node type. The decorated object gets a `spec` and is returned unchanged.
 
@@ -162,6 +172,13 @@ def node(
             latency_samples=latency_samples,
             streaming=streaming,
             stateful=stateful,
+            attributes=MappingProxyType(dict(attributes or {})),
+            open_attributes=open_attributes,
+            example=inspect.cleandoc(example),
+            converts=MappingProxyType(dict(converts or {})),
+            ports_of=ports_of,
+            variadic=variadic,
+            chooses=chooses,
             origin=f"{target.__module__}:{target.__qualname__}",
         )
         target.spec = spec

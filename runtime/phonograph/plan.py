@@ -63,8 +63,7 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     for node in graph.nodes.values():
         if node.spec.kind == "source":
             continue
-        assert node.input is not None
-        before = line_of.get(node.input.source)
+        before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
         if before is not None and _fuses(before[-1], node):
             before.append(node)
             line_of[node.id] = before
@@ -97,11 +96,10 @@ def plan_as_dict(plan: Plan) -> Mapping[str, object]:
 
 
 def _fuses(before: GraphNode, node: GraphNode) -> bool:
-    assert node.input is not None
     return (
         before.spec.kind == node.spec.kind == "transform"
         and len(before.outputs) == 1
-        and node.input.queue is None
+        and node.inputs[0].queue is None
         and before.spec.run == node.spec.run
         and before.workers == node.workers
     )
@@ -109,11 +107,12 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
 
 def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
     first = line[0]
-    assert first.input is not None
     num_workers = first.workers or automatic
     if first.spec.run == "inline" or _has_single_writer(first):
         num_workers = 1
-    return SegmentPlan(nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=first.input.queue or QueueBounds())
+    return SegmentPlan(
+        nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=first.inputs[0].queue or QueueBounds()
+    )
 
 
 def _has_single_writer(node: GraphNode) -> bool:

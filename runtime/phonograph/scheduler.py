@@ -274,9 +274,7 @@ class Scheduler:
         item = entry.item.with_payload({spec.outputs[0].name: entry.item.payload[spec.inputs[0].name]})
         entry.position, entry.attempt, entry.is_probe = entry.position + 1, 1, False
         if entry.position < len(lane.nodes):
-            link = lane.nodes[entry.position].plan.input
-            assert link is not None
-            item = select(link, item)
+            item = select(lane.nodes[entry.position].plan.inputs[0], item)
         entry.item = item
         lane.resume(entry)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
 Kind = Literal["source", "transform", "sink"]
 Family = Literal["audio", "features", "text", "segments", "bytes", "record", "any"]
-Cardinality = Literal["1:1", "1:0..1", "1:N"]
+Cardinality = Literal["1:1", "1:0..1", "1:N", "N:1"]
+AttributeType = Literal["str", "int", "float", "bool"]
 Run = Literal["inline", "thread"]
 Streaming = Literal["causal", "post-normalised", "whole"]
 
@@ -85,6 +87,12 @@ class Port:
     type: PortType
 
 
+Ports = tuple[tuple[Port, ...], tuple[Port, ...]]
+"""Inputs and outputs."""
+
+PortsOf = Callable[["Params", tuple[str, ...]], Ports]
+"""Makes the ports of one node out of its parameters, with the names of the inputs that the manifest connects."""
+
 # Named here because NodeSpec has a field called `type`, which hides the built-in inside its body.
 ParamsType = type[Params]
 ExceptionType = type[Exception]
@@ -107,6 +115,12 @@ class NodeSpec:
             null, because other libraries' memory cannot be seen (FFmpeg, ONNX).
         latency_samples: how far output lags behind input when streaming.
         streaming: `causal` (bit-equal under any chunking), `post-normalised` (the final step waits), `whole` (buffers).
+        attributes: facts that it adds to an item, by name. `open_attributes`: it adds others too, known only per item.
+        example: a manifest that shows it at work, from `nodes:` or `steps:` on; documentation prints it, tests run it.
+        converts: axis of its output -> the parameter that sets it, for a type that is inserted in front of ports that need it.
+        ports_of: makes ports that depend on parameters or on what is connected; None: they are `inputs` and `outputs`.
+        variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
+        chooses: an item leaves by one of the outputs, and not by all of them.
     """
 
     type: str
@@ -125,6 +139,13 @@ class NodeSpec:
     latency_samples: int = 0
     streaming: Streaming = "whole"
     stateful: bool = False
+    attributes: Mapping[str, AttributeType] = field(default_factory=lambda: MappingProxyType({}))
+    open_attributes: bool = False
+    example: str = ""
+    converts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    ports_of: PortsOf | None = None
+    variadic: bool = False
+    chooses: bool = False
     origin: str = ""
 
 

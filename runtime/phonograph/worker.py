@@ -110,7 +110,7 @@ class SegmentWorker:
 
     def __init__(self, plan: SegmentPlan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
         self.steps: list[Step] = []
-        for node, link in zip(plan.nodes, [*(node.input for node in plan.nodes[1:]), None], strict=True):
+        for node, link in zip(plan.nodes, [*(node.inputs[0] for node in plan.nodes[1:]), None], strict=True):
             with naming_node(node.id, "could not be made"):
                 self.steps.append(Step(node, breakers[node.id], totals[node.id] if totals is not None else None, link))
         self._num_open = 0

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonograph.breaker import BreakerPolicy
+from phonograph.builder import build_graph, load_graph
 from phonograph.errors import CODES, GraphError, ManifestError
-from phonograph.graph import Graph, Link, QueueBounds, build_graph, load_graph
+from phonograph.graph import Graph, Link, QueueBounds
 from phonograph.manifest import load_manifest
 from phonograph.registry import Registry
 from phonograph.retry import RetryPolicy
@@ -83,11 +84,11 @@ def test_edges_between_two_nodes_are_one_link(tmp_path: Path) -> None:
         ports=(("audio", "audio"), ("segments", "segments")),
         queue=QueueBounds(items=4, num_bytes=2**20),
     )
-    assert graph.nodes["cut"].input == link
+    assert graph.nodes["cut"].inputs == (link,)
     assert graph.nodes["vad"].outputs == (link,)
     assert [one.target for one in graph.nodes["mono"].outputs] == ["vad", "whole"]
-    assert graph.nodes["clips"].input is None
-    assert graph.nodes["audio"].input == Link(source="clips", target="audio", ports=(("record", "record"),), queue=None)
+    assert graph.nodes["clips"].inputs == ()
+    assert graph.nodes["audio"].inputs == (Link(source="clips", target="audio", ports=(("record", "record"),), queue=None),)
 
 
 def test_node_has_typed_parameters_and_policies(tmp_path: Path) -> None:
@@ -190,8 +191,8 @@ def test_both_ways_give_the_same_graph(tmp_path: Path) -> None:
     """Loading in one go and building from a loaded manifest agree."""
     path = write(tmp_path)
     one, other = load_graph(path, registry()), build_graph(load_manifest(path), registry())
-    assert {node.id: (node.params, node.input) for node in one.nodes.values()} == {
-        node.id: (node.params, node.input) for node in other.nodes.values()
+    assert {node.id: (node.params, node.inputs) for node in one.nodes.values()} == {
+        node.id: (node.params, node.inputs) for node in other.nodes.values()
     }
 
 

@@ -11,8 +11,9 @@ import jsonschema
 import pytest
 
 from limits import no_file_over
+from phonograph.builder import load_graph
 from phonograph.errors import RunDirectoryError, TransientError
-from phonograph.graph import GraphNode, load_graph
+from phonograph.graph import GraphNode
 from phonograph.item import Item, Outcome
 from phonograph.journal import DeadLetter, Identity, RunDirectory, default_run_directory
 from phonograph.shipped import shipped_root

@@ -42,10 +42,10 @@ def command(
     Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
     end; a second one stops at once.
     """
+    from phonograph.builder import load_graph
     from phonograph.cli.summary import summarise
     from phonograph.errors import GraphError, ManifestError, PhonographError
     from phonograph.executor import Executor
-    from phonograph.graph import load_graph
     from phonograph.log import command_logger
     from phonograph.registry import Registry
     from phonograph.shipped import find_manifest
