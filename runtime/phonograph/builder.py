@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import heapq
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Literal
 
 from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths
 from phonograph.breaker import BreakerPolicy
-from phonograph.entries import InputEntry, NodeEntry, QueueBounds
+from phonograph.entries import NodeEntry
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
 from phonograph.fields import complain
-from phonograph.graph import Graph, GraphNode, Link
-from phonograph.manifest import Manifest, read_manifest
+from phonograph.graph import Edge, Graph, GraphNode, Link
+from phonograph.manifest import InputDeclaration, Manifest, read_manifest
+from phonograph.order import flow_order
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Port
+from phonograph.spec import NodeSpec, Params, Ports, PortType
+from phonograph.wiring import INPUTS, UNNAMED, BoundNode, Wire, Wiring, links_of
 
 
 def build_graph(manifest: Manifest, registry: Registry) -> Graph:
@@ -69,31 +69,56 @@ class _Builder:
         self._manifest = manifest
         self._registry = registry
         self._unread = unread
-        self._entries = manifest.nodes
-        self._specs: dict[str, NodeSpec] = {}
-        self._params: dict[str, Params] = {}
-        self._links: dict[str, Link] = {}
-        self._outputs: dict[str, tuple[Link, ...]] = {}
-        self._circling: set[str] = set()  # ids of the nodes in cycles
+        self._nodes: dict[str, BoundNode] = {}
 
     def build(self) -> Graph | None:
         """The graph; None when there are complaints."""
-        for entry in self._entries.values():
-            self._bind(entry)
-        order = self._order()
-        for entry in self._entries.values():
-            self._connect(entry)
+        inputs = {declared.name: self._input_type(declared) for declared in self._manifest.inputs.values()}
+        self._nodes = {entry.id: self._bind(entry) for entry in self._manifest.nodes.values()}
+        wiring = Wiring(self._nodes, inputs, self._unread, self.complaints)
+        order, circles = flow_order(wiring.fed_by)
+        for circle in circles:
+            found = f"nodes feed each other in a circle: {' -> '.join([*circle, circle[0]])}"
+            position = self._manifest.nodes[circle[0]].position
+            self._complain("cycle", position, found, "one of these edges to come from elsewhere")
+        circling = {node_id for circle in circles for node_id in circle}
+        for wires in wiring.wires.values():
+            for wire in wires:
+                # In a circle one of the edges has to go; which types the others must have is open until then.
+                if wire.source not in circling or wire.target not in circling:
+                    self._check_types(wire)
+        outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._check_outputs()
-        for link in self._links.values():
-            self._outputs[link.source] = (*self._outputs.get(link.source, ()), link)
-        if self.complaints or self._unread or len(self._params) < len(self._entries):
+        if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
+        into = {node_id: links_of(wires, variadic=self._spec(node_id).variadic) for node_id, wires in wiring.wires.items()}
+        out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*order, INPUTS)}
+        for links in into.values():
+            for link in links:
+                out_of[link.source].append(link)
         return Graph(
             name=self._manifest.name,
-            nodes=MappingProxyType({node_id: self._node(self._entries[node_id]) for node_id in order}),
+            nodes=MappingProxyType(
+                {node_id: self._node(self._nodes[node_id], into[node_id], out_of[node_id]) for node_id in order}
+            ),
             error_rate=self._manifest.error_rate,
             manifest=self._manifest,
+            inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
+            outputs=MappingProxyType(
+                {
+                    name: Edge(
+                        source=given.source,
+                        source_port=port.name,
+                        target="outputs",
+                        target_port=name,
+                        given=port.type,
+                        taken=PortType("any"),
+                        position=given.position,
+                    )
+                    for name, (given, port) in outputs.items()
+                }
+            ),
         )
 
     def with_inputs_in_place(self, graph: Graph) -> Graph | None:
@@ -101,10 +126,10 @@ class _Builder:
 
         Asked last: which files exist is no matter of the manifest, so a wrong manifest gets the same complaints everywhere.
         """
-        for entry in self._entries.values():
-            for found in bound_paths(self._params[entry.id], entry.params, "input"):
+        for node in self._nodes.values():
+            for found in bound_paths(node.params, node.entry.params, "input") if node.params is not None else ():
                 if is_missing(found.path):
-                    self._complain_missing(entry, found)
+                    self._complain_missing(node.entry, found)
         return None if self.complaints else graph
 
     def _complain_missing(self, entry: NodeEntry, missing: BoundPath) -> None:
@@ -120,15 +145,16 @@ class _Builder:
     def _complain(self, code: str, position: Position, found: str, expected: str = "", candidates: tuple[str, ...] = ()) -> None:
         complain(self.complaints, code, position, found, expected, candidates)
 
-    def _bind(self, entry: NodeEntry) -> None:
-        """Find the type of a node; give its parameters their types."""
+    def _bind(self, entry: NodeEntry) -> BoundNode:
+        """Find the type of a node; give its parameters their types, and its ports theirs."""
+        unknown = BoundNode(entry, None, None, None)
         try:
             spec = self._registry.get(entry.type)
         except RegistryError as error:
             self._complain(
                 "type_unavailable", entry.type_position, " ".join(str(error).split()), "an installed package that loads"
             )
-            return
+            return unknown
         if spec is None:
             known = self._registry.types()
             expected = "an installed node type; `run-pipeline nodes` lists them" if known else "an installed node type; none is"
@@ -136,13 +162,12 @@ class _Builder:
                 expected += f"; the entry point {origin}, which may declare it, {' '.join(reason.split())}"
             found = f"no node type {entry.type!r}"
             self._complain("unknown_type", entry.type_position, found, expected, nearest(entry.type, known))
-            return
-        self._specs[entry.id] = spec
+            return unknown
         if entry.breaker.get("when_open") == "skip" and not _can_be_skipped(spec):
             found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
             expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
             self._complain("wrong_value", entry.position, found, expected)
-        bound = bind(
+        params = bind(
             spec.params,
             entry.params,
             what=f"node {entry.id!r} ({spec.type})",
@@ -150,107 +175,49 @@ class _Builder:
             output_folder=self._manifest.output_folder,
             complaints=self.complaints,
         )
-        if bound is not None:
-            self._params[entry.id] = bound
+        return BoundNode(entry, spec, params, self._ports(entry, spec, params))
 
-    def _connect(self, entry: NodeEntry) -> None:
-        """Check the inputs of a node; keep them as one link."""
-        spec = self._specs.get(entry.id)
-        if spec is not None and spec.kind == "source" and entry.inputs:
-            found = f"node {entry.id!r} ({spec.type}) is a source and has an input"
-            self._complain("port_direction", entry.inputs[0].position, found, "no 'input', for a source reads records itself")
-            return
-        pairs: list[tuple[str, str]] = []
-        for given in entry.inputs:
-            source_port = self._source_port(given)
-            target_port = None if spec is None else self._target_port(entry, spec, given)
-            if source_port is not None and target_port is not None:
-                self._check_types(given, source_port, entry.id, target_port)
-                pairs.append((source_port.name, target_port.name))
-        sources = tuple(dict.fromkeys(given.source for given in entry.inputs))
-        if len(sources) > 1:
-            found = f"the inputs of node {entry.id!r} come from nodes {' and '.join(sources)}"
-            self._complain("fan_in", entry.inputs[0].position, found, "one node")
-        if spec is not None and spec.kind != "source":
-            self._check_all_connected(entry, spec)
-        if len(sources) == 1:
-            self._links[entry.id] = Link(source=sources[0], target=entry.id, ports=tuple(pairs), queue=self._queue(entry))
-
-    def _source_port(self, given: InputEntry) -> Port | None:
-        """The output that an input names; None when it is not there, or not known."""
-        if given.source not in self._entries:
-            if given.source not in self._unread:
-                known = (*self._entries, *self._unread)
-                expected = f"one of {', '.join(sorted(known))}"
-                self._complain(
-                    "unknown_reference", given.position, f"no node {given.source!r}", expected, nearest(given.source, known)
-                )
+    def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
+        """The ports of one node; None when they depend on what could not be read."""
+        if spec.ports_of is None:
+            return spec.inputs, spec.outputs
+        if params is None:
             return None
-        spec = self._specs.get(given.source)
-        if spec is None:
+        names = tuple(dict.fromkeys(given.port or UNNAMED for given in entry.inputs))
+        try:
+            return spec.ports_of(params, names)
+        except ValueError as error:
+            self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {' '.join(str(error).split())}")
             return None
-        if spec.kind == "sink" or not spec.outputs:
-            found = f"node {given.source!r} ({spec.type}) has no outputs"
-            expected = "a source or a transform; a sink ends its branch" if spec.kind == "sink" else "a node with outputs"
-            self._complain("port_direction", given.position, found, expected)
+
+    def _input_type(self, declared: InputDeclaration) -> PortType | None:
+        try:
+            return PortType.parse(declared.type)
+        except ValueError as error:
+            self._complain("wrong_value", declared.position, f"input {declared.name!r} of the manifest: {error}")
             return None
-        return self._port(spec.outputs, given.source_port, f"node {given.source!r} has no output", given.position)
 
-    def _target_port(self, entry: NodeEntry, spec: NodeSpec, given: InputEntry) -> Port | None:
-        if not spec.inputs:
-            return None  # said once, by _check_all_connected
-        return self._port(spec.inputs, given.port, f"node {entry.id!r} has no input", given.position)
-
-    def _port(self, ports: tuple[Port, ...], name: str | None, lacks: str, position: Position) -> Port | None:
-        if name is None:
-            return ports[0]
-        by_name = {port.name: port for port in ports}
-        if name not in by_name:
-            expected = f"one of {', '.join(by_name)}"
-            self._complain("unknown_reference", position, f"{lacks} {name!r}", expected, nearest(name, by_name))
-        return by_name.get(name)
-
-    def _check_types(self, given: InputEntry, source: Port, target_id: str, target: Port) -> None:
-        if target_id in self._circling and given.source in self._circling:
-            return  # one of these edges has to go; which types the others must have is open until then
-        if not target.type.accepts(source.type):
-            found = f"{given.source}.{source.name} gives {source.type}"
-            self._complain("port_type", given.position, found, f"{target.type}, which {target_id}.{target.name} takes")
-
-    def _check_all_connected(self, entry: NodeEntry, spec: NodeSpec) -> None:
-        if not spec.inputs:
-            found = f"node {entry.id!r}: {spec.type} is a {spec.kind} and declares no input port"
-            self._complain("missing_input", entry.position, found, "a node type that takes something")
-            return
-        connected = {given.port or spec.inputs[0].name for given in entry.inputs}
-        for port in spec.inputs:
-            if port.name not in connected:
-                found = f"input {port.name!r} of node {entry.id!r} ({spec.type}) is not connected"
-                self._complain("missing_input", entry.position, found, f"'input:' with an output of type {port.type}")
-
-    def _queue(self, entry: NodeEntry) -> QueueBounds | None:
-        """The one queue that all inputs of a node share."""
-        given = [one for one in entry.inputs if one.queue is not None]
-        if len({one.queue for one in given}) > 1:
-            found = f"the inputs of node {entry.id!r} have different queues"
-            self._complain("wrong_value", given[1].position, found, "one queue, for all of them come from one node")
-        return given[0].queue if given else None
+    def _check_types(self, wire: Wire) -> None:
+        if not wire.target_port.type.accepts(wire.source_port.type):
+            found = f"{wire.source}.{wire.source_port.name} gives {wire.source_port.type}"
+            expected = f"{wire.target_port.type}, which {wire.target}.{wire.target_port.name} takes"
+            self._complain("port_type", wire.position, found, expected)
 
     def _check_kinds(self) -> None:
         """A graph begins somewhere and ends somewhere. Not judged while the kind of a node is unknown."""
-        if self._unread or len(self._specs) < len(self._entries):
+        kinds = {node.spec.kind for node in self._nodes.values() if node.spec is not None}
+        if self._unread or any(node.spec is None for node in self._nodes.values()):
             return
-        kinds: tuple[tuple[Literal["source", "sink"], str], ...] = (("source", "reads records"), ("sink", "stores results"))
-        for kind, purpose in kinds:
-            if all(spec.kind != kind for spec in self._specs.values()):
-                found = f"no node is a {kind}"
-                self._complain(f"no_{kind}", self._manifest.position, found, f"at least one node that {purpose}")
+        if "source" not in kinds and not self._manifest.inputs:
+            self._complain("no_source", self._manifest.position, "no node is a source", "at least one node that reads records")
+        if "sink" not in kinds and not self._manifest.outputs:
+            self._complain("no_sink", self._manifest.position, "no node is a sink", "at least one node that stores results")
 
     def _check_outputs(self) -> None:
         """Two sinks of one type that write to one place would replace each other's files without a word."""
         owners: dict[tuple[str, str], str] = {}
-        for entry in self._entries.values():
-            spec, params = self._specs.get(entry.id), self._params.get(entry.id)
+        for node in self._nodes.values():
+            entry, spec, params = node.entry, node.spec, node.params
             if spec is None or params is None or spec.kind != "sink":
                 continue
             for output in bound_paths(params, entry.params, "output"):
@@ -259,55 +226,22 @@ class _Builder:
                     found = f"parameter {output.parameter!r} of node {entry.id!r} is a path that node {owner!r} writes to"
                     self._complain("shared_output", output.written.position, found, f"a path of its own for each {spec.type}")
 
-    def _order(self) -> list[str]:
-        """Ids so that a node stands after the one that feeds it, in manifest order otherwise; nodes in a cycle are left out."""
-        feeds: dict[str, list[str]] = {node_id: [] for node_id in self._entries}
-        waiting: dict[str, set[str]] = {}
-        for entry in self._entries.values():
-            waiting[entry.id] = {given.source for given in entry.inputs if given.source in self._entries}
-            for source in waiting[entry.id]:
-                feeds[source].append(entry.id)
-        place = {node_id: number for number, node_id in enumerate(self._entries)}
-        ids = tuple(self._entries)
-        ready = [place[node_id] for node_id in ids if not waiting[node_id]]
-        order: list[str] = []
-        while ready:
-            node_id = ids[heapq.heappop(ready)]
-            order.append(node_id)
-            for target in feeds[node_id]:
-                waiting[target].discard(node_id)
-                if not waiting[target]:
-                    heapq.heappush(ready, place[target])
-        self._name_cycles({node_id: waiting[node_id] for node_id in ids if waiting[node_id]})
-        return order
+    def _spec(self, node_id: str) -> NodeSpec:
+        spec = self._nodes[node_id].spec
+        assert spec is not None
+        return spec
 
-    def _name_cycles(self, waiting: Mapping[str, set[str]]) -> None:
-        """Follow each node that still waits upstream until a node comes again."""
-        seen: set[str] = set()
-        for start in waiting:
-            path: list[str] = []
-            node_id = start
-            while node_id not in seen:
-                seen.add(node_id)
-                path.append(node_id)
-                node_id = min(waiting[node_id], key=lambda other: list(waiting).index(other))
-            if node_id not in path:
-                continue
-            cycle = path[path.index(node_id) :][::-1]  # upstream, turned round: the way that data would flow
-            self._circling.update(cycle)
-            first = min(range(len(cycle)), key=lambda number: list(waiting).index(cycle[number]))
-            cycle = [*cycle[first:], *cycle[:first]]
-            found = f"nodes feed each other in a circle: {' -> '.join([*cycle, cycle[0]])}"
-            self._complain("cycle", self._entries[cycle[0]].position, found, "one of these edges to come from elsewhere")
-
-    def _node(self, entry: NodeEntry) -> GraphNode:
-        spec = self._specs[entry.id]
+    def _node(self, node: BoundNode, inputs: tuple[Link, ...], outputs: list[Link]) -> GraphNode:
+        entry, spec, params, ports = node.entry, node.spec, node.params, node.ports
+        assert spec is not None and params is not None and ports is not None  # or there would be a complaint
         return GraphNode(
             id=entry.id,
             spec=spec,
-            params=self._params[entry.id],
-            inputs=(self._links[entry.id],) if entry.id in self._links else (),
-            outputs=self._outputs.get(entry.id, ()),
+            params=params,
+            ports=ports,
+            inputs=inputs,
+            outputs=tuple(link for link in outputs if not link.is_dead_letters),
+            dead_letters=tuple(link for link in outputs if link.is_dead_letters),
             retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
             breaker=replace(BreakerPolicy(), **entry.breaker),
             on_error=entry.on_error,

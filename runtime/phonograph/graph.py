@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import OnError, QueueBounds
 from phonograph.errors import Complaint, Position
 from phonograph.manifest import Manifest
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, PortType
+from phonograph.spec import NodeSpec, Params, Ports, PortType
 
 __all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
@@ -72,8 +73,10 @@ class GraphNode:
     """A node ready to be made: `spec.factory(params, id)`.
 
     Args:
-        inputs: one link for each node that feeds it; none for a source. Only a node that gathers, or one that reads dead letters,
-            has more than one.
+        ports: its inputs and outputs. They are those of `spec`, with what depends on parameters and connections filled in.
+        inputs: one link for each node that feeds it; none for a source. Only a node that gathers has more than one, and then one
+            for each of its ports; and a node that reads dead letters, one for each node that has them. The source `inputs` is
+            what comes from outside.
         outputs: one link for each consumer, in manifest order.
         dead_letters: one link for each consumer of its dead letters.
         workers: None: as the engine sees fit.
@@ -83,6 +86,7 @@ class GraphNode:
     id: str
     spec: NodeSpec
     params: Params
+    ports: Ports
     inputs: tuple[Link, ...]
     outputs: tuple[Link, ...]
     dead_letters: tuple[Link, ...] = ()
@@ -100,7 +104,9 @@ class Graph:
     Args:
         nodes: by id; a node stands after those that feed it, else in the order of the manifest.
         error_rate: share of dead-lettered records above which a run fails.
-        edges: every edge with the types at its ends, in the order of the manifest.
+        inputs: what comes from outside, by name; a graph that has some cannot run by itself.
+        outputs: what goes outside, by name, as edges to a target called `outputs`.
+        edges: every edge between two nodes, or from `inputs` into one, with the types at its ends, in the order of the manifest.
         warnings: what is odd and does not stop a run.
     """
 
@@ -108,6 +114,8 @@ class Graph:
     nodes: Mapping[str, GraphNode]
     error_rate: float
     manifest: Manifest
+    inputs: Mapping[str, PortType] = field(default_factory=lambda: MappingProxyType({}))
+    outputs: Mapping[str, Edge] = field(default_factory=lambda: MappingProxyType({}))
     edges: tuple[Edge, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     warnings: tuple[Complaint, ...] = ()
