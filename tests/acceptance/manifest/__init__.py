@@ -1,0 +1,1 @@
+"""Claims about the manifest language, its types, and the verbs that explain it."""
