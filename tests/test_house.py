@@ -21,11 +21,11 @@ ORDER = (
     ("node",),
     ("sink",),
     ("units", "yaml12", "fields", "entries", "parameters", "shipped", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "registry", "graph", "order", "wiring", "builder"),
+    ("binding", "expressions", "registry", "graph", "order", "wiring", "builder"),
     ("queues", "plan"),
     ("contract", "journal", "ledger", "lane", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "testing"),
-    ("machine", "contracts", "checkup", "cli"),
+    ("machine", "contracts", "checkup", "editor", "starter", "cli"),
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 NODE_FACING = {"errors", "audio", "item", "node", "sink", "testing"}

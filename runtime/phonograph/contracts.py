@@ -129,7 +129,7 @@ def manifest_schema(specs: list[NodeSpec]) -> dict[str, Any]:
 def write(folder: Path, documents: Mapping[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
-        (folder / name).write_text(_text(document), encoding="utf-8")
+        (folder / name).write_text(document_text(document), encoding="utf-8")
 
 
 def drifted(folder: Path, documents: Mapping[str, Any]) -> list[str]:
@@ -138,7 +138,7 @@ def drifted(folder: Path, documents: Mapping[str, Any]) -> list[str]:
     stale = [
         name
         for name, document in documents.items()
-        if name not in present or (folder / name).read_text("utf-8") != _text(document)
+        if name not in present or (folder / name).read_text("utf-8") != document_text(document)
     ]
     return sorted({*stale, *(present - set(documents))})
 
@@ -157,7 +157,8 @@ def _dedented(document: Any) -> Any:
     return [_dedented(entry) for entry in document] if isinstance(document, list) else document
 
 
-def _text(document: Any) -> str:
+def document_text(document: Any) -> str:
+    """A contract as it stands in its file."""
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 
 

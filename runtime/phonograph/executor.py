@@ -22,7 +22,7 @@ from phonograph.registry import Registry
 from phonograph.scheduler import Scheduler
 
 _EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
-_ISA = "portable"  # the kernels are built for one instruction set only
+ISA = "portable"  # the kernels are built for one instruction set only
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,7 +175,7 @@ class Executor:
                     status=status,
                     total_time_ms=round(total_time_s * 1e3, 6),
                     process_peak_mb=process_peak_mb(),
-                    isa=_ISA,
+                    isa=ISA,
                     records=records,
                     nodes=scheduler.node_metrics(),
                 )
