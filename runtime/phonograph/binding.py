@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -100,12 +100,17 @@ def bound_paths(bound: Params, located: Located, role: Role) -> Iterator[BoundPa
     Args:
         bound: what `bind` made of `located`.
     """
+    for parameter, written, path in bound_texts(bound, located, path_fields(type(bound), role)):
+        yield BoundPath(parameter, written, path)
+
+
+def bound_texts(bound: Params, located: Located, names: Collection[str]) -> Iterator[tuple[str, Located, str]]:
+    """Each text in the fields of these names: the way to it, what stands for it in the manifest, the text."""
     assert isinstance(located.value, Mapping)
-    names = path_fields(type(bound), role)
     for field in msgspec.structs.fields(bound):
         if field.name in names:
             written = located.value.get(field.encode_name, located)
-            yield from _paths_in(field.encode_name, written, getattr(bound, field.name))
+            yield from _texts_in(field.encode_name, written, getattr(bound, field.name))
 
 
 def is_missing(path: str) -> bool:
@@ -133,9 +138,9 @@ def nearest_paths(path: str) -> tuple[str, ...]:
     return tuple(os.path.join(folder, close) for close in nearest(name, names))
 
 
-def _paths_in(parameter: str, written: Located, value: Any) -> Iterator[BoundPath]:
+def _texts_in(parameter: str, written: Located, value: Any) -> Iterator[tuple[str, Located, str]]:
     if isinstance(value, str):
-        yield BoundPath(parameter, written, value)
+        yield parameter, written, value
         return
     inside: Any = ()
     if isinstance(value, Mapping):
@@ -144,7 +149,7 @@ def _paths_in(parameter: str, written: Located, value: Any) -> Iterator[BoundPat
         inside = enumerate(value)
     for key, item in inside:
         step = f"[{key}]" if isinstance(key, int) else f".{key}"
-        yield from _paths_in(parameter + step, _part(written, key), item)
+        yield from _texts_in(parameter + step, _part(written, key), item)
 
 
 def _part(written: Located, key: int | str) -> Located:

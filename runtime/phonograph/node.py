@@ -38,9 +38,11 @@ from phonograph.signature import Signature
 from phonograph.spec import (
     AttributeType,
     Cardinality,
+    ExpressionText,
     InputPath,
     Kind,
     NodeSpec,
+    OpenAttributes,
     OutputPath,
     Params,
     Port,
@@ -50,7 +52,7 @@ from phonograph.spec import (
     Streaming,
 )
 
-__all__ = ["InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source", "Streaming", "node"]
+__all__ = ["ExpressionText", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source", "Streaming", "node"]
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Emitted = Item | Iterable[Item] | None
@@ -120,7 +122,7 @@ def node(
     latency_samples: int = 0,
     streaming: Streaming = "whole",
     attributes: Mapping[str, AttributeType] | None = None,
-    open_attributes: bool = False,
+    open_attributes: OpenAttributes = False,
     example: str = "",
     converts: Mapping[str, str] | None = None,
     ports_of: PortsOf | None = None,

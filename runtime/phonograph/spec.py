@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -10,15 +9,13 @@ from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 
+from phonograph.porttype import PortType
+
 Kind = Literal["source", "transform", "sink"]
-Family = Literal["audio", "features", "text", "segments", "bytes", "record", "any"]
 Cardinality = Literal["1:1", "1:0..1", "1:N", "N:1"]
 AttributeType = Literal["str", "int", "float", "bool"]
 Run = Literal["inline", "thread"]
 Streaming = Literal["causal", "post-normalised", "whole"]
-
-FAMILIES: tuple[str, ...] = get_args(Family)
-_PORT_TYPE = re.compile(r"([a-z]+)(?:\[([^\]]*)\])?")
 
 InputPath = Annotated[str, msgspec.Meta(extra={"path": "input"}, extra_json_schema={"format": "path"})]
 """A parameter that names something to read. A relative path is resolved before the node sees it."""
@@ -27,56 +24,15 @@ OutputPath = Annotated[str, msgspec.Meta(extra={"path": "output"}, extra_json_sc
 """A parameter that names something to write. A relative path is resolved before the node sees it."""
 
 
+ExpressionText = Annotated[str, msgspec.Meta(extra={"expression": True})]
+"""A parameter that judges items, in the language of `phonograph.expressions`. It is checked before a run."""
+
+
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a node's parameters: typed fields, constraints and descriptions in `msgspec.Meta`.
 
     `Meta(extra={"unit": "ms"})` states a unit. Rules that span fields go into `__post_init__`, which raises ValueError.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class PortType:
-    """What a port carries: a family, narrowed by axes (`audio[rate=16000, channels=1]`).
-
-    An axis is an int (literal), or a str: the name of a variable, or `dynamic` (known only per item).
-    """
-
-    family: Family
-    axes: tuple[tuple[str, int | str], ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> PortType:
-        """Read `family` or `family[axis=value, ...]`.
-
-        Raises:
-            ValueError: not of that form, or an unknown family.
-        """
-        match = _PORT_TYPE.fullmatch(text.strip())
-        if match is None or match[1] not in FAMILIES:
-            raise ValueError(f"port type {text!r}; expected one of {', '.join(FAMILIES)}, with axes as in 'audio[rate=16000]'")
-        axes = []
-        for part in filter(None, (part.strip() for part in (match[2] or "").split(","))):
-            name, separator, value = part.partition("=")
-            if not separator or not name.strip().isidentifier() or not value.strip():
-                raise ValueError(f"port type {text!r}: axis {part!r}; expected name=value")
-            value = value.strip()
-            axes.append((name.strip(), int(value) if value.isdigit() else value))
-        return cls(cast(Family, match[1]), tuple(sorted(axes)))
-
-    def accepts(self, other: PortType) -> bool:
-        """Whether an edge from a port of type `other` into one of this type can work: same family, no two different literals."""
-        if self.family != "any" and other.family not in (self.family, "any"):
-            return False
-        given = dict(other.axes)
-        return all(
-            not isinstance(value, int) or not isinstance(given.get(axis), int) or given[axis] == value
-            for axis, value in self.axes
-        )
-
-    def __str__(self) -> str:
-        if not self.axes:
-            return self.family
-        return f"{self.family}[{', '.join(f'{name}={value}' for name, value in self.axes)}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +48,9 @@ Ports = tuple[tuple[Port, ...], tuple[Port, ...]]
 
 PortsOf = Callable[["Params", tuple[str, ...]], Ports]
 """Makes the ports of one node out of its parameters, with the names of the inputs that the manifest connects."""
+
+OpenAttributes = bool | Callable[[Any], bool]
+"""Whether a node adds attributes that its type does not name; a function says so for the node's parameters."""
 
 # Named here because NodeSpec has a field called `type`, which hides the built-in inside its body.
 ParamsType = type[Params]
@@ -140,7 +99,7 @@ class NodeSpec:
     streaming: Streaming = "whole"
     stateful: bool = False
     attributes: Mapping[str, AttributeType] = field(default_factory=lambda: MappingProxyType({}))
-    open_attributes: bool = False
+    open_attributes: OpenAttributes = False
     example: str = ""
     converts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     ports_of: PortsOf | None = None
@@ -152,6 +111,18 @@ class NodeSpec:
 def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
     """The names of the parameters that are `InputPath`s or `OutputPath`s, alone, optional or in a list."""
     return tuple(field.name for field in msgspec.structs.fields(params) if kind in _extras(field.type, "path"))
+
+
+def expression_fields(params: type[Params]) -> tuple[str, ...]:
+    """The names of the parameters that are `ExpressionText`s, alone, optional, in a list or a mapping."""
+    return tuple(field.name for field in msgspec.structs.fields(params) if any(_extras(field.type, "expression")))
+
+
+def has_open_attributes(spec: NodeSpec, params: Params | None) -> bool:
+    """Whether a node with these parameters may add attributes that its type does not name; None: the parameters are not known."""
+    if callable(spec.open_attributes):
+        return params is None or spec.open_attributes(params)
+    return spec.open_attributes
 
 
 def units(params: type[Params]) -> dict[str, str]:

@@ -80,12 +80,14 @@ class Located:
         position: where the value begins.
         keys: for a mapping, where each key begins.
         came_from: the parameter of the manifest with whose value the text here begins; empty when it begins otherwise.
+        text_column: where the text itself begins, when it stands on one line as it is; 0 for all else (escapes, folded lines).
     """
 
     value: Value
     position: Position
     keys: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
     came_from: str = ""
+    text_column: int = 0
 
 
 def load(content: bytes, file: str) -> Located:
@@ -217,7 +219,7 @@ class _Loader:
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            built = Located(self._scalar(event, position), position), _Extent(1, 1)
+            built = Located(self._scalar(event, position), position, text_column=_text_column(event)), _Extent(1, 1)
         elif isinstance(event, yaml.SequenceStartEvent):
             built = self._sequence(position, depth)
         else:
@@ -359,6 +361,15 @@ def _slip(lines: list[str], position: Position) -> tuple[int, int, str, str] | N
         if match := _NO_COLON.match(line):
             return number, match.start(1) + 1, f"{match[1]!r} without a colon before its '{{'", f"'{match[1]}: {{...}}'"
     return None
+
+
+def _text_column(event: yaml.ScalarEvent) -> int:
+    """Where the text of a scalar begins; 0 when it does not stand there as it is. An escape takes more room than what it means."""
+    start, end = event.start_mark, event.end_mark
+    if start is None or end is None or start.line != end.line:
+        return 0
+    quote = 1 if event.style in ("'", '"') else 0
+    return start.column + 1 + quote if end.column - start.column == len(event.value) + 2 * quote else 0
 
 
 def _tag(tag: str) -> str:
