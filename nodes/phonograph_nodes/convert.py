@@ -121,7 +121,20 @@ class ConvertParams(Params, frozen=True):
     ] = None
 
 
-@node("audio.convert", inputs="audio", outputs="audio", sees_native_memory=True)
+@node(
+    "audio.convert",
+    inputs="audio",
+    outputs="audio",
+    sees_native_memory=True,
+    attributes={"sample_format": "str", "num_nan": "int"},
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: audio.convert, params: {dtype: i24}}
+          - {type: sink.wav, params: {path: out}}
+        """,
+)
 class Convert(Node[ConvertParams]):
     """Give audio the precision and range of an integer sample format, so that it can be written in it without further loss.
 

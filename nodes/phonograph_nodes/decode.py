@@ -165,12 +165,32 @@ class DecodeParams(Params, frozen=True):
     ] = False
 
 
-@node("audio.decode", inputs="record", outputs="audio")
+@node(
+    "audio.decode",
+    inputs="record",
+    outputs="audio",
+    attributes={
+        "duration": "float",
+        "sample_rate": "int",
+        "channels": "int",
+        "codec": "str",
+        "path": "str",
+        "corrupt_packets": "int",
+        "declared_duration": "float",
+    },
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode, params: {max_duration_s: 60}}
+          - {type: sink.wav, params: {path: out}}
+        """,
+)
 class Decode(Node[DecodeParams]):
     """Decode an audio file: any container or codec that FFmpeg's libraries read.
 
-    Sets the attributes duration (s), sample_rate (Hz), channels, codec, path, corrupt_packets when some were left out,
-    and declared_duration (s) when a truncated file was kept.
+    Gives all channels at the file's own rate. Sets the attributes `duration` (s), `sample_rate` (Hz) and `channels` of what came
+    out, `codec` (FFmpeg's name), `path` (of the file); `corrupt_packets` only when some were left out, and `declared_duration`
+    (s) only when a truncated file was kept.
     """
 
     def process(self, item: Item, state: None) -> Item:

@@ -134,6 +134,14 @@ _STREAMING: Streaming = max((front_end.streaming for front_end in FRONT_ENDS.val
     outputs="features",
     streaming=_STREAMING,
     sees_native_memory=True,
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: audio.resample, params: {sample_rate: 16000, channels: 1}}
+          - {type: features.log_mel, params: {frontend: whisper, n_mels: 128}}
+          - {type: sink.npy, params: {path: out}}
+        """,
 )
 class LogMelNode(Node[LogMelParams]):
     """Compute the log-mel features that a model was trained on.

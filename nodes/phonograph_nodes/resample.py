@@ -81,7 +81,18 @@ class ResampleParams(Params, frozen=True):
     ] = "high"
 
 
-@node("audio.resample", inputs="audio", outputs="audio")
+@node(
+    "audio.resample",
+    inputs="audio",
+    outputs="audio",
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: audio.resample, params: {sample_rate: 8000, channels: 1}}
+          - {type: sink.wav, params: {path: out}}
+        """,
+)
 class Resample(Node[ResampleParams]):
     """Change the sample rate, mixing to mono first where asked for.
 

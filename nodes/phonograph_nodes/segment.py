@@ -26,6 +26,19 @@ class CutParams(Params, frozen=True):
     cardinality="1:N",
     run="inline",
     sees_native_memory=True,
+    attributes={"start_ms": "float", "end_ms": "float", "energy_db": "float", "confidence": "float", "duration": "float"},
+    example="""
+        nodes:
+          clips: {type: source.files, params: {paths: samples}}
+          audio: {type: audio.decode, input: clips}
+          mono: {type: audio.resample, input: audio, params: {sample_rate: 16000, channels: 1}}
+          vad: {type: vad.energy, input: mono, params: {min_silence_ms: 200, min_speech_ms: 90}}
+          speech:
+            type: segment.cut
+            input: {audio: vad.audio, segments: vad.segments}
+            params: {padding_ms: 50}
+          files: {type: sink.wav, input: speech, params: {path: out}}
+        """,
 )
 class Cut(Node[CutParams]):
     """Cut audio into one item for each of its segments.

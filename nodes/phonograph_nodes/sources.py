@@ -46,7 +46,23 @@ class FilesParams(Params, frozen=True):
     ] = None
 
 
-@node("source.files", outputs="record", run="thread")
+def _reads_a_list(params: FilesParams) -> bool:
+    paths = [params.paths] if isinstance(params.paths, str) else params.paths
+    return any(path.endswith(_LIST) for path in paths)
+
+
+@node(
+    "source.files",
+    outputs="record",
+    run="thread",
+    open_attributes=_reads_a_list,
+    example="""
+        steps:
+          - {type: source.files, params: {paths: [samples/*0870.wav, samples/*0880.wav]}}
+          - {type: audio.decode}
+          - {type: sink.wav, params: {path: out}}
+        """,
+)
 class Files(Source[FilesParams]):
     """Read audio files: one record a file, or a row of a JSONL list.
 

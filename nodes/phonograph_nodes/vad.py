@@ -151,6 +151,15 @@ class EnergyVadParams(Params, frozen=True):
     inputs={"audio": "audio[channels=1]"},
     outputs={"audio": "audio[channels=1]", "segments": "segments", "frames": "features"},
     sees_native_memory=True,
+    attributes={"speech_ratio": "float", "num_segments": "int"},
+    example="""
+        nodes:
+          clips: {type: source.files, params: {paths: samples}}
+          audio: {type: audio.decode, input: clips}
+          mono: {type: audio.resample, input: audio, params: {sample_rate: 16000, channels: 1}}
+          vad: {type: vad.energy, input: mono, params: {threshold_db: -34, min_silence_ms: 200}}
+          rows: {type: sink.jsonl, input: vad.segments, params: {path: out/segments.jsonl}}
+        """,
 )
 class EnergyVadNode(Node[EnergyVadParams]):
     """Find the stretches of audio whose level reaches a threshold.

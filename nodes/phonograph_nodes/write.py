@@ -41,7 +41,20 @@ class NpyParams(Params, frozen=True):
     path: OutputFolder
 
 
-@node("sink.npy", inputs="features", side_effects=True, sees_native_memory=True)
+@node(
+    "sink.npy",
+    inputs="features",
+    side_effects=True,
+    sees_native_memory=True,
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: audio.resample, params: {sample_rate: 16000, channels: 1}}
+          - {type: features.log_mel}
+          - {type: sink.npy, params: {path: out}}
+        """,
+)
 class Npy(Sink[NpyParams]):
     """Write each array of numbers as a float32 NumPy file (.npy, version 1). What float32 cannot hold is refused."""
 
@@ -67,9 +80,20 @@ class WavParams(Params, frozen=True):
     ] = None
 
 
-@node("sink.wav", inputs="audio", side_effects=True, sees_native_memory=True)
+@node(
+    "sink.wav",
+    inputs="audio",
+    side_effects=True,
+    sees_native_memory=True,
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: sink.wav, params: {path: out, sample_format: float32}}
+        """,
+)
 class Wav(Sink[WavParams]):
-    """Write audio as WAV files."""
+    """Write audio as WAV files, with the audio's own rate and channels."""
 
     def open(self) -> None:
         require_writable(self.params.path)
@@ -85,7 +109,18 @@ class JsonlParams(Params, frozen=True):
     path: Annotated[OutputPath, msgspec.Meta(description="the file; rows stand in `<path>.partial` until the run ends")]
 
 
-@node("sink.jsonl", inputs={"item": "any"}, side_effects=True, sees_native_memory=True)
+@node(
+    "sink.jsonl",
+    inputs={"item": "any"},
+    side_effects=True,
+    sees_native_memory=True,
+    example="""
+        steps:
+          - {type: source.files, params: {paths: samples}}
+          - {type: audio.decode}
+          - {type: sink.jsonl, params: {path: out/clips.jsonl}}
+        """,
+)
 class Jsonl(Sink[JsonlParams]):
     """Write one JSON object a record into one file.
 

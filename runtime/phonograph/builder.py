@@ -11,13 +11,14 @@ from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import NodeEntry
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
+from phonograph.expressions import check_all
 from phonograph.fields import complain
 from phonograph.graph import Edge, Graph, GraphNode, Link
 from phonograph.manifest import InputDeclaration, Manifest, read_manifest
-from phonograph.order import flow_order
+from phonograph.order import flow_order, reach
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Ports, PortType
+from phonograph.spec import NodeSpec, Params, Ports, PortType, expression_fields
 from phonograph.wiring import INPUTS, UNNAMED, BoundNode, Wire, Wiring, links_of
 
 
@@ -66,6 +67,7 @@ class _Builder:
 
     def __init__(self, manifest: Manifest, registry: Registry, unread: frozenset[str]) -> None:
         self.complaints: list[Complaint] = []
+        self.warnings: list[Complaint] = []
         self._manifest = manifest
         self._registry = registry
         self._unread = unread
@@ -90,6 +92,7 @@ class _Builder:
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._check_outputs()
+        self._check_expressions(wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
         into = {node_id: links_of(wires, variadic=self._spec(node_id).variadic) for node_id, wires in wiring.wires.items()}
@@ -104,6 +107,7 @@ class _Builder:
             ),
             error_rate=self._manifest.error_rate,
             manifest=self._manifest,
+            warnings=tuple(self.warnings),
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
             outputs=MappingProxyType(
                 {
@@ -225,6 +229,20 @@ class _Builder:
                 if owner != entry.id:
                     found = f"parameter {output.parameter!r} of node {entry.id!r} is a path that node {owner!r} writes to"
                     self._complain("shared_output", output.written.position, found, f"a path of its own for each {spec.type}")
+
+    def _check_expressions(self, wiring: Wiring) -> None:
+        """Hold the expressions among the parameters of nodes against the attributes that nodes upstream set."""
+        for node in self._nodes.values():
+            if node.params is None or node.spec is None or not expression_fields(type(node.params)):
+                continue
+            before = [self._nodes[node_id] for node_id in reach(wiring.fed_by[node.entry.id], wiring.fed_by)]
+            known = [(other.spec, other.params) for other in before if other.spec is not None]
+            # What comes from outside, or out of nodes that nobody can tell anything about, may have any attribute.
+            inputs = [given for other in (node, *before) for given in other.entry.inputs]
+            is_complete = len(known) == len(before) and all(given.source in self._nodes for given in inputs)
+            what = f"node {node.entry.id!r} ({node.spec.type})"
+            for complaint in check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what):
+                (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
 
     def _spec(self, node_id: str) -> NodeSpec:
         spec = self._nodes[node_id].spec
