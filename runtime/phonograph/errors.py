@@ -59,7 +59,12 @@ class Complaint:
 
     def __str__(self) -> str:
         weight = "" if self.severity == "error" else f"({self.severity}) "
-        text = f"{self.position}: {self.code} {weight}{self.found}"
+        return f"{self.position}: {self.code} {weight}{self.words}"
+
+    @property
+    def words(self) -> str:
+        """What is wrong, without the place and the code."""
+        text = self.found
         if self.position.note:
             text += f" ({self.position.note})"
         if self.expected:
@@ -277,4 +282,5 @@ CODES: dict[str, str] = {
     "unreachable": "No item can ever get there.",
     "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
     "shared_file": "Two sinks of different types write to the same path.",
+    "inline": "A node runs in the event loop, so that no time-out can end a call of it.",
 }

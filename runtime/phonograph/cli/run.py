@@ -12,17 +12,23 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from phonograph.cli.options import ManifestName, load, manifest_options
+
 if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
     from rich.progress import Progress, TaskID
 
+    from phonograph.errors import Complaint
     from phonograph.executor import Executor, RunReport
+    from phonograph.manifest import Manifest
 
 _PROGRESS_EVERY_S = 0.1
 
 
 @click.command("run")
-@click.argument("manifest")
-@click.option("params", "--param", "-p", metavar="NAME=VALUE", multiple=True, help="Set a parameter of the manifest; repeatable.")
+@click.argument("manifest", type=ManifestName())
+@manifest_options
+@click.option("--dry-run", is_flag=True, help="Stop before the run, and show what would run.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Run the first N records of each source alone.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
 @click.option("--metrics", type=click.Path(dir_okay=False), help="Write the metrics JSON here too.")
@@ -30,7 +36,10 @@ _PROGRESS_EVERY_S = 0.1
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True)
 def command(
     manifest: str,
-    params: tuple[str, ...],
+    params: tuple[tuple[str, str], ...],
+    overrides: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    sample: int | None,
     workers: int | None,
     run_dir: str | None,
     metrics: str | None,
@@ -42,26 +51,37 @@ def command(
     Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
     end; a second one stops at once.
     """
-    from phonograph.builder import load_graph
+    from phonograph.cli.complaints import say, show
     from phonograph.cli.summary import summarise
     from phonograph.errors import GraphError, ManifestError, PhonographError
     from phonograph.executor import Executor
     from phonograph.log import command_logger
-    from phonograph.registry import Registry
-    from phonograph.shipped import find_manifest
 
     try:
-        graph = load_graph(find_manifest(manifest), Registry.installed(), params=_parsed(params))
+        graph = load(manifest, params, overrides)
     except (ManifestError, GraphError) as error:
-        click.echo(str(error), err=True)
+        show(error.complaints, sys.stderr)
         return 2
     except PhonographError as error:
         click.echo(f"error: {error}", err=True)
         return 1
+    if graph.manifest.inputs:
+        show([_unfed(graph.manifest)], sys.stderr)
+        return 2
+    if dry_run:
+        from phonograph.cli.explain import explanation, short_lines
+
+        plan = short_lines(explanation(graph, workers=workers, run_dir=run_dir))
+        say("\n".join([*plan, "dry run: nothing was opened or written"]), sys.stdout)
+        return 0
     try:
         with _progress_on_terminal(log_format) as show:  # first, because it replaces the standard error that the log goes to
             log = command_logger("json" if log_format == "json" else "console", log_level)
-            executor = Executor(graph, run_dir=run_dir, workers=workers, log=log)
+            for warning in graph.warnings:
+                if warning.severity == "warning":
+                    log.warning("manifest_warning", code=warning.code, place=str(warning.position), message=warning.words)
+            options = {} if sample is None else {"sample": sample}
+            executor = Executor(graph, run_dir=run_dir, workers=workers, log=log, **options)
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records
@@ -81,14 +101,14 @@ def command(
     return report.exit_code
 
 
-def _parsed(params: tuple[str, ...]) -> dict[str, object]:
-    values: dict[str, object] = {}
-    for text in params:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise click.UsageError(f"--param {text}: expected NAME=VALUE")
-        values[name] = value
-    return values
+def _unfed(manifest: Manifest) -> Complaint:
+    """Why a manifest with inputs cannot be run by itself."""
+    from phonograph.errors import Complaint
+
+    first, *others = manifest.inputs.values()
+    names = " and ".join([repr(first.name), *(repr(other.name) for other in others)])
+    found = f"the manifest takes {names} from outside, and nothing feeds it here"
+    return Complaint("missing_input", first.position, found, "a manifest that includes this one, or sources instead of 'inputs'")
 
 
 async def _run(executor: Executor, show: Show | None) -> None:

@@ -1,0 +1,123 @@
+"""`run-pipeline check`: everything that can be said about manifests without running them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from phonograph.cli.options import ManifestName, load, manifest_options
+
+if TYPE_CHECKING:
+    from phonograph.errors import Complaint
+    from phonograph.graph import Graph
+
+FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
+
+
+@click.command("check")
+@click.argument("manifests", metavar="MANIFEST...", nargs=-1, required=True, type=ManifestName())
+@manifest_options
+@click.option("format_", "--format", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
+@click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+def command(
+    manifests: tuple[str, ...],
+    params: tuple[tuple[str, str], ...],
+    overrides: tuple[tuple[str, str], ...],
+    format_: str,
+    strict: bool,
+) -> int:
+    """Check manifests without running them: language, parameters, wiring, types, and what is odd about them.
+
+    All complaints come at once, each as FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly
+    meant, a (note) is worth knowing.
+
+    Exit status: 0 no error, 2 at least one (with --strict: or a warning).
+    """
+    from phonograph.cli.complaints import say, show
+    from phonograph.cli.sarif import as_sarif
+
+    found = {manifest: complaints_about(manifest, params, overrides) for manifest in manifests}
+    complaints = [complaint for group in found.values() for complaint in group]
+    if format_ == "json":
+        click.echo(json.dumps(as_json(complaints), indent=1))
+    elif format_ == "sarif":
+        click.echo(json.dumps(as_sarif(complaints), indent=1))
+    else:
+        for manifest, group in found.items():
+            show(group, sys.stdout)
+            say(f"{manifest}: {_verdict(group)}", sys.stdout)
+    fatal = {"error", "warning"} if strict else {"error"}
+    return 2 if any(complaint.severity in fatal for complaint in complaints) else 0
+
+
+def complaints_about(
+    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
+) -> Sequence[Complaint]:
+    """Every complaint about a manifest, in the order of its text."""
+    from phonograph.errors import Complaint, GraphError, ManifestError, PhonographError, Position
+
+    try:
+        graph = load(manifest, params, overrides)
+    except (ManifestError, GraphError) as error:
+        return error.complaints
+    except PhonographError as error:  # of the installed packages
+        words = " ".join(str(error).split())
+        return (Complaint(error.code, Position(manifest, 1, 1), words),)
+    return sorted([*graph.warnings, *_notes(graph)], key=lambda complaint: complaint.position)
+
+
+def as_json(complaints: Iterable[Complaint]) -> Mapping[str, object]:
+    """The complaints as plain values, for programs."""
+    return {
+        "version": FORMAT_VERSION,
+        "complaints": [
+            {
+                "file": complaint.position.file,
+                "line": complaint.position.line,
+                "column": complaint.position.column,
+                "code": complaint.code,
+                "severity": complaint.severity,
+                "found": complaint.found,
+                "expected": complaint.expected,
+                "candidates": list(complaint.candidates),
+                "note": complaint.position.note,
+            }
+            for complaint in complaints
+        ],
+    }
+
+
+def _notes(graph: Graph) -> list[Complaint]:
+    """What holds for a node because of where it runs."""
+    from phonograph.errors import Complaint
+
+    return [
+        Complaint(
+            "inline",
+            node.position,
+            f"node {node.id!r} ({node.spec.type}) runs inline, in the event loop: a call of it cannot be given a time-out",
+            severity="note",
+        )
+        for node in graph.nodes.values()
+        if node.spec.run == "inline" and node.spec.kind == "transform" and not _only_steers(node.spec.type)
+    ]
+
+
+def _only_steers(node_type: str) -> bool:
+    """Whether the type is one of the runtime's own that hand items on without touching their payloads."""
+    return node_type.startswith("flow.")
+
+
+def _verdict(complaints: Sequence[Complaint]) -> str:
+    counts = Counter(complaint.severity for complaint in complaints)
+    words = [
+        f"{counts[severity]} {severity}{'s' if counts[severity] > 1 else ''}"
+        for severity in ("error", "warning", "note")
+        if counts[severity]
+    ]
+    return ", ".join(words) or "no complaints"

@@ -1,0 +1,168 @@
+"""The options that every verb about a manifest has, and what they complete to in a shell."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
+    from phonograph.graph import Graph
+    from phonograph.manifest import Manifest
+    from phonograph.registry import Registry
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+class ManifestName(click.ParamType[str]):
+    """The path of a YAML file, or the name of a shipped manifest."""
+
+    name = "manifest"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        from phonograph.shipped import shipped_manifests
+
+        names: Iterable[str] = [name for name in shipped_manifests() if name.startswith(incomplete)]
+        return [CompletionItem(value) for value in (*names, *_files(incomplete))]
+
+
+def _files(incomplete: str) -> list[str]:
+    """Manifests below what is typed so far, and the folders that lead on, with a slash."""
+    typed, separator, begun = incomplete.rpartition("/")
+    try:
+        entries = sorted(Path(typed + separator or ".").iterdir())
+    except OSError:
+        return []
+    found = []
+    for entry in entries:
+        if not entry.name.startswith(begun) or (entry.name.startswith(".") and not begun):
+            continue
+        if entry.is_dir():
+            found.append(f"{typed}{separator}{entry.name}/")
+        elif entry.suffix in _SUFFIXES:
+            found.append(f"{typed}{separator}{entry.name}")
+    return found
+
+
+class Assignment(click.ParamType[tuple[str, str]]):
+    """NAME=VALUE.
+
+    Args:
+        names: the names that fit a manifest, for completion.
+    """
+
+    name = "assignment"
+
+    def __init__(self, left: str, names: Callable[[click.Context], Iterable[tuple[str, str]]]) -> None:
+        self._left = left
+        self._names = names
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, separator, rest = str(value).partition("=")
+        if not separator or not name:
+            option = param.opts[0] if param is not None else ""
+            raise click.UsageError(f"{option} {value}: expected {self._left}=VALUE", ctx)
+        return name, rest
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        if "=" in incomplete:
+            return []
+        return [
+            CompletionItem(f"{name}=", help=words or None) for name, words in self._names(ctx) if name.startswith(incomplete)
+        ]
+
+
+def manifest_options(command: F) -> F:
+    """Give a command `--param` and `--set`, as the arguments `params` and `overrides`."""
+    params = click.option(
+        "params",
+        "--param",
+        "-p",
+        type=Assignment("NAME", _parameter_names),
+        metavar="NAME=VALUE",
+        multiple=True,
+        help="Set a parameter of the manifest; repeatable.",
+    )
+    overrides = click.option(
+        "overrides",
+        "--set",
+        "-s",
+        type=Assignment("PATH", _paths),
+        metavar="PATH=VALUE",
+        multiple=True,
+        help="Replace a value of the manifest, such as nodes.mel.workers=2; repeatable.",
+    )
+    return params(overrides(command))
+
+
+def load(
+    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]], registry: Registry | None = None
+) -> Graph:
+    """The graph of the manifest that a command line names.
+
+    Raises:
+        ManifestError, GraphError: with every complaint at once.
+        RegistryError: the installed packages contradict each other.
+    """
+    from phonograph.builder import load_graph
+    from phonograph.registry import Registry
+    from phonograph.shipped import find_manifest
+
+    path = find_manifest(manifest)
+    options = {"overrides": dict(overrides)} if overrides else {}
+    return load_graph(path, registry or Registry.installed(), params=dict(params), **options)
+
+
+def load_or_complain(
+    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
+) -> Graph | None:
+    """The same; None, and complaints on standard error, when there is something wrong."""
+    from phonograph.cli.complaints import show
+    from phonograph.errors import GraphError, ManifestError
+
+    try:
+        return load(manifest, params, overrides)
+    except (ManifestError, GraphError) as error:
+        show(error.complaints, sys.stderr)
+        return None
+
+
+def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The ids of the manifest's nodes."""
+    manifest = _manifest(ctx)
+    entries = () if manifest is None else manifest.nodes.values()
+    return [CompletionItem(entry.id, help=entry.type) for entry in entries if entry.id.startswith(incomplete)]
+
+
+def _parameter_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    manifest = _manifest(ctx)
+    return () if manifest is None else [(name, parameter.help) for name, parameter in manifest.params.items()]
+
+
+def _paths(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    return ()
+
+
+def _manifest(ctx: click.Context) -> Manifest | None:
+    """What can be read of the manifest that stands on the command line so far."""
+    from phonograph.errors import ManifestError
+    from phonograph.manifest import read_manifest
+    from phonograph.shipped import find_manifest
+
+    given = ctx.params.get("manifest") or ctx.params.get("manifests")
+    if isinstance(given, tuple):
+        given = given[0] if given else None
+    if not given:
+        return None
+    try:
+        return read_manifest(find_manifest(given)).manifest
+    except ManifestError:
+        return None
