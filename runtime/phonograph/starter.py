@@ -79,8 +79,6 @@ def make_manifest(template: Path, target: Path, *, identifier: str, modeline: st
             _copy_missing(shipped, beside)
         with target.open("x", encoding="utf-8") as file:  # last, so that a manifest that is there has its clips
             file.write(text)
-    except FileExistsError as error:
-        raise NewManifestError(f"{error.filename} is there already; expected a new name") from error
     except OSError as error:
         raise OutputError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return Made(target, beside if with_samples else None)

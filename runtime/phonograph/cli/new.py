@@ -15,8 +15,8 @@ import click
 def command(name: str, shipped: str | None, samples: bool) -> int:
     """Write NAME.yaml: a manifest with comments that runs as it is.
 
-    NAME may be a path. A file that is there already is never changed. Without --samples the manifest reads the clips that came with
-    phonograph from where they are installed; your own are read with --param corpus=FOLDER, or after a change of the default.
+    NAME may be a path. A file that is there already is never changed. Without --samples the manifest reads the clips that came
+    with phonograph from where they are installed; your own are read with --param corpus=FOLDER, or after a change of the default.
 
     Exit status: 0 written, 1 it cannot be written, 2 there is something of that name, or no such shipped manifest.
     """
