@@ -34,6 +34,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 import msgspec
 
 from phonograph.item import Item, Record
+from phonograph.porttype import PortType
 from phonograph.signature import Signature
 from phonograph.spec import (
     AttributeType,
@@ -47,12 +48,12 @@ from phonograph.spec import (
     Params,
     Port,
     PortsOf,
-    PortType,
     Run,
+    Secret,
     Streaming,
 )
 
-__all__ = ["ExpressionText", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source", "Streaming", "node"]
+__all__ = ["ExpressionText", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Secret", "Source", "Streaming", "node"]
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Emitted = Item | Iterable[Item] | None
@@ -161,6 +162,7 @@ def node(
             type=type_name,
             kind=kind,
             summary=doc.partition("\n")[0],
+            description=doc.partition("\n")[2].strip(),
             params=params,
             factory=factory,
             inputs=_ports(declared_inputs),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -23,6 +23,8 @@ InputPath = Annotated[str, msgspec.Meta(extra={"path": "input"}, extra_json_sche
 OutputPath = Annotated[str, msgspec.Meta(extra={"path": "output"}, extra_json_schema={"format": "path"})]
 """A parameter that names something to write. A relative path is resolved before the node sees it."""
 
+Secret = Annotated[str, msgspec.Meta(extra={"secret": True}, extra_json_schema={"writeOnly": True})]
+"""A parameter that must not be seen: `***` stands for it wherever phonograph prints anything."""
 
 ExpressionText = Annotated[str, msgspec.Meta(extra={"expression": True})]
 """A parameter that judges items, in the language of `phonograph.expressions`. It is checked before a run."""
@@ -63,6 +65,7 @@ class NodeSpec:
 
     Args:
         type: dotted name used in manifests. version: raised when results change for equal parameters.
+        summary, description: the first line of the docstring, and the rest of it; Markdown.
         inputs, outputs: ports; the first is the default one.
         params: the parameters' type. factory: makes an instance from (params, node id).
         cardinality: items out for an item in.
@@ -85,6 +88,7 @@ class NodeSpec:
     type: str
     kind: Kind
     summary: str
+    description: str = ""
     params: ParamsType
     factory: Callable[[Any, str], Any]
     inputs: tuple[Port, ...] = ()
@@ -107,6 +111,11 @@ class NodeSpec:
     chooses: bool = False
     origin: str = ""
 
+    @property
+    def has_typed_parameters(self) -> bool:
+        """Whether the type of one of its ports depends on a parameter."""
+        return any(True for port in (*self.inputs, *self.outputs) for _ in port.type.parameters())
+
 
 def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
     """The names of the parameters that are `InputPath`s or `OutputPath`s, alone, optional or in a list."""
@@ -125,10 +134,30 @@ def has_open_attributes(spec: NodeSpec, params: Params | None) -> bool:
     return spec.open_attributes
 
 
+def secret_fields(params: type[Params]) -> tuple[str, ...]:
+    """The names of the parameters that are `Secret`s, alone, optional or in a list."""
+    return tuple(field.name for field in msgspec.structs.fields(params) if any(_extras(field.type, "secret")))
+
+
 def units(params: type[Params]) -> dict[str, str]:
     """Parameter name -> its unit, for the parameters that declare one in `Meta(extra={"unit": ...})`."""
     found = ((field.name, next(_extras(field.type, "unit"), None)) for field in msgspec.structs.fields(params))
     return {name: unit for name, unit in found if unit is not None}
+
+
+def marks(params: type[Params]) -> dict[str, dict[str, Any]]:
+    """Parameter name -> everything that `Meta(extra=...)` says about it, such as its unit, or that it is a path to read."""
+    return {field.encode_name: _all_extras(field.type) for field in msgspec.structs.fields(params)}
+
+
+def _all_extras(annotation: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for argument in get_args(annotation):
+        found |= _all_extras(argument)
+    for meta in getattr(annotation, "__metadata__", ()):
+        if isinstance(meta, msgspec.Meta):
+            found |= meta.extra or {}
+    return found
 
 
 def _extras(annotation: Any, key: str) -> Iterator[str]:
