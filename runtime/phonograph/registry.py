@@ -104,6 +104,10 @@ class Registry:
         """All names, sorted; those that turn out to be unavailable are among them."""
         return tuple(sorted({*self._specs, *self._targets, *self._faults}))
 
+    def origin_of(self, type_name: str) -> str:
+        """Who declares a type, as it was told to `add`; empty for one that was registered by itself."""
+        return self._targets.get(type_name, ("", ""))[1]
+
     def broken(self) -> tuple[tuple[str, str], ...]:
         """(entry point, reason) of each catalogue that cannot be read, so that nobody knows which types it has."""
         return tuple(self._broken)

@@ -219,7 +219,7 @@ def test_nodes_lists_what_is_installed(tmp_path: Path) -> None:
     """Each node type has a line with its summary."""
     result = run_pipeline(tmp_path, "nodes")
     assert result.returncode == 0
-    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines() if line)
     assert {"source.files", "audio.decode", "features.log_mel", "sink.npy"} <= set(lines)
     assert all(lines.values())
 

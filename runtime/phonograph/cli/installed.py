@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
 
-from phonograph.errors import ManifestError
-from phonograph.manifest import read_manifest
-from phonograph.registry import Registry
-from phonograph.shipped import find_manifest
+from phonograph.registry import GROUP, Registry
+from phonograph.spec import NodeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Where a node type comes from, in words; `package` is empty for a plug-in, `file` where there is no source.
+
+    Args:
+        package: the distribution with its version, and its entry point.
+        target: module:object.
+        file: PATH:LINE.
+    """
+
+    package: str
+    target: str
+    file: str
 
 
 def registry_with(*, manifest: str | None = None, plugins: Sequence[str] = ()) -> Registry:
@@ -23,7 +41,37 @@ def registry_with(*, manifest: str | None = None, plugins: Sequence[str] = ()) -
     """
     registry = Registry.installed()
     if manifest is not None:
-        reading = read_manifest(find_manifest(manifest))
-        if reading.manifest is None:
-            raise ManifestError(reading.complaints)
+        _add_plugins_of(manifest, registry)
     return registry
+
+
+def _add_plugins_of(manifest: str, registry: Registry) -> None:
+    from phonograph.errors import ManifestError
+    from phonograph.manifest import read_manifest
+    from phonograph.shipped import find_manifest
+
+    reading = read_manifest(find_manifest(manifest))
+    if reading.manifest is None:
+        raise ManifestError(reading.complaints)
+
+
+def declared(spec: NodeSpec, registry: Registry) -> Declared:
+    """Where a node type comes from."""
+    return Declared(_package(registry.origin_of(spec.type)), spec.origin, _file(spec.origin))
+
+
+def _package(origin: str) -> str:
+    """The package with an entry point, which is told as `NAME = VALUE`."""
+    for point in entry_points(group=GROUP):
+        if point.dist is not None and f"{point.name} = {point.value}" == origin:
+            return f"{point.dist.name} {point.dist.version} (entry point {origin})"
+    return origin
+
+
+def _file(target: str) -> str:
+    module, _, name = target.partition(":")
+    try:
+        found = inspect.unwrap(operator.attrgetter(name)(importlib.import_module(module)))
+        return f"{inspect.getsourcefile(found)}:{inspect.getsourcelines(found)[1]}"
+    except (ImportError, AttributeError, OSError, TypeError):  # declared inside a function, or without source
+        return ""
