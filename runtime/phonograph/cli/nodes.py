@@ -24,7 +24,7 @@ _CARDINALITY = {
     "1:1": "one out for each that comes in",
     "1:0..1": "one out, or none, for each that comes in",
     "1:N": "any number out for each that comes in",
-    "N:1": "one out for several that come in",
+    "N:1": "one out for one or several that come in",
 }
 _RUNS = {"inline": "between other work; it never waits", "thread": "in threads of its own, as many as it has workers"}
 _STREAMING = {
