@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from phonograph.node import InputPath, Node, OutputPath, Params, Source, node
+from phonograph.node import InputPath, Node, OutputPath, Params, Port, PortType, Source, node
 from phonograph.registry import Registry
 from phonograph.sink import Sink
+from phonograph.spec import Ports
 
 
 class ClipsParams(Params, frozen=True):
@@ -30,11 +31,18 @@ class Decode(Node[Params]):
 
 
 class ResampleParams(Params, frozen=True):
-    sample_rate: Annotated[int, msgspec.Meta(ge=8000, le=192000, extra={"unit": "Hz"})]
+    sample_rate: Annotated[Annotated[int, msgspec.Meta(ge=8000, le=192000)] | None, msgspec.Meta(extra={"unit": "Hz"})]
+    channels: Literal[1] | None = None
     quality: Literal["fast", "high", "best"] = "high"
 
 
-@node("audio.resample", inputs="audio", outputs={"audio": "audio[rate=16000]"}, retryable=(KeyError,))
+@node(
+    "audio.resample",
+    inputs={"audio": "audio[rate=r, channels=c]"},
+    outputs={"audio": "audio[rate={sample_rate|r}, channels={channels|c}]"},
+    converts={"rate": "sample_rate", "channels": "channels"},
+    retryable=(KeyError,),
+)
 class Resample(Node[ResampleParams]):
     """Change the sample rate."""
 
@@ -55,7 +63,11 @@ class VadParams(Params, frozen=True):
             raise ValueError(f"open_ms is {self.open_ms:g}; expected at most close_ms, {self.close_ms:g}")
 
 
-@node("vad.energy", inputs="audio", outputs={"audio": "audio", "segments": "segments"})
+@node(
+    "vad.energy",
+    inputs={"audio": "audio[rate=r, channels=c]"},
+    outputs={"audio": "audio[rate=r, channels=c]", "segments": "segments"},
+)
 class Vad(Node[VadParams]):
     """Find speech."""
 
@@ -68,6 +80,75 @@ class Cut(Node[Params]):
 @node("audio.narrow", inputs={"audio": "audio[rate=8000]"}, outputs="audio")
 class Narrow(Node[Params]):
     """Take telephone audio only."""
+
+
+@node("takes.stereo", inputs={"audio": "audio[channels=2]"}, outputs="audio")
+class Stereo(Node[Params]):
+    """Take stereo audio only."""
+
+
+@node("takes.low_rates", inputs={"audio": "audio[rate=8000..16000, channels=1|2]"}, outputs="audio")
+class LowRates(Node[Params]):
+    """Take low rates only."""
+
+
+class MelParams(Params, frozen=True):
+    n_mels: int | None = None
+
+
+@node("features.mel", inputs={"audio": "audio[rate=16000, channels=1]"}, outputs={"features": "features[bins={n_mels|80}]"})
+class Mel(Node[MelParams]):
+    """Make features."""
+
+
+@node("asr.model", inputs={"features": "features[bins=80]"}, outputs="text")
+class Model(Node[Params]):
+    """Take 80 bins."""
+
+
+@node("signal.mix", inputs={"left": "audio[rate=r]", "right": "audio[rate=r]"}, outputs={"audio": "audio[rate=r, channels=2]"})
+class Mix(Node[Params]):
+    """Take two signals of one rate."""
+
+
+def _named(params: Params, names: tuple[str, ...]) -> Ports:
+    return tuple(Port(name, PortType.parse("any[type=t]")) for name in names), (Port("out", PortType.parse("any[type=t]")),)
+
+
+@node("flow.merge", ports_of=_named, variadic=True)
+class Merge(Node[Params]):
+    """Hand on whatever comes."""
+
+
+def _alike(params: Params, names: tuple[str, ...]) -> Ports:
+    if len(names) < 2:
+        raise ValueError("joins one input; expected at least two")
+    ports = tuple(Port(name, PortType.parse(f"any[type={name}]")) for name in names)
+    return ports, ports
+
+
+@node("flow.join", ports_of=_alike, variadic=True)
+class Join(Node[Params]):
+    """Put together what belongs together."""
+
+
+class RouteParams(Params, frozen=True):
+    cases: tuple[str, ...]
+
+
+def _cases(params: RouteParams, names: tuple[str, ...]) -> Ports:
+    whole = PortType.parse("any[type=t]")
+    return (Port("item", whole),), tuple(Port(name, whole) for name in params.cases)
+
+
+@node("flow.route", ports_of=_cases, chooses=True)  # type: ignore[arg-type]  # is called with this type's own parameters
+class Route(Node[RouteParams]):
+    """Send each item one of several ways."""
+
+
+@node("sink.any", inputs={"item": "any"})
+class AnySink(Sink[Params]):
+    """Store anything."""
 
 
 class NpyParams(Params, frozen=True):
@@ -84,7 +165,10 @@ class AudioSink(Sink[NpyParams]):
 def registry() -> Registry:
     """A registry with the nodes of this module."""
     made = Registry()
-    for declared in (Clips, Decode, Resample, Vad, Cut, Narrow, AudioSink):
+    for declared in (
+        *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix),
+        *(Merge, Join, Route, AudioSink, AnySink),
+    ):
         made.register(declared)
     return made
 

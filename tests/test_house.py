@@ -17,14 +17,14 @@ ORDER = (
     ("errors",),
     ("audio", "_memory"),
     ("item",),
-    ("spec", "signature"),
+    ("porttype", "spec", "signature"),
     ("node",),
     ("sink",),
     ("units", "yaml12", "fields", "entries", "parameters", "shipped", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "expressions", "registry", "graph", "order", "wiring", "builder"),
+    ("binding", "expressions", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "builder"),
     ("queues", "plan"),
     ("contract", "journal", "ledger", "lane", "reader", "threads", "worker", "crew", "scheduler"),
-    ("executor", "testing"),
+    ("executor", "explaining", "testing"),
     ("machine", "contracts", "checkup", "editor", "starter", "cli"),
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}

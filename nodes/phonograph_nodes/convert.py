@@ -123,8 +123,8 @@ class ConvertParams(Params, frozen=True):
 
 @node(
     "audio.convert",
-    inputs="audio",
-    outputs="audio",
+    inputs={"audio": "audio[rate=r, channels=c]"},
+    outputs={"audio": "audio[rate=r, channels=c]"},
     sees_native_memory=True,
     attributes={"sample_format": "str", "num_nan": "int"},
     example="""

@@ -168,7 +168,7 @@ class DecodeParams(Params, frozen=True):
 @node(
     "audio.decode",
     inputs="record",
-    outputs="audio",
+    outputs={"audio": "audio[rate=dynamic, channels=dynamic]"},
     attributes={
         "duration": "float",
         "sample_rate": "int",

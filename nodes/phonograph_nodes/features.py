@@ -131,7 +131,7 @@ _STREAMING: Streaming = max((front_end.streaming for front_end in FRONT_ENDS.val
 @node(
     "features.log_mel",
     inputs={"audio": "audio[rate=16000, channels=1]"},
-    outputs="features",
+    outputs={"features": "features[bins={n_mels|80}]"},  # every front end has 80 unless told otherwise
     streaming=_STREAMING,
     sees_native_memory=True,
     example="""

@@ -71,7 +71,8 @@ def resample(samples: NDArray[Any], *, in_rate: int, out_rate: int, quality: Qua
 
 class ResampleParams(Params, frozen=True):
     sample_rate: Annotated[
-        int, msgspec.Meta(ge=MIN_RATE, le=MAX_RATE, description="rate of the result", extra={"unit": "Hz"})
+        Annotated[int, msgspec.Meta(ge=MIN_RATE, le=MAX_RATE)] | None,
+        msgspec.Meta(description="rate of the result; null leaves it as it is", extra={"unit": "Hz"}),
     ] = 16_000
     channels: Annotated[
         Literal[1] | None, msgspec.Meta(description="1 mixes all channels with equal weights; unchanged when absent")
@@ -83,8 +84,9 @@ class ResampleParams(Params, frozen=True):
 
 @node(
     "audio.resample",
-    inputs="audio",
-    outputs="audio",
+    inputs={"audio": "audio[rate=r, channels=c]"},
+    outputs={"audio": "audio[rate={sample_rate|r}, channels={channels|c}]"},
+    converts={"rate": "sample_rate", "channels": "channels"},
     example="""
         steps:
           - {type: source.files, params: {paths: samples}}
@@ -102,7 +104,7 @@ class Resample(Node[ResampleParams]):
     def process(self, item: Item, state: None) -> Item:
         chunk = item.audio
         samples = chunk.samples if self.params.channels is None else mix_to_mono(chunk.samples)
-        rate = self.params.sample_rate
+        rate = self.params.sample_rate or chunk.sample_rate
         if samples is chunk.samples and rate == chunk.sample_rate:
             return item.with_payload({"audio": chunk})
         samples = resample(samples, in_rate=chunk.sample_rate, out_rate=rate, quality=self.params.quality)

@@ -21,8 +21,8 @@ class CutParams(Params, frozen=True):
 
 @node(
     "segment.cut",
-    inputs={"audio": "audio", "segments": "segments"},
-    outputs="audio",
+    inputs={"audio": "audio[rate=r, channels=c]", "segments": "segments"},
+    outputs={"audio": "audio[rate=r, channels=c]"},
     cardinality="1:N",
     run="inline",
     sees_native_memory=True,

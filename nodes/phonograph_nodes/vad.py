@@ -148,8 +148,8 @@ class EnergyVadParams(Params, frozen=True):
 
 @node(
     "vad.energy",
-    inputs={"audio": "audio[channels=1]"},
-    outputs={"audio": "audio[channels=1]", "segments": "segments", "frames": "features"},
+    inputs={"audio": "audio[rate=r, channels=1]"},
+    outputs={"audio": "audio[rate=r, channels=1]", "segments": "segments", "frames": "features[bins=1]"},
     sees_native_memory=True,
     attributes={"speech_ratio": "float", "num_segments": "int"},
     example="""

@@ -9,17 +9,20 @@ from types import MappingProxyType
 
 from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths
 from phonograph.breaker import BreakerPolicy
-from phonograph.entries import NodeEntry
+from phonograph.conversion import Insertion
+from phonograph.entries import InputEntry, NodeEntry
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
 from phonograph.expressions import check_all
 from phonograph.fields import complain
-from phonograph.graph import Edge, Graph, GraphNode, Link
+from phonograph.graph import Conversion, Edge, Graph, GraphNode, Link
 from phonograph.manifest import InputDeclaration, Manifest, read_manifest
 from phonograph.order import flow_order, reach
+from phonograph.porttype import PortType
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Ports, PortType, expression_fields
-from phonograph.wiring import INPUTS, UNNAMED, BoundNode, Wire, Wiring, links_of
+from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields
+from phonograph.unify import Unification
+from phonograph.wiring import INPUTS, UNNAMED, BoundNode, Wiring, links_of
 
 
 def build_graph(manifest: Manifest, registry: Registry) -> Graph:
@@ -84,44 +87,48 @@ class _Builder:
             position = self._manifest.nodes[circle[0]].position
             self._complain("cycle", position, found, "one of these edges to come from elsewhere")
         circling = {node_id for circle in circles for node_id in circle}
-        for wires in wiring.wires.values():
-            for wire in wires:
-                # In a circle one of the edges has to go; which types the others must have is open until then.
-                if wire.source not in circling or wire.target not in circling:
-                    self._check_types(wire)
+        ordered = {node_id: self._nodes[node_id] for node_id in (*order, *(self._nodes.keys() - set(order)))}
+        types = Unification(ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints)
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._check_outputs()
-        self._check_expressions(wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
-        into = {node_id: links_of(wires, variadic=self._spec(node_id).variadic) for node_id, wires in wiring.wires.items()}
-        out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*order, INPUTS)}
-        for links in into.values():
-            for link in links:
+        return self._graph(types, inputs, outputs)
+
+    def _graph(
+        self, types: Unification, inputs: Mapping[str, PortType | None], outputs: Mapping[str, tuple[InputEntry, Port]]
+    ) -> Graph:
+        into = {
+            node_id: links_of(wires, variadic=node_id in self._nodes and self._nodes[node_id].is_variadic)
+            for node_id, wires in types.wires.items()
+        }
+        out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*into, INPUTS)}
+        for node_id in (*self._nodes, *types.insertions):
+            for link in into[node_id]:
                 out_of[link.source].append(link)
+        nodes: dict[str, GraphNode] = {}
+        for node_id in types.wires:
+            insertion = types.insertions.get(node_id)
+            made = self._node(self._nodes[node_id]) if insertion is None else self._inserted(insertion)
+            nodes[node_id] = replace(
+                made,
+                inputs=into[node_id],
+                outputs=tuple(link for link in out_of[node_id] if not link.is_dead_letters),
+                dead_letters=tuple(link for link in out_of[node_id] if link.is_dead_letters),
+                unproven=types.unproven.get(node_id, ()),
+            )
         return Graph(
             name=self._manifest.name,
-            nodes=MappingProxyType(
-                {node_id: self._node(self._nodes[node_id], into[node_id], out_of[node_id]) for node_id in order}
-            ),
+            nodes=MappingProxyType(nodes),
             error_rate=self._manifest.error_rate,
             manifest=self._manifest,
-            warnings=tuple(self.warnings),
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
-            outputs=MappingProxyType(
-                {
-                    name: Edge(
-                        source=given.source,
-                        source_port=port.name,
-                        target="outputs",
-                        target_port=name,
-                        given=port.type,
-                        taken=PortType("any"),
-                        position=given.position,
-                    )
-                    for name, (given, port) in outputs.items()
-                }
+            outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),
+            edges=tuple(types.edges(tuple(self._nodes))),
+            conversions=tuple(
+                Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
+                for one in types.insertions.values()
             ),
         )
 
@@ -183,13 +190,14 @@ class _Builder:
 
     def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
         """The ports of one node; None when they depend on what could not be read."""
-        if spec.ports_of is None:
+        if spec.ports_of is None and not spec.has_typed_parameters:
             return spec.inputs, spec.outputs
         if params is None:
             return None
         names = tuple(dict.fromkeys(given.port or UNNAMED for given in entry.inputs))
         try:
-            return spec.ports_of(params, names)
+            inputs, outputs = (spec.inputs, spec.outputs) if spec.ports_of is None else spec.ports_of(params, names)
+            return _filled(inputs, params), _filled(outputs, params)
         except ValueError as error:
             self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {' '.join(str(error).split())}")
             return None
@@ -200,12 +208,6 @@ class _Builder:
         except ValueError as error:
             self._complain("wrong_value", declared.position, f"input {declared.name!r} of the manifest: {error}")
             return None
-
-    def _check_types(self, wire: Wire) -> None:
-        if not wire.target_port.type.accepts(wire.source_port.type):
-            found = f"{wire.source}.{wire.source_port.name} gives {wire.source_port.type}"
-            expected = f"{wire.target_port.type}, which {wire.target}.{wire.target_port.name} takes"
-            self._complain("port_type", wire.position, found, expected)
 
     def _check_kinds(self) -> None:
         """A graph begins somewhere and ends somewhere. Not judged while the kind of a node is unknown."""
@@ -244,12 +246,8 @@ class _Builder:
             for complaint in check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what):
                 (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
 
-    def _spec(self, node_id: str) -> NodeSpec:
-        spec = self._nodes[node_id].spec
-        assert spec is not None
-        return spec
-
-    def _node(self, node: BoundNode, inputs: tuple[Link, ...], outputs: list[Link]) -> GraphNode:
+    def _node(self, node: BoundNode) -> GraphNode:
+        """A node without its links."""
         entry, spec, params, ports = node.entry, node.spec, node.params, node.ports
         assert spec is not None and params is not None and ports is not None  # or there would be a complaint
         return GraphNode(
@@ -257,15 +255,50 @@ class _Builder:
             spec=spec,
             params=params,
             ports=ports,
-            inputs=inputs,
-            outputs=tuple(link for link in outputs if not link.is_dead_letters),
-            dead_letters=tuple(link for link in outputs if link.is_dead_letters),
+            inputs=(),
+            outputs=(),
             retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
             breaker=replace(BreakerPolicy(), **entry.breaker),
             on_error=entry.on_error,
             workers=entry.workers,
             position=entry.position,
         )
+
+    def _inserted(self, insertion: Insertion) -> GraphNode:
+        """The node of an insertion, with the policies of the first node behind it, and without its links."""
+        entry, spec = self._nodes[insertion.before[0]].entry, insertion.spec()
+        breaker = replace(BreakerPolicy(), **entry.breaker)
+        return GraphNode(
+            id=insertion.id,
+            spec=spec,
+            params=insertion.params,
+            ports=(spec.inputs, spec.outputs),
+            inputs=(),
+            outputs=(),
+            retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+            # Passing over it would hand on what the next node does not take.
+            breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
+            on_error=entry.on_error,
+            workers=entry.workers,
+            position=insertion.position,
+        )
+
+
+def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edge:
+    """One of the manifest's own outputs."""
+    return Edge(
+        source=given.source,
+        source_port=port.name,
+        target="outputs",
+        target_port=name,
+        given=types.given(given.source, port),
+        taken=PortType("any"),
+        position=given.position,
+    )
+
+
+def _filled(ports: tuple[Port, ...], params: Params) -> tuple[Port, ...]:
+    return tuple(Port(port.name, port.type.filled(lambda name: getattr(params, name))) for port in ports)
 
 
 def _can_be_skipped(spec: NodeSpec) -> bool:

@@ -10,8 +10,9 @@ from phonograph.breaker import BreakerPolicy
 from phonograph.entries import OnError, QueueBounds
 from phonograph.errors import Complaint, Position
 from phonograph.manifest import Manifest
+from phonograph.porttype import PortType
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Ports, PortType
+from phonograph.spec import NodeSpec, Params, Port, Ports
 
 __all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
@@ -79,8 +80,9 @@ class GraphNode:
             what comes from outside.
         outputs: one link for each consumer, in manifest order.
         dead_letters: one link for each consumer of its dead letters.
+        unproven: inputs whose type is known only per item; each item is held against them.
         workers: None: as the engine sees fit.
-        position: in the manifest.
+        position: in the manifest; of an inserted node, that of the edge.
     """
 
     id: str
@@ -90,6 +92,7 @@ class GraphNode:
     inputs: tuple[Link, ...]
     outputs: tuple[Link, ...]
     dead_letters: tuple[Link, ...] = ()
+    unproven: tuple[Port, ...] = ()
     retry: RetryPolicy
     breaker: BreakerPolicy
     on_error: OnError

@@ -10,7 +10,8 @@ from typing import Any, cast, get_args, get_origin, get_type_hints
 import msgspec
 
 from phonograph.audio import AudioChunk, Segment
-from phonograph.spec import Cardinality, Family, Params
+from phonograph.porttype import Family
+from phonograph.spec import Cardinality, Params
 
 _FAMILY_OF: Mapping[Any, Family] = {AudioChunk: "audio", str: "text", bytes: "bytes"}
 

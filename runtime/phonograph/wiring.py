@@ -11,7 +11,8 @@ from phonograph.fields import complain
 from phonograph.graph import Link
 from phonograph.manifest import Manifest
 from phonograph.order import reach, targets
-from phonograph.spec import NodeSpec, Params, Port, Ports, PortType
+from phonograph.porttype import PortType
+from phonograph.spec import NodeSpec, Params, Port, Ports
 
 DEAD_LETTER = "dead_letter"
 """The port that every node has besides those that it declares: the records that it could not process."""
@@ -33,6 +34,10 @@ class BoundNode:
     spec: NodeSpec | None
     params: Params | None
     ports: Ports | None
+
+    @property
+    def is_variadic(self) -> bool:
+        return self.spec is not None and self.spec.variadic
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ class Wiring:
                 unknown.add(given.port)
             if source_port is not None and target_port is not None:
                 wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue))
-        if spec is None or not spec.variadic:
+        if not node.is_variadic:
             self._check_one_node(entry)
             self._check_one_queue(entry)
         if spec is not None and spec.kind != "source" and node.ports is not None:
@@ -196,7 +201,7 @@ class Wiring:
         for port in inputs:
             if port.name not in connected:
                 found = f"input {port.name!r} of node {entry.id!r} ({spec.type}) is not connected"
-                self._complain("missing_input", entry.position, found, f"'input:' with an output of type {port.type}")
+                self._complain("missing_input", entry.position, found, f"'input:' with an output of type {port.type.demanded}")
 
     def _check_one_node(self, entry: NodeEntry) -> None:
         """A node that does not gather takes what one node gives; or dead letters, into one port, from any number of them."""

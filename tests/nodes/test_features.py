@@ -269,7 +269,7 @@ def test_node_gives_the_features_of_its_audio() -> None:
 
 def test_node_declares_its_ports() -> None:
     """Audio of the wrong rate or channel count can be refused before a run."""
-    assert [str(port.type) for port in LogMelNode.spec.inputs] == ["audio[channels=1, rate=16000]"]
+    assert [str(port.type) for port in LogMelNode.spec.inputs] == ["audio[rate=16000, channels=1]"]
     assert [port.name for port in LogMelNode.spec.outputs] == ["features"]
 
 
