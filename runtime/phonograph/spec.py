@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -117,14 +118,20 @@ class NodeSpec:
         return any(True for port in (*self.inputs, *self.outputs) for _ in port.type.parameters())
 
 
+@functools.cache
+def fields_of(params: type[Params]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The fields of a parameter type. Kept, for msgspec evaluates every annotation anew each time that it is asked."""
+    return msgspec.structs.fields(params)
+
+
 def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
     """The names of the parameters that are `InputPath`s or `OutputPath`s, alone, optional or in a list."""
-    return tuple(field.name for field in msgspec.structs.fields(params) if kind in _extras(field.type, "path"))
+    return tuple(name for name, said in _marked(params, "path") if kind in said)
 
 
 def expression_fields(params: type[Params]) -> tuple[str, ...]:
     """The names of the parameters that are `ExpressionText`s, alone, optional, in a list or a mapping."""
-    return tuple(field.name for field in msgspec.structs.fields(params) if any(_extras(field.type, "expression")))
+    return tuple(name for name, _ in _marked(params, "expression"))
 
 
 def has_open_attributes(spec: NodeSpec, params: Params | None) -> bool:
@@ -136,18 +143,24 @@ def has_open_attributes(spec: NodeSpec, params: Params | None) -> bool:
 
 def secret_fields(params: type[Params]) -> tuple[str, ...]:
     """The names of the parameters that are `Secret`s, alone, optional or in a list."""
-    return tuple(field.name for field in msgspec.structs.fields(params) if any(_extras(field.type, "secret")))
+    return tuple(name for name, _ in _marked(params, "secret"))
 
 
 def units(params: type[Params]) -> dict[str, str]:
     """Parameter name -> its unit, for the parameters that declare one in `Meta(extra={"unit": ...})`."""
-    found = ((field.name, next(_extras(field.type, "unit"), None)) for field in msgspec.structs.fields(params))
-    return {name: unit for name, unit in found if unit is not None}
+    return {name: said[0] for name, said in _marked(params, "unit")}
 
 
 def marks(params: type[Params]) -> dict[str, dict[str, Any]]:
     """Parameter name -> everything that `Meta(extra=...)` says about it, such as its unit, or that it is a path to read."""
-    return {field.encode_name: _all_extras(field.type) for field in msgspec.structs.fields(params)}
+    return {field.encode_name: _all_extras(field.type) for field in fields_of(params)}
+
+
+@functools.cache
+def _marked(params: type[Params], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """(name, what is said) of each parameter about which `Meta(extra=...)` says something under a key."""
+    said = ((field.name, tuple(_extras(field.type, key))) for field in fields_of(params))
+    return tuple((name, words) for name, words in said if words)
 
 
 def _all_extras(annotation: Any) -> dict[str, Any]:
