@@ -92,6 +92,7 @@ class _Builder:
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._check_outputs()
+        self._check_expressions(wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
         return self._graph(types, inputs, outputs)
@@ -126,6 +127,7 @@ class _Builder:
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
             outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),
             edges=tuple(types.edges(tuple(self._nodes))),
+            warnings=tuple(self.warnings),
             conversions=tuple(
                 Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
                 for one in types.insertions.values()
