@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from phonograph.errors import Complaint, nearest
 from phonograph.fields import complain, describe
-from phonograph.parameters import UNREAD, Outside
-from phonograph.spec import Params, path_fields, units
+from phonograph.redaction import Secrets
+from phonograph.references import UNREAD
+from phonograph.spec import Params, fields_of, path_fields, secret_fields, units
+from phonograph.traced import Traced, like
 from phonograph.yaml12 import Located
 
 Role = Literal["input", "output"]
@@ -50,6 +52,21 @@ class BoundPath:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where relative paths of one kind start, unless their text knows better."""
+
+    role: Role
+    folder: str
+
+    def absolute(self, path: str) -> str:
+        """The path as nodes get it; `~` is expanded here, since a shell leaves it alone in `--param corpus=~/clips`."""
+        folder = ""
+        if isinstance(path, Traced):
+            folder = path.read_from if self.role == "input" else path.write_to
+        return os.path.normpath(os.path.join(folder or self.folder, os.path.expanduser(path)))
+
+
 def bind(
     params: type[Params], located: Located, *, what: str, input_folder: str, output_folder: str, complaints: list[Complaint]
 ) -> Params | None:
@@ -58,18 +75,17 @@ def bind(
     Args:
         located: a mapping, references replaced.
         what: names the node in complaints.
-        input_folder, output_folder: where relative paths that stand in the manifest start.
+        input_folder, output_folder: where relative paths that stand in the manifest start; text from elsewhere knows its own.
     """
     assert isinstance(located.value, Mapping)
     known = len(complaints)
-    declared = {field.encode_name: field for field in msgspec.structs.fields(params)}
-    folders = dict.fromkeys(path_fields(params, "input"), input_folder) | dict.fromkeys(
-        path_fields(params, "output"), output_folder
-    )
+    declared = {field.encode_name: field for field in fields_of(params)}
+    places = dict.fromkeys(path_fields(params, "input"), _Place("input", input_folder))
+    places |= dict.fromkeys(path_fields(params, "output"), _Place("output", output_folder))
     bound: dict[str, Any] = {
-        name: _absolute(default, folder) for name, folder in folders.items() if isinstance(default := declared[name].default, str)
+        name: place.absolute(default) for name, place in places.items() if isinstance(default := declared[name].default, str)
     }
-    in_units = units(params)
+    in_units, secret = units(params), secret_fields(params)
     complete = True
     for key, value in located.value.items():
         if key not in declared:
@@ -80,7 +96,8 @@ def bind(
             complete = False
         else:
             field = declared[key]
-            bound[field.name] = _convert(key, value, field.type, folders.get(field.name), in_units.get(field.name), complaints)
+            shown = _hidden(value) if field.name in secret else value
+            bound[field.name] = _convert(key, shown, field.type, places.get(field.name), in_units.get(field.name), complaints)
     for key, field in declared.items():
         if field.required and key not in located.value:
             expected = _in_words(_type_name(field.type))
@@ -90,7 +107,8 @@ def bind(
     try:
         return params(**bound)
     except (ValueError, TypeError) as error:
-        complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {_one_line(error)}")
+        words = Secrets(_secret_texts(bound.values())).clean(_one_line(error))
+        complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {words}")
         return None
 
 
@@ -107,7 +125,7 @@ def bound_paths(bound: Params, located: Located, role: Role) -> Iterator[BoundPa
 def bound_texts(bound: Params, located: Located, names: Collection[str]) -> Iterator[tuple[str, Located, str]]:
     """Each text in the fields of these names: the way to it, what stands for it in the manifest, the text."""
     assert isinstance(located.value, Mapping)
-    for field in msgspec.structs.fields(bound):
+    for field in fields_of(type(bound)):
         if field.name in names:
             written = located.value.get(field.encode_name, located)
             yield from _texts_in(field.encode_name, written, getattr(bound, field.name))
@@ -162,54 +180,98 @@ def _part(written: Located, key: int | str) -> Located:
     return written
 
 
+def secrets_of(bound: Iterable[Params]) -> Secrets:
+    """What of the parameters of nodes must not be seen: fields that are `Secret`, and text with a secret of the manifest in it."""
+    found: list[str] = []
+    for params in bound:
+        found.extend(_secret_texts(getattr(params, field.name) for field in fields_of(type(params))))
+        for name in secret_fields(type(params)):
+            found.extend(_secret_texts([_sealed(getattr(params, name))]))
+    return Secrets(found)
+
+
+def _hidden(located: Located) -> Located:
+    """The value with all of its text marked as secret; what is no text, and so no secret yet, must not be shown either."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return replace(located, value={key: _hidden(item) for key, item in value.items()})
+    if isinstance(value, tuple):
+        return replace(located, value=tuple(_hidden(item) for item in value))
+    return replace(located, value=_sealed(value))
+
+
+def _sealed(value: Any) -> Any:
+    """Text marked as secret, alone or inside lists and mappings."""
+    if isinstance(value, str):
+        return like(value, value, (Traced("", is_secret=True),))
+    if isinstance(value, Mapping):
+        return {key: _sealed(item) for key, item in value.items()}
+    return type(value)(map(_sealed, value)) if type(value) in (list, tuple) else value
+
+
+def _secret_texts(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, Traced) and value.is_secret:
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _secret_texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _secret_texts(value)
+
+
 def _convert(
-    key: str, located: Located, annotation: Any, folder: str | None, unit: str | None, complaints: list[Complaint]
+    key: str, located: Located, annotation: Any, place: _Place | None, unit: str | None, complaints: list[Complaint]
 ) -> Any:
+    """What msgspec makes of the value; None, and a complaint, when it does not fit."""
     known = len(complaints)
-    plain = _plain(located, key, folder, complaints)
+    plain = _plain(located, key, place, complaints)
     if len(complaints) > known:
         return None
     try:
-        return msgspec.convert(plain, annotation)
+        converted = msgspec.convert(plain, annotation)
+        return _sealed(converted) if any(_secret_texts([_texts(located)])) else converted
     except msgspec.ValidationError as error:
-        place, trail, message = _blame(located, str(error))
-        found = f"parameter {key + trail!r} is {describe(place.value)}"
+        blamed, trail, message = _blame(located, str(error))
+        found = f"parameter {key + trail!r} is {describe(blamed.value)}"
         if match := _UNKNOWN.fullmatch(message):
-            position = place.keys.get(match[1], place.position)
+            position = blamed.keys.get(match[1], blamed.position)
             complain(complaints, "unknown_key", position, f"unknown key {match[1]!r} in parameter {key + trail!r}")
         elif match := _MISSING.fullmatch(message):
-            complain(complaints, "missing_key", place.position, f"parameter {key + trail!r} has no {match[1]!r}")
+            complain(complaints, "missing_key", blamed.position, f"parameter {key + trail!r} has no {match[1]!r}")
         else:
             choices = _choices(annotation)
             code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
             expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
-            if unit is not None and isinstance(place.value, str) and expected.startswith(_NUMBERS):
+            if unit is not None and isinstance(blamed.value, str) and expected.startswith(_NUMBERS):
                 expected += f", in {unit}, without the unit"
-            candidates = nearest(place.value, choices) if isinstance(place.value, str) else ()
-            complain(complaints, code, place.position, found, expected, candidates)
+            candidates = nearest(blamed.value, choices) if isinstance(blamed.value, str) else ()
+            complain(complaints, code, blamed.position, found, expected, candidates)
         return None
 
 
-def _plain(located: Located, key: str, folder: str | None, complaints: list[Complaint]) -> Any:
-    """The value without positions, its text resolved against `folder` where it is a path."""
+def _plain(located: Located, key: str, place: _Place | None, complaints: list[Complaint]) -> Any:
+    """The value without positions; text is made an absolute path where there is a place for such."""
     value = located.value
     if isinstance(value, Mapping):
-        return {name: _plain(item, key, folder, complaints) for name, item in value.items()}
+        return {name: _plain(item, key, place, complaints) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item, key, folder, complaints) for item in value]
+        return [_plain(item, key, place, complaints) for item in value]
     if not isinstance(value, str):
         return value
-    if folder is None:
+    if place is None:
         return str(value)
     if not value or "\0" in value:
         complain(complaints, "wrong_value", located.position, f"parameter {key!r} is {describe(value)}", "a path")
         return ""
-    return _absolute(value, os.getcwd() if isinstance(value, Outside) else folder)
+    return place.absolute(value)
 
 
-def _absolute(path: str, folder: str) -> str:
-    """The path as nodes get it; `~` is expanded here, since a shell leaves it alone in `--param corpus=~/clips`."""
-    return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+def _texts(located: Located) -> Any:
+    """The value without positions, its text as it was traced."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return {name: _texts(item) for name, item in value.items()}
+    return [_texts(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _is_unread(located: Located) -> bool:

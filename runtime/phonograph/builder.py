@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -40,14 +40,20 @@ def build_graph(manifest: Manifest, registry: Registry) -> Graph:
     return graph
 
 
-def load_graph(path: str | os.PathLike[str], registry: Registry, *, params: Mapping[str, object] | None = None) -> Graph:
+def load_graph(
+    path: str | os.PathLike[str],
+    registry: Registry,
+    *,
+    params: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+) -> Graph:
     """Read a manifest and build its graph.
 
     Raises:
         ManifestError: the text is wrong; complaints about the graph that can be told all the same are among them.
         GraphError: the text is right, and the graph is not.
     """
-    reading = read_manifest(path, params=params)
+    reading = read_manifest(path, params=params, overrides=overrides)
     if reading.manifest is None:
         raise ManifestError(reading.complaints)
     builder = _Builder(reading.manifest, registry, reading.unread)

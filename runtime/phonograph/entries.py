@@ -1,46 +1,28 @@
-"""Reads the nodes of a manifest: types, parameters, inputs, policies."""
+"""Reads the nodes of a manifest: what each one is, what feeds it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, Literal, cast, get_args
 
-from phonograph import fields
+from phonograph import fields, policies
 from phonograph.errors import Complaint, Position
 from phonograph.fields import Fields, complain, describe
-from phonograph.parameters import ID, Parameter, interpolate
+from phonograph.parameters import ID
+from phonograph.policies import OnError, Policies, Settings, read_policies
+from phonograph.references import Scope, interpolate
 from phonograph.yaml12 import Located
 
-OnError = Literal["fail", "skip", "dead_letter"]
-Settings = Mapping[str, Any]
-"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
+RESERVED = ("inputs", "outputs", "params", "env")
+"""Names that mean something else where nodes are named."""
 
-_POLICIES = ("workers", "retry", "breaker", "on_error")
-_NODE = ("type", "input", "params", *_POLICIES)
-_STEP = ("id", "type", "params", *_POLICIES)
+NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS)
+STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS)
 _NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
-
-# Key in the manifest -> argument of the policy, how its value is read.
-_RETRY: Mapping[str, tuple[str, fields.Reader[Any]]] = {
-    "max_retries": ("max_retries", fields.integer(0)),
-    "base_delay": ("base_delay_s", fields.duration),
-    "factor": ("factor", fields.number(1)),
-    "max_delay": ("max_delay_s", fields.duration),
-    "jitter": ("jitter_s", fields.duration),
-}
-_BREAKER: Mapping[str, tuple[str, fields.Reader[Any]]] = {
-    "failure_threshold": ("failure_threshold", fields.integer(1)),
-    "reset_timeout": ("reset_timeout_s", fields.duration),
-    "half_open_probes": ("half_open_probes", fields.integer(1)),
-    "when_open": ("when_open", fields.one_of("wait", "shed", "skip")),
-    "max_open": ("max_open_s", fields.duration),
-}
-# `skip` fits neither sources nor sinks, so a default of `skip` would fit no graph at all.
-_BREAKER_DEFAULTS = {**_BREAKER, "when_open": ("when_open", fields.one_of("wait", "shed"))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +40,8 @@ class InputEntry:
     Args:
         port: the node's input port; None: its default one.
         source, source_port: where it comes from; a None port is the source's default one. The source `*` with the port
-            `dead_letter` stands for every node but the one that reads it and those after it.
+            `dead_letter` stands for every node but the one that reads it and those after it, `clean/*` for those of the
+            sub-graph `clean`. The source `inputs` has the manifest's own inputs as its ports.
         queue: None when the manifest says nothing about it.
     """
 
@@ -66,6 +49,15 @@ class InputEntry:
     source: str
     source_port: str | None
     queue: QueueBounds | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class InputDeclaration:
+    """One input of a manifest or sub-graph: the text of its port type, such as "audio[rate=16000]"."""
+
+    name: str
+    type: str
     position: Position
 
 
@@ -96,172 +88,168 @@ class NodeEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policies:
-    """What happens when a node fails, and how many workers it gets; the fields of NodeEntry of these names."""
+class IncludeEntry:
+    """One node that stands for a sub-graph, as written.
 
-    retry: Settings
-    breaker: Settings
-    on_error: OnError
-    workers: int | None
+    Args:
+        file: the path of the sub-graph, as written.
+        params: values for the sub-graph's parameters, a mapping, references replaced.
+        fields: the node itself, for the policies that hold for all nodes of the sub-graph.
+    """
 
-
-NO_POLICIES = Policies(retry=MappingProxyType({}), breaker=MappingProxyType({}), on_error="dead_letter", workers=None)
+    id: str
+    file: Located
+    params: Located
+    inputs: tuple[InputEntry, ...]
+    fields: Fields
+    position: Position
 
 
 class EntryReader:
     """Reads nodes, or the steps that stand for a line of nodes.
 
     Args:
-        parameters: what `${params.x}` may refer to.
+        scope: what references may refer to.
         complaints: is added to.
+        prefix: what ids begin with: "clean/" inside the sub-graph `clean`.
 
     Attributes:
         unread: ids of nodes that could not be read.
     """
 
-    def __init__(
-        self, parameters: Mapping[str, Parameter | None], environment: Mapping[str, str], complaints: list[Complaint]
-    ) -> None:
+    def __init__(self, scope: Scope, complaints: list[Complaint], prefix: str = "") -> None:
         self.unread: set[str] = set()
-        self._parameters = parameters
-        self._environment = environment
+        self._scope = scope
         self._complaints = complaints
+        self._prefix = prefix
 
-    def defaults(self, located: Located) -> Policies:
-        """The manifest's `defaults`."""
-        found = Fields(located, what="'defaults'", allowed=_POLICIES, complaints=self._complaints)
-        return self._policies(found, NO_POLICIES, _BREAKER_DEFAULTS)
-
-    def nodes(self, nodes: Located, defaults: Policies) -> dict[str, NodeEntry] | None:
-        """Id -> node, in the order of the text; None when there is nothing to read."""
+    def nodes(self, nodes: Located, defaults: Policies) -> list[NodeEntry | IncludeEntry] | None:
+        """In the order of the text; None when there is nothing to read."""
         if not isinstance(nodes.value, Mapping):
             found = f"'nodes' is {describe(nodes.value)}"
             complain(self._complaints, "wrong_type", nodes.position, found, "a mapping from id to {type, input, params}")
             return None
         if not nodes.value:
-            complain(self._complaints, "empty", nodes.position, "'nodes' is empty", "at least a source and a sink")
+            complain(self._complaints, "empty", nodes.position, "'nodes' is empty", self._at_least())
             return None
-        entries: dict[str, NodeEntry] = {}
-        for node_id, located in nodes.value.items():
-            position = nodes.keys[node_id]
-            if match := _NO_COLON.match(node_id):
+        entries = []
+        for name, located in nodes.value.items():
+            position = nodes.keys[name]
+            if match := _NO_COLON.match(name):
                 found = f"{match[1]!r} without a colon before its '{{'"
                 complain(self._complaints, "bad_id", position, found, f"'{match[1]}: {{type: ..., input: ...}}'")
-                self.unread.add(match[1])
+                self.unread.add(self._prefix + match[1])
                 continue
-            self._check_id(node_id, position)
-            found_fields = Fields(located, what=f"node {node_id!r}", allowed=_NODE, complaints=self._complaints)
-            inputs = self._inputs(found_fields)
-            self._add(entries, node_id, position, found_fields, inputs, defaults)
-        return entries
+            self._check_id(name, position)
+            node_id = self._prefix + name
+            found_fields = Fields(located, what=f"node {node_id!r}", allowed=NODE_KEYS, complaints=self._complaints)
+            entries.append(self._entry(node_id, position, found_fields, self._inputs(found_fields), defaults))
+        return [entry for entry in entries if entry is not None]
 
-    def steps(self, steps: Located, defaults: Policies) -> dict[str, NodeEntry] | None:
-        """The same for a list of steps, each fed by the one before it."""
+    def steps(self, steps: Located, defaults: Policies, first: str | None) -> list[NodeEntry | IncludeEntry] | None:
+        """The same for a list of steps, each fed by the one before it.
+
+        Args:
+            first: the manifest's own input that feeds the first step.
+        """
         if not isinstance(steps.value, tuple):
             found = f"'steps' is {describe(steps.value)}"
             complain(self._complaints, "wrong_type", steps.position, found, "a list of {type, params}")
             return None
         if not steps.value:
-            complain(self._complaints, "empty", steps.position, "'steps' is empty", "at least a source and a sink")
+            complain(self._complaints, "empty", steps.position, "'steps' is empty", self._at_least())
             return None
-        entries: dict[str, NodeEntry] = {}
-        ids = self._step_ids(steps.value)
-        for number, (node_id, located) in enumerate(zip(ids, steps.value, strict=True)):
-            found_fields = Fields(located, what=f"step {node_id!r}", allowed=_STEP, complaints=self._complaints)
-            before = ids[number - 1] if number else None
-            inputs = () if before is None else (InputEntry(None, before, None, None, located.position),)
-            self._add(entries, node_id, located.position, found_fields, inputs, defaults)
-        return entries
+        entries = []
+        self._check_step_ids(steps.value)
+        before = None if first is None else ("inputs", first)
+        for name, located in zip(step_ids(steps.value), steps.value, strict=True):
+            node_id = self._prefix + name
+            found_fields = Fields(located, what=f"step {node_id!r}", allowed=STEP_KEYS, complaints=self._complaints)
+            inputs: tuple[InputEntry, ...] = ()
+            if before is not None:
+                inputs = (InputEntry(None, self._prefix + before[0], before[1], None, located.position),)
+            entries.append(self._entry(node_id, located.position, found_fields, inputs, defaults))
+            before = (name, None)
+        return [entry for entry in entries if entry is not None]
 
-    def _step_ids(self, steps: tuple[Located, ...]) -> list[str]:
-        """The ids that steps give themselves; else the last part of the type, numbered when that is taken."""
-        given: dict[int, str] = {}
-        for number, step in enumerate(steps):
+    def _at_least(self) -> str:
+        return "at least one node" if self._prefix else "at least a source and a sink"
+
+    def _check_step_ids(self, steps: tuple[Located, ...]) -> None:
+        seen: set[str] = set()
+        for step in steps:
             located = step.value.get("id") if isinstance(step.value, Mapping) else None
             if located is None:
                 continue
-            node_id = fields.read(located, fields.text, what="'id'", complaints=self._complaints)
-            if node_id is None or not self._check_id(node_id, located.position):
+            name = fields.read(located, fields.text, what="'id'", complaints=self._complaints)
+            if name is None or not self._check_id(name, located.position):
                 continue
-            if node_id in given.values():
-                complain(
-                    self._complaints, "duplicate_key", located.position, f"a second step with the id {node_id!r}", "each id once"
-                )
-            else:
-                given[number] = node_id
-        taken = set(given.values())
-        ids = []
-        for number, step in enumerate(steps):
-            node_id = given.get(number) or _free_id(_last_part(step) or f"step-{number + 1}", taken)
-            taken.add(node_id)
-            ids.append(node_id)
-        return ids
+            if name in seen:
+                found = f"a second step with the id {name!r}"
+                complain(self._complaints, "duplicate_key", located.position, found, "each id once")
+            seen.add(name)
 
-    def _add(
-        self,
-        entries: dict[str, NodeEntry],
-        node_id: str,
-        position: Position,
-        found: Fields,
-        inputs: tuple[InputEntry, ...] | None,
-        defaults: Policies,
-    ) -> None:
+    def _entry(
+        self, node_id: str, position: Position, found: Fields, inputs: tuple[InputEntry, ...] | None, defaults: Policies
+    ) -> NodeEntry | IncludeEntry | None:
         """Read what nodes and steps have in common; a node without a readable type or input counts as unread."""
+        include = found.get("include")
+        if include is not None:
+            return self._include_entry(node_id, position, found, inputs, include)
         located = found.require("type", "the type of the node, such as 'audio.decode'")
         node_type = found.read("type", fields.text)
-        policies = self._policies(found, defaults)
-        params = self._node_params(found)
+        policy = read_policies(found, defaults, self._complaints)
+        params = self._params(found)
         if located is None or node_type is None or inputs is None or params is None:
             self.unread.add(node_id)
-            return
-        entries[node_id] = NodeEntry(
+            return None
+        return NodeEntry(
             id=node_id,
             type=node_type,
             type_position=located.position,
             params=params,
             inputs=inputs,
-            retry=MappingProxyType(dict(policies.retry)),
-            breaker=MappingProxyType(dict(policies.breaker)),
-            on_error=policies.on_error,
-            workers=policies.workers,
+            retry=policy.retry,
+            breaker=policy.breaker,
+            on_error=policy.on_error,
+            workers=policy.workers,
             position=position,
+            auto_convert=policy.auto_convert,
+            origins=policy.origins,
         )
 
-    def _node_params(self, found: Fields) -> Located | None:
+    def _include_entry(
+        self, node_id: str, position: Position, found: Fields, inputs: tuple[InputEntry, ...] | None, include: Located
+    ) -> IncludeEntry | None:
+        if (also := found.get("type")) is not None:
+            expected = "one of them: 'type' for a node, 'include' for a sub-graph"
+            complain(self._complaints, "unknown_key", also.position, f"'type' beside 'include' in {found.what}", expected)
+        params = self._params(found)
+        if fields.read(include, fields.path, what="'include'", complaints=self._complaints) is None:
+            params = None
+        if params is None or inputs is None:
+            self.unread.add(node_id)
+            return None
+        return IncludeEntry(id=node_id, file=include, params=params, inputs=inputs, fields=found, position=position)
+
+    def _params(self, found: Fields) -> Located | None:
         located = found.get("params")
         if located is None:
             return Located(MappingProxyType({}), found.position)
         if not isinstance(located.value, Mapping):
             complain(self._complaints, "wrong_type", located.position, f"'params' is {describe(located.value)}", "a mapping")
             return None
-        return interpolate(located, self._parameters, self._environment, self._complaints)
+        return interpolate(located, self._scope, self._complaints)
 
-    def _check_id(self, node_id: str, position: Position) -> bool:
-        if ID.fullmatch(node_id) is None:
-            complain(self._complaints, "bad_id", position, f"a node called {describe(node_id)}", _SPELLING)
+    def _check_id(self, name: str, position: Position) -> bool:
+        if ID.fullmatch(name) is None:
+            complain(self._complaints, "bad_id", position, f"a node called {describe(name)}", _SPELLING)
+            return False
+        if name in RESERVED:
+            expected = "another id; that word means something else in a manifest"
+            complain(self._complaints, "bad_id", position, f"a node called {name!r}", expected)
             return False
         return True
-
-    def _policies(
-        self, found: Fields, before: Policies, breaker_keys: Mapping[str, tuple[str, fields.Reader[Any]]] = _BREAKER
-    ) -> Policies:
-        """What `found` says about retry, breaker, errors and workers, over what was said before."""
-        on_error = found.read("on_error", fields.one_of(*get_args(OnError)))
-        workers = found.read("workers", _workers)
-        return Policies(
-            retry={**before.retry, **self._settings(found, "retry", _RETRY)},
-            breaker={**before.breaker, **self._settings(found, "breaker", breaker_keys)},
-            on_error=cast(OnError, on_error or before.on_error),
-            workers=before.workers if workers is None else workers or None,
-        )
-
-    def _settings(self, found: Fields, key: str, keys: Mapping[str, tuple[str, fields.Reader[Any]]]) -> dict[str, Any]:
-        located = found.get(key)
-        if located is None:
-            return {}
-        given = Fields(located, what=f"{key!r}", allowed=tuple(keys), complaints=self._complaints)
-        values = {argument: given.read(name, reader) for name, (argument, reader) in keys.items()}
-        return {argument: value for argument, value in values.items() if value is not None}
 
     def _inputs(self, found: Fields) -> tuple[InputEntry, ...] | None:
         """What `input:` says; None when a part of it could not be read."""
@@ -269,8 +257,8 @@ class EntryReader:
         if located is None:
             return () if found.lacks("input") or not found.readable else None
         if not isinstance(located.value, Mapping):
-            reference = fields.read(located, _reference, what="'input'", complaints=self._complaints)
-            return None if reference is None else (InputEntry(None, *reference, None, located.position),)
+            reference = fields.read(located, reference_to, what="'input'", complaints=self._complaints)
+            return None if reference is None else (self._from(None, reference, None, located.position),)
         if not located.value:
             complain(
                 self._complaints,
@@ -293,8 +281,13 @@ class EntryReader:
                 return None
             bounds = found.get("queue")
             queue, origin = None if bounds is None else self._queue(bounds), source
-        reference = fields.read(origin, _reference, what=f"input {port!r}", complaints=self._complaints)
-        return None if reference is None else InputEntry(port, *reference, queue, origin.position)
+        reference = fields.read(origin, reference_to, what=f"input {port!r}", complaints=self._complaints)
+        return None if reference is None else self._from(port, reference, queue, origin.position)
+
+    def _from(
+        self, port: str | None, reference: tuple[str, str | None], queue: QueueBounds | None, position: Position
+    ) -> InputEntry:
+        return InputEntry(port, self._prefix + reference[0], reference[1], queue, position)
 
     def _queue(self, located: Located) -> QueueBounds:
         found = Fields(located, what="'queue'", allowed=("items", "bytes"), complaints=self._complaints)
@@ -303,7 +296,28 @@ class EntryReader:
         return QueueBounds(items=items or usual.items, num_bytes=num_bytes or usual.num_bytes)
 
 
-def _reference(value: object) -> tuple[str, str | None]:
+def step_ids(steps: tuple[Located, ...]) -> list[str]:
+    """The ids that steps give themselves; else the last part of the type, numbered when that is taken."""
+    given: dict[str, int] = {}
+    for number, step in enumerate(steps):
+        located = step.value.get("id") if isinstance(step.value, Mapping) else None
+        if located is not None and isinstance(located.value, str) and _is_id(located.value):
+            given.setdefault(str(located.value), number)
+    own = {number: name for name, number in given.items()}
+    taken = {*given, *RESERVED}
+    ids, numbers = [], dict.fromkeys(taken, 1)
+    for number, step in enumerate(steps):
+        name = own.get(number) or _free_id(_last_part(step) or f"step-{number + 1}", taken, numbers)
+        taken.add(name)
+        ids.append(name)
+    return ids
+
+
+def _is_id(text: str) -> bool:
+    return ID.fullmatch(text) is not None and text not in RESERVED
+
+
+def reference_to(value: object) -> tuple[str, str | None]:
     """(node, port) of NODE or NODE.PORT."""
     expected = "NODE or NODE.PORT"
     if not isinstance(value, str):
@@ -314,17 +328,6 @@ def _reference(value: object) -> tuple[str, str | None]:
     return node, port or None
 
 
-def _workers(value: object) -> int:
-    """A count of workers; 0 stands for "auto"."""
-    if value == "auto":
-        return 0
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise fields.MismatchError("a whole number, at least 1, or auto")
-    if value < 1:
-        raise fields.MismatchError("a whole number, at least 1, or auto", code="wrong_value")
-    return value
-
-
 def _queue_bytes(value: object) -> int:
     num_bytes = fields.size(value)
     if num_bytes < 1:
@@ -333,17 +336,30 @@ def _queue_bytes(value: object) -> int:
 
 
 def _last_part(step: Located) -> str | None:
-    """The last part of the step's type, where it can be an id."""
-    located = step.value.get("type") if isinstance(step.value, Mapping) else None
-    if located is None or not isinstance(located.value, str):
+    """The last part of the step's type, or the name of the file that it includes, where it can be an id."""
+    if not isinstance(step.value, Mapping):
         return None
-    last = located.value.rpartition(".")[2]
-    return last if ID.fullmatch(last) else None
+    for key, part in (("type", _after_dots), ("include", _stem)):
+        located = step.value.get(key)
+        if located is not None and isinstance(located.value, str):
+            last = part(located.value)
+            return last if ID.fullmatch(last) else None
+    return None
 
 
-def _free_id(wanted: str, taken: set[str]) -> str:
-    node_id, number = wanted, 1
-    while node_id in taken:
+def _after_dots(text: str) -> str:
+    return text.rpartition(".")[2]
+
+
+def _stem(text: str) -> str:
+    return PurePath(text).stem
+
+
+def _free_id(wanted: str, taken: set[str], numbers: dict[str, int]) -> str:
+    """`wanted`, or that with the next free number behind it; `numbers` remembers how far those have come."""
+    name, number = wanted, numbers.get(wanted, 1)
+    while name in taken:
         number += 1
-        node_id = f"{wanted}-{number}"
-    return node_id
+        name = f"{wanted}-{number}"
+    numbers[wanted] = number
+    return name

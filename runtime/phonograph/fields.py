@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from phonograph.errors import Complaint, Position, nearest
+from phonograph.redaction import HIDDEN
+from phonograph.traced import Traced
 from phonograph.units import DURATION, SIZE, parse_duration, parse_size
 from phonograph.yaml12 import Located
 
@@ -118,6 +120,8 @@ def describe(value: object) -> str:
         return "empty"
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Traced) and value.is_secret:
+        return HIDDEN
     if isinstance(value, str):
         return repr(str(value) if len(value) <= 60 else value[:57] + "...")
     if isinstance(value, int | float):
@@ -131,6 +135,21 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise MismatchError("text; put it in quotes")
     return str(value)
+
+
+def path(value: object) -> str:
+    """A path as it was written, with where it was written if that is known."""
+    if not isinstance(value, str):
+        raise MismatchError("a path, as text")
+    if not value or "\0" in value:
+        raise MismatchError("a path", code="wrong_value")
+    return value
+
+
+def truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise MismatchError("true or false")
+    return value
 
 
 def integer(minimum: int) -> Reader[int]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.entries import OnError, QueueBounds
+from phonograph.entries import QueueBounds
 from phonograph.errors import Complaint, Position
 from phonograph.manifest import Manifest
+from phonograph.policies import OnError
 from phonograph.porttype import PortType
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports

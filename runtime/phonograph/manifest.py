@@ -7,30 +7,28 @@ is for `phonograph.graph`, which needs the installed node types.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from phonograph import fields
-from phonograph.entries import NO_POLICIES, EntryReader, InputEntry, NodeEntry
+from phonograph.entries import InputDeclaration, InputEntry, NodeEntry
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.fields import Fields, complain, describe
-from phonograph.parameters import ID, Parameter, read_parameters
+from phonograph.include import Files, Source, check_version, path_beside, read_start, with_fragments
+from phonograph.overrides import Override, overridden, read_overrides
+from phonograph.parameters import ID, Parameter
+from phonograph.redaction import NO_SECRETS, Secrets, redacted
+from phonograph.references import Scope
 from phonograph.shipped import NamedManifest, shipped_manifests
-from phonograph.yaml12 import MAX_BYTES, Located, load
+from phonograph.subgraphs import ROOT_KEYS, LevelReader, Subgraph
+from phonograph.traced import Home
+from phonograph.yaml12 import Located
 
-_ROOT = ("version", "name", "description", "params", "defaults", "nodes", "steps", "limits")
+__all__ = ["InputDeclaration", "Manifest", "Reading", "load_manifest", "read_manifest"]
+
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
-
-
-@dataclass(frozen=True, slots=True)
-class InputDeclaration:
-    """One of the manifest's own inputs: the text of its port type, such as "audio[rate=16000]"."""
-
-    name: str
-    type: str
-    position: Position
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,7 @@ class Manifest:
 
     Args:
         path: as it was given.
-        nodes: in the order of the text.
+        nodes: in the order of the text, those of sub-graphs in place of the nodes that include them: `clean/vad`.
         error_rate: share of dead-lettered records above which a run fails.
         input_folder, output_folder: absolute; where relative paths to read and to write start.
         inputs: what a program that embeds the manifest sends, by name; a node reads it as `inputs.NAME`.
@@ -47,6 +45,8 @@ class Manifest:
         plugins: absolute paths of Python files with node types of its own, each with where it is named.
         tests: the section of this name, as it stands.
         files: every file that was read: the manifest itself, then what it includes.
+        subgraphs: by the id of the node that includes one.
+        secrets: values of parameters that must not be seen.
     """
 
     path: Path
@@ -63,6 +63,8 @@ class Manifest:
     plugins: tuple[tuple[str, Position], ...] = ()
     tests: Located | None = None
     files: tuple[Path, ...] = ()
+    subgraphs: Mapping[str, Subgraph] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: Secrets = NO_SECRETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,82 +82,91 @@ class Reading:
     unread: frozenset[str]
 
 
-def load_manifest(path: str | os.PathLike[str], *, params: Mapping[str, object] | None = None) -> Manifest:
+def load_manifest(
+    path: str | os.PathLike[str], *, params: Mapping[str, object] | None = None, overrides: Sequence[str] = ()
+) -> Manifest:
     """Read a manifest file.
 
     Args:
         path: of the file; see `phonograph.shipped.find_manifest` for shipped ones by name.
         params: values for the manifest's parameters; text is read as the parameter's type. Relative paths among them start
             at the working directory.
+        overrides: `PATH=VALUE`, such as "nodes.mel.params.n_mels=128"; see `phonograph.overrides`. Later ones win.
 
     Raises:
         ManifestError: with every complaint at once.
     """
-    reading = read_manifest(path, params=params)
+    reading = read_manifest(path, params=params, overrides=overrides)
     if reading.manifest is None or reading.complaints:
         raise ManifestError(reading.complaints)
     return reading.manifest
 
 
-def read_manifest(path: str | os.PathLike[str], *, params: Mapping[str, object] | None = None) -> Reading:
+def read_manifest(
+    path: str | os.PathLike[str], *, params: Mapping[str, object] | None = None, overrides: Sequence[str] = ()
+) -> Reading:
     """Read as much of a manifest file as can be read; never raises for what is in it."""
     file = path if isinstance(path, Path) else Path(path)
     start = Position(str(file), 1, 1)
+    complaints: list[Complaint] = []
     try:
-        with file.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        content = read_start(str(file))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         found, expected = f"the manifest cannot be read: {reason}", "a YAML file"
         if os.fspath(path) in shipped_manifests():
             expected += f"; phonograph.shipped.find_manifest({os.fspath(path)!r}) finds the shipped manifest of that name"
         return Reading(None, (Complaint("file_unreadable", start, found, expected),), frozenset())
-    try:
-        root = load(content, str(file))
-    except ManifestError as error:
-        return Reading(None, tuple(error.complaints), frozenset())
-    return _ManifestReader(file, root, start).read(params or {})
+    files = Files(complaints)
+    source = files.outermost(str(file), content)
+    if source is None:
+        return Reading(None, tuple(complaints), frozenset())
+    given = read_overrides(overrides, start, complaints)
+    root, inside = overridden(with_fragments(source, files), given, complaints)
+    return _ManifestReader(file, root, files, complaints).read(source, params or {}, inside)
 
 
 class _ManifestReader:
-    def __init__(self, file: Path, root: Located, start: Position) -> None:
-        self._file = file
-        self._start = start
-        self._complaints: list[Complaint] = []
-        self._root = Fields(root, what="the manifest", allowed=_ROOT, complaints=self._complaints)
+    """Reads the outermost level, and what only that one has."""
 
-    def read(self, given: Mapping[str, object]) -> Reading:
-        self._version()
+    def __init__(self, file: Path, root: Located, files: Files, complaints: list[Complaint]) -> None:
+        self._file = file
+        self._files = files
+        self._complaints = complaints
+        self._home = Home(str(file), is_named=isinstance(file, NamedManifest))
+        self._root = Fields(root, what="the manifest", allowed=ROOT_KEYS, complaints=complaints)
+
+    def read(self, source: Source, given: Mapping[str, object], inside: Mapping[str, Sequence[Override]]) -> Reading:
+        self._root.require("version", "'version: 1'")
+        check_version(self._root, self._complaints)
         name = self._name()
-        declared = self._root.get("params")
-        parameters = read_parameters(
-            declared,
-            given,
-            environment=os.environ,
-            start=declared.position if declared is not None else self._start,
-            complaints=self._complaints,
+        levels = LevelReader(self._files, Scope(None, os.environ, self._home), self._complaints)
+        level = levels.read(self._root, given, source, inside)
+        nodes = levels.resolved(level.nodes or ())
+        outputs = {output: levels.followed(entry) for output, entry in level.outputs.items()}
+        secrets = Secrets(
+            value for one in levels.parameters if one.is_secret for value in (one.value, one.default) if isinstance(value, str)
         )
-        reader = EntryReader(parameters, os.environ, self._complaints)
-        nodes = self._nodes(reader)
-        folder = os.path.dirname(os.path.abspath(self._file))
         manifest = Manifest(
             path=self._file,
             name=name,
             description=self._root.read("description", fields.text) or "",
-            params=MappingProxyType({name: found for name, found in parameters.items() if found is not None}),
-            nodes=MappingProxyType(nodes or {}),
+            params=level.parameters,
+            nodes=MappingProxyType(nodes),
             error_rate=self._error_rate(),
-            input_folder=folder,
-            output_folder=os.getcwd() if isinstance(self._file, NamedManifest) else folder,
-            position=self._start,
+            input_folder=self._home.read_from,
+            output_folder=self._home.write_to,
+            position=Position(str(self._file), 1, 1),
+            inputs=MappingProxyType(dict(level.inputs)),
+            outputs=MappingProxyType(outputs),
+            plugins=_plugins(levels.plugins),
+            tests=self._root.get("tests"),
+            files=tuple(self._files.paths),
+            subgraphs=MappingProxyType(levels.subgraphs),
+            secrets=secrets,
         )
-        return Reading(None if nodes is None else manifest, tuple(self._complaints), frozenset(reader.unread))
-
-    def _version(self) -> None:
-        located = self._root.require("version", "'version: 1'")
-        if located is not None and (located.value != 1 or isinstance(located.value, bool | float)):
-            found = f"'version' is {describe(located.value)}"
-            complain(self._complaints, "unsupported_version", located.position, found, "1, the version that this release reads")
+        complaints = redacted(self._complaints, secrets)
+        return Reading(None if level.nodes is None else manifest, complaints, frozenset(levels.unread))
 
     def _name(self) -> str:
         located = self._root.require("name", "a name for the pipeline")
@@ -172,18 +183,11 @@ class _ManifestReader:
         rate = limits.read("error_rate", fields.number(0, 1))
         return 1.0 if rate is None else rate
 
-    def _nodes(self, reader: EntryReader) -> dict[str, NodeEntry] | None:
-        located = self._root.get("defaults")
-        defaults = NO_POLICIES if located is None else reader.defaults(located)
-        nodes, steps = self._root.get("nodes"), self._root.get("steps")
-        if nodes is not None and steps is not None:
-            found, expected = "'steps' beside 'nodes'", "one of them: 'steps' for a line, 'nodes' for any graph"
-            complain(self._complaints, "unknown_key", steps.position, found, expected)
-        if nodes is not None:
-            return reader.nodes(nodes, defaults)
-        if steps is not None:
-            return reader.steps(steps, defaults)
-        if self._root.lacks("nodes") and self._root.lacks("steps"):
-            expected = "'nodes', or 'steps' for a line of nodes"
-            complain(self._complaints, "missing_key", self._start, "the manifest has no 'nodes'", expected)
-        return None
+
+def _plugins(named: Sequence[Located]) -> tuple[tuple[str, Position], ...]:
+    """Absolute paths, each with where it is named first."""
+    places: dict[str, Position] = {}
+    for one in named:
+        assert isinstance(one.value, str)
+        places.setdefault(os.path.abspath(path_beside(one.value, one.position)), one.position)
+    return tuple(places.items())

@@ -1,57 +1,41 @@
-"""Reads a manifest's own parameters, with the references to them in the parameters of nodes.
+"""Reads a manifest's own parameters.
 
-A parameter is declared with a type, and gets its value from outside, else from its default. `${params.x}` puts that value into a
-node's parameters; `${env:NAME:-default}` puts in an environment variable, there or in a default. Text that is one whole reference
-becomes the value with its type. `$${` stands for `${`.
+A parameter is declared with a type, and gets its value from outside, else from its default. The default may refer to the
+environment (`phonograph.references`), because what is right there differs from machine to machine.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, cast, get_args
 
 from phonograph import fields
 from phonograph.errors import Complaint, Position, nearest
 from phonograph.fields import Fields, MismatchError, complain, describe
-from phonograph.yaml12 import Located, Value, scalar
+from phonograph.redaction import HIDDEN
+from phonograph.references import UNREAD, Scope, resolve
+from phonograph.traced import Traced, from_outside, like
+from phonograph.yaml12 import Located, scalar
 
-ParameterType = Literal["str", "int", "float", "bool", "path", "duration", "size"]
+ParameterType = Literal["str", "int", "float", "bool", "path", "duration", "size", "secret"]
 TYPES: tuple[str, ...] = get_args(ParameterType)
 ORDERED = ("int", "float", "duration", "size")  # the types that `minimum` and `maximum` make sense for
 ID = re.compile(r"[a-z][a-z0-9_-]*")
 
-_KEYS = ("type", "default", "help", "minimum", "maximum", "choices")
-_TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
-_ENVIRONMENT = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
-_FORMS = "${params.NAME}, ${env:NAME} or ${env:NAME:-default}"
+DECLARATION_KEYS = ("type", "default", "help", "minimum", "maximum", "choices")
 _EXPECTED = {
     "str": "text",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
     "path": "a path, as text",
+    "secret": "text",
 }
 
 Plain = bool | int | float | str | None
-
-
-class Outside(str):
-    """Text from outside the manifest; a relative path in it starts at the working directory, not at the manifest's folder."""
-
-    __slots__ = ()
-
-
-class _Unread:
-    def __repr__(self) -> str:
-        return "UNREAD"
-
-
-UNREAD = cast(Value, _Unread())
-"""Stands for a value about which a complaint is already noted, so that nobody complains about it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +47,9 @@ class Parameter:
         default: the same, None when the manifest gives none.
         minimum, maximum: closed bounds; None: open.
         choices: the values allowed; empty: all.
-        is_given: the value comes from outside, not from the default.
-        position: of the default where that is the value, else of the declaration.
+        is_given: the value comes from outside, or from the node that includes the sub-graph, and not from the default.
+        position: of the default where that is the value, or of what the including node gives; else of the declaration.
+        came_from: the parameter of the outermost manifest that the value is; its own name there, "" for a value of a sub-graph.
     """
 
     name: str
@@ -77,22 +62,31 @@ class Parameter:
     choices: tuple[Plain, ...]
     is_given: bool
     position: Position
+    came_from: str = ""
+
+    @property
+    def is_secret(self) -> bool:
+        return self.type == "secret"
 
 
 def read_parameters(
     declared: Located | None,
     given: Mapping[str, object],
     *,
-    environment: Mapping[str, str],
+    scope: Scope,
     start: Position,
     complaints: list[Complaint],
+    node: tuple[str, Position] | None = None,
 ) -> dict[str, Parameter | None]:
     """Name -> parameter; None for one that could not be read, about which `complaints` tell.
 
     Args:
         declared: the manifest's `params`.
-        given: values from outside, by name: Python values, or text to be read as the declared type.
+        given: by name, values from outside (Python values, or text to be read as the declared type), or those that a manifest
+            gives to its sub-graph, which are Located.
+        scope: what defaults may refer to: the environment.
         start: where complaints about names that the manifest does not declare are placed.
+        node: id and position of the node that includes the sub-graph whose parameters these are.
     """
     parameters: dict[str, Parameter | None] = {}
     names: tuple[str, ...] = ()
@@ -102,8 +96,7 @@ def read_parameters(
             position = declared.keys[name]
             if ID.fullmatch(name) is None:
                 complain(complaints, "bad_id", position, f"a parameter called {name!r}", "a-z, then a-z, 0-9, '_' or '-'")
-            declaration = _Declaration(name, located, position, environment, complaints)
-            parameters[name] = declaration.parameter(given)
+            parameters[name] = _Declaration(name, located, position, scope, complaints).parameter(given, node)
     elif declared is not None:
         expected = "a mapping from name to {type, default, ...}"
         complain(complaints, "wrong_type", declared.position, f"'params' is {describe(declared.value)}", expected)
@@ -119,35 +112,37 @@ def read_parameters(
 class _Declaration:
     """What stands in the manifest about one parameter."""
 
-    def __init__(
-        self, name: str, located: Located, position: Position, environment: Mapping[str, str], complaints: list[Complaint]
-    ) -> None:
+    def __init__(self, name: str, located: Located, position: Position, scope: Scope, complaints: list[Complaint]) -> None:
         self._name = name
         self._position = position
         self._complaints = complaints
-        self._environment = environment
-        self._fields = Fields(located, what=f"parameter {name!r}", allowed=_KEYS, complaints=complaints)
+        self._scope = scope
+        self._fields = Fields(located, what=f"parameter {name!r}", allowed=DECLARATION_KEYS, complaints=complaints)
         self._type = self._read_type()
         self._minimum = self._bound("minimum")
         self._maximum = self._bound("maximum")
         self._choices = self._read_choices()
 
-    def parameter(self, given: Mapping[str, object]) -> Parameter | None:
+    def parameter(self, given: Mapping[str, object], node: tuple[str, Position] | None) -> Parameter | None:
         """The parameter with its value from `given`, else from its default."""
         known = len(self._complaints)
         help_text = self._fields.read("help", fields.text) or ""
         default = self._default(needed=self._name not in given)
-        value = default
-        if self._type is not None and self._name in given:
-            value = self._outside(given[self._name])
-        elif self._fields.readable and self._fields.get("default") is None:
-            found = f"parameter {self._name!r} has no value"
-            complain(
-                self._complaints, "missing_parameter", self._position, found, f"--param {self._name}=VALUE, or a default here"
-            )
+        value, position, came_from = default, self._position, "" if node else self._name
+        if self._name in given:
+            from_manifest = given[self._name]
+            if isinstance(from_manifest, Located):
+                value, position, came_from = self._included(from_manifest), from_manifest.position, from_manifest.came_from
+                if from_manifest.value is UNREAD:
+                    return None
+            else:
+                value = self._outside(from_manifest)
+        elif (written := self._fields.get("default")) is not None:
+            position = written.position
+        elif self._fields.readable:
+            self._complain_missing(node)
         if self._type is None or len(self._complaints) > known:
             return None
-        written = None if self._name in given else self._fields.get("default")
         return Parameter(
             name=self._name,
             type=self._type,
@@ -158,8 +153,19 @@ class _Declaration:
             maximum=self._maximum,
             choices=self._choices,
             is_given=self._name in given,
-            position=self._position if written is None else written.position,
+            position=position,
+            came_from=came_from,
         )
+
+    def _complain_missing(self, node: tuple[str, Position] | None) -> None:
+        name = self._name
+        if node is None:
+            found, expected = f"parameter {name!r} has no value", f"--param {name}=VALUE, or a default here"
+            complain(self._complaints, "missing_parameter", self._position, found, expected)
+        else:
+            found = f"parameter {name!r} of the sub-graph of node {node[0]!r} has no value"
+            expected = f"'params: {{{name}: ...}}' here, or a default at {self._position}"
+            complain(self._complaints, "missing_parameter", node[1], found, expected)
 
     def _read_type(self) -> ParameterType | None:
         if self._fields.require("type", f"one of {', '.join(TYPES)}") is None:
@@ -179,6 +185,10 @@ class _Declaration:
     def _read_choices(self) -> tuple[Plain, ...]:
         located, kind = self._fields.get("choices"), self._type
         if located is None or kind is None:
+            return ()
+        if kind == "secret":
+            found = "'choices' for a parameter of type secret, which would tell what it may be"
+            complain(self._complaints, "wrong_value", located.position, found, "none")
             return ()
         if not isinstance(located.value, tuple) or not located.value:
             complain(
@@ -200,25 +210,35 @@ class _Declaration:
         value, from_text = located.value, False
         if isinstance(value, str):
             ignored: list[Complaint] = []
-            resolved = resolve(value, None, self._environment, located.position, self._complaints if needed else ignored)
+            resolved = resolve(value, self._scope, located.position, self._complaints if needed else ignored)
             if resolved is UNREAD:
                 return None
             from_text = "${" in value
             value = resolved
-        try:
-            return self._check(typed(kind, value, from_text=from_text))
-        except MismatchError as mismatch:
-            found = f"the default of parameter {self._name!r} is {describe(value)}"
-            complain(self._complaints, mismatch.code, located.position, found, mismatch.expected, mismatch.candidates)
-            return None
+        what = f"the default of parameter {self._name!r}"
+        return self._fitting(value, what, located.position, lambda kind: typed(kind, value, from_text=from_text))
 
     def _outside(self, given: object) -> Plain:
-        assert self._type is not None
+        what = f"the value given for parameter {self._name!r}"
+        return self._fitting(given, what, self._position, lambda kind: typed(kind, given, from_text=True, outside=True))
+
+    def _included(self, given: Located) -> Plain:
+        """What the node that includes a sub-graph gives; text from the environment may stand for a number there."""
+        value = given.value
+        if value is UNREAD:
+            return None
+        what, from_text = f"the value given for parameter {self._name!r}", isinstance(value, Traced) and value.is_outside
+        return self._fitting(value, what, given.position, lambda kind: typed(kind, value, from_text=from_text))
+
+    def _fitting(self, value: object, what: str, position: Position, read: Callable[[ParameterType], Plain]) -> Plain:
+        """The value as the declared type, within its bounds; None, and a complaint, when it does not fit."""
+        if self._type is None:
+            return None
         try:
-            return self._check(typed(self._type, given, from_text=True, outside=True))
+            return self._check(read(self._type))
         except MismatchError as mismatch:
-            found = f"the value given for parameter {self._name!r} is {describe(given)}"
-            complain(self._complaints, mismatch.code, self._position, found, mismatch.expected, mismatch.candidates)
+            found = f"{what} is {HIDDEN if self._type == 'secret' else describe(value)}"
+            complain(self._complaints, mismatch.code, position, found, mismatch.expected, mismatch.candidates)
             return None
 
     def _as_given(self, key: str) -> str:
@@ -249,7 +269,7 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
     Raises:
         MismatchError: it does not fit.
     """
-    if kind in ("str", "path"):
+    if kind in ("str", "path", "secret"):
         return _typed_text(kind, value, outside=outside)
     if kind in ("duration", "size"):
         if outside and isinstance(value, int | float) and not isinstance(value, bool):
@@ -279,100 +299,6 @@ def _typed_text(kind: str, value: object, *, outside: bool) -> str:
         raise MismatchError(_EXPECTED[kind] + ("" if outside else "; put it in quotes"))
     if kind == "path" and (not value or "\0" in value):
         raise MismatchError("a path", code="wrong_value")
-    return Outside(value) if outside else value
-
-
-def interpolate(
-    located: Located, parameters: Mapping[str, Parameter | None], environment: Mapping[str, str], complaints: list[Complaint]
-) -> Located:
-    """The value with every reference in its text replaced; UNREAD stands where that was not possible."""
-    value = located.value
-    if isinstance(value, str):
-        resolved = resolve(value, parameters, environment, located.position, complaints)
-        if resolved is value:
-            return located
-        first = _TOKEN.match(value)
-        name = first[1].removeprefix("params.") if first is not None and first[1] else ""
-        return Located(resolved, located.position, came_from=name if name in parameters else "")
-    if isinstance(value, tuple):
-        items = tuple(interpolate(item, parameters, environment, complaints) for item in value)
-        return Located(items, located.position)
-    if isinstance(value, Mapping):
-        entries = {key: interpolate(item, parameters, environment, complaints) for key, item in value.items()}
-        return Located(MappingProxyType(entries), located.position, located.keys)
-    return located
-
-
-def resolve(
-    text: str,
-    parameters: Mapping[str, Parameter | None] | None,
-    environment: Mapping[str, str],
-    position: Position,
-    complaints: list[Complaint],
-) -> Value:
-    """The text with its references replaced; where it begins with text from outside, the whole counts as from outside.
-
-    Args:
-        parameters: None where only the environment may be referred to.
-        position: of the text, for complaints.
-    """
-    if "${" not in text:
-        return text
-    parts: list[Value] = []
-    end = 0
-    for match in _TOKEN.finditer(text):
-        if match.start() > end:
-            parts.append(text[end : match.start()])
-        if match[0] == "$${":
-            parts.append("${")
-        elif match[1] is None:
-            complain(
-                complaints, "wrong_value", position, "a reference '${' without its end", f"{_FORMS}; '$${{' stands for '${{'"
-            )
-            parts.append(UNREAD)
-        else:
-            try:
-                parts.append(_look_up(match[1], parameters, environment))
-            except MismatchError as mismatch:
-                complain(complaints, mismatch.code, position, f"the reference {match[0]}", mismatch.expected, mismatch.candidates)
-                parts.append(UNREAD)
-        end = match.end()
-    if end < len(text):
-        parts.append(text[end:])
-    if any(part is UNREAD for part in parts):
-        return UNREAD
-    if len(parts) == 1:
-        return parts[0]
-    joined = "".join(_as_text(part) for part in parts)
-    return Outside(joined) if isinstance(parts[0], Outside) else joined
-
-
-def _look_up(inside: str, parameters: Mapping[str, Parameter | None] | None, environment: Mapping[str, str]) -> Value:
-    """The value of the reference with this text between its braces.
-
-    Raises:
-        MismatchError: it refers to nothing.
-    """
-    if match := _ENVIRONMENT.fullmatch(inside):
-        if environment.get(match[1]):
-            return Outside(environment[match[1]])
-        if match[2] is None:
-            message = f"the variable {match[1]} in the environment, or a default: ${{env:{match[1]}:-default}}"
-            raise MismatchError(message, code="environment")
-        return match[2]
-    if not inside.startswith("params."):
-        raise MismatchError(_FORMS, code="unknown_reference")
-    if parameters is None:
-        raise MismatchError("a default that refers to the environment alone", code="unknown_reference")
-    name = inside.removeprefix("params.")
-    if name not in parameters:
-        known = f"one of the parameters {', '.join(parameters)}" if parameters else "a parameter declared under 'params'"
-        raise MismatchError(known, code="unknown_reference", candidates=nearest(name, parameters))
-    parameter = parameters[name]
-    return UNREAD if parameter is None else parameter.value
-
-
-def _as_text(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+    if kind == "secret":
+        return like(value, value, (Traced("", is_secret=True),))
+    return from_outside(value) if outside else value

@@ -51,11 +51,12 @@ def find_manifest(name_or_path: str | os.PathLike[str]) -> Path:
         "a folder of that name, and no manifest" if os.path.isdir(given) else "no such file, and no shipped manifest of that name"
     )
     expected = f"the path of a YAML file, or one of {', '.join(shipped)}" if shipped else "the path of a YAML file"
-    candidates = (*nearest(given, shipped), *_files_like(given))
+    candidates = (*nearest(given, shipped), *files_like(given))
     raise ManifestError([Complaint("file_unreadable", Position(given, 1, 1), found, expected, candidates)])
 
 
-def _files_like(given: str) -> tuple[str, ...]:
+def files_like(given: str) -> tuple[str, ...]:
+    """The YAML files in the folder of a path that the path is most likely a slip of."""
     folder, name = os.path.split(given)
     try:
         files = [entry.name for entry in os.scandir(folder or ".") if entry.name.endswith(_SUFFIXES)]

@@ -90,17 +90,26 @@ class Located:
     text_column: int = 0
 
 
-def load(content: bytes, file: str) -> Located:
+def load(content: bytes, file: str, note: str = "") -> Located:
     """Read one document whose root is a mapping.
 
     Args:
-        content: the file's bytes, UTF-8 with or without a byte order mark.
-        file: the name that positions carry.
+        content: the file's bytes, UTF-8 with or without a byte order mark; one byte more than MAX_BYTES tells that it is too long.
+        file, note: what positions carry.
 
     Raises:
         ManifestError: with every complaint up to the first place where the text stops being YAML.
     """
-    return _Loader(file).load(content)
+    return _Loader(file, note).load(content)
+
+
+def load_value(text: str, file: str) -> Located:
+    """Read text that is one value of any kind, such as one given on a command line.
+
+    Raises:
+        ManifestError: with every complaint up to the first place where the text stops being YAML.
+    """
+    return _Loader(file, "").load(text.encode("utf-8", "surrogatepass"), any_root=True)
 
 
 def scalar(text: str) -> bool | int | float | str | None:
@@ -138,20 +147,21 @@ class _StopError(Exception):
 class _Loader:
     """Turns the events of one document into Located values."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, note: str) -> None:
         self._file = file
+        self._note = note
         self._complaints: list[Complaint] = []
         self._anchors: dict[str, tuple[Located, _Extent] | None] = {}  # None while the anchored value is being read
         self._num_values = 0
         self._events: Iterator[yaml.Event] = iter(())
 
-    def load(self, content: bytes) -> Located:
+    def load(self, content: bytes, *, any_root: bool = False) -> Located:
         root = None
         text = ""
         try:
             text = self._decode(content)
             self._events = iter(yaml.parse(text, Loader=_Parser))
-            root = self._document()
+            root = self._document(any_root)
         except _StopError:
             pass
         except yaml.MarkedYAMLError as error:
@@ -161,9 +171,9 @@ class _Loader:
         return root
 
     def _decode(self, content: bytes) -> str:
-        start = Position(self._file, 1, 1)
+        start = self._position(1, 1)
         if len(content) > MAX_BYTES:
-            self._stop("too_large", start, f"a file of {len(content)} bytes", f"at most {MAX_BYTES}")
+            self._stop("too_large", start, f"a file of more than {MAX_BYTES} bytes", "a smaller one")
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
@@ -181,13 +191,15 @@ class _Loader:
     def _place(self, before: str) -> Position:
         """The position of what follows the text `before`."""
         lines = re.split("\r\n|\r|\n", before)
-        return Position(self._file, len(lines), len(lines[-1]) + 1)
+        return self._position(len(lines), len(lines[-1]) + 1)
 
-    def _document(self) -> Located:
+    def _document(self, any_root: bool) -> Located:
         next(self._events)  # the start of the stream
         start = next(self._events)
         if isinstance(start, yaml.StreamEndEvent):
-            self._stop("empty", Position(self._file, 1, 1), "an empty file", "a manifest, which begins with 'version: 1'")
+            if any_root:
+                return Located(None, self._position(1, 1))
+            self._stop("empty", self._position(1, 1), "an empty file", "a manifest, which begins with 'version: 1'")
         assert isinstance(start, yaml.DocumentStartEvent)
         if start.version not in (None, (1, 2)):
             found = f"the directive %YAML {'.'.join(map(str, start.version))}"
@@ -199,8 +211,10 @@ class _Loader:
         after = next(self._events)
         if not isinstance(after, yaml.StreamEndEvent):
             self._stop("yaml_feature", self._at(after), "a second document", "one document in a file")
+        if any_root:
+            return root
         if root.value is None:
-            self._stop("empty", Position(self._file, 1, 1), "an empty file", "a manifest, which begins with 'version: 1'")
+            self._stop("empty", self._position(1, 1), "an empty file", "a manifest, which begins with 'version: 1'")
         if not isinstance(root.value, Mapping):
             found = "a list at the top" if isinstance(root.value, tuple) else "plain text at the top"
             self._stop("wrong_type", root.position, found, "a mapping, which begins with 'version: 1'")
@@ -308,7 +322,7 @@ class _Loader:
         mark = error.problem_mark or error.context_mark
         if error.context_mark is not None and "quoted scalar" in (error.context or ""):
             mark = error.context_mark  # the opening quote tells more than the end of the file
-        position = Position(self._file, mark.line + 1, mark.column + 1) if mark else Position(self._file, 1, 1)
+        position = self._position(mark.line + 1, mark.column + 1) if mark else self._position(1, 1)
         problem = (error.problem or "text that is not YAML").replace("\n", " ")
         lines = text.splitlines()
         rest = lines[position.line - 1][position.column - 1 :] if position.line <= len(lines) else ""
@@ -321,7 +335,7 @@ class _Loader:
             return
         if slip := _slip(lines, position):
             line, column, found, expected = slip
-            self._complain("yaml_syntax", Position(self._file, line, column), found, expected)
+            self._complain("yaml_syntax", self._position(line, column), found, expected)
             return
         opened = error.context_mark
         where = f", opened on line {opened.line + 1}, column {opened.column + 1}," if opened is not None else ""
@@ -335,7 +349,10 @@ class _Loader:
     def _at(self, event: yaml.Event) -> Position:
         mark = event.start_mark
         assert mark is not None  # the parser marks every event
-        return Position(self._file, mark.line + 1, mark.column + 1)
+        return self._position(mark.line + 1, mark.column + 1)
+
+    def _position(self, line: int, column: int) -> Position:
+        return Position(self._file, line, column, self._note)
 
     def _complain(self, code: str, position: Position, found: str, expected: str = "") -> None:
         self._complaints.append(Complaint(code, position, found, expected))

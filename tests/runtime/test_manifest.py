@@ -10,7 +10,7 @@ import pytest
 from phonograph.entries import QueueBounds
 from phonograph.errors import ManifestError
 from phonograph.manifest import Manifest, load_manifest
-from phonograph.parameters import Outside
+from phonograph.traced import Traced
 from phonograph.yaml12 import Located
 
 HEAD = "version: 1\nname: demo\n"
@@ -180,10 +180,10 @@ def test_environment_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("PHONOGRAPH_TEST_B", "")
     found = param(read(tmp_path, NODE % '"${env:PHONOGRAPH_TEST_A:-y}"'))
     assert found == "x"
-    assert isinstance(found, Outside)
+    assert isinstance(found, Traced)
     found = param(read(tmp_path, NODE % '"${env:PHONOGRAPH_TEST_B:-y:z}"'))
     assert found == "y:z"
-    assert not isinstance(found, Outside)
+    assert not isinstance(found, Traced)
 
 
 def test_default_from_the_environment_is_read_as_the_declared_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,9 +198,9 @@ def test_default_from_the_environment_is_read_as_the_declared_type(tmp_path: Pat
 def test_leading_reference_decides_the_origin(tmp_path: Path) -> None:
     """Text that begins with a value from outside is from outside, any other text is the manifest's."""
     text = "params: {p: {type: path, default: x}}\n"
-    assert isinstance(param(read(tmp_path, text + NODE % '"${params.p}/y"', p="o")), Outside)
-    assert not isinstance(param(read(tmp_path, text + NODE % '"y/${params.p}"', p="o")), Outside)
-    assert not isinstance(param(read(tmp_path, text + NODE % '"${params.p}/y"')), Outside)
+    assert isinstance(param(read(tmp_path, text + NODE % '"${params.p}/y"', p="o")), Traced)
+    assert not isinstance(param(read(tmp_path, text + NODE % '"y/${params.p}"', p="o")), Traced)
+    assert not isinstance(param(read(tmp_path, text + NODE % '"${params.p}/y"')), Traced)
 
 
 def test_unreadable_parameter_is_told_once(tmp_path: Path) -> None:
