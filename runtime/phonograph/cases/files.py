@@ -1,0 +1,95 @@
+"""Opens the files that test cases name: PCM WAV, NumPy arrays, plain bytes."""
+
+from __future__ import annotations
+
+import os
+import wave
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonograph import fields
+from phonograph.audio import AudioChunk
+from phonograph.binding import nearest_paths
+from phonograph.errors import Complaint
+from phonograph.fields import complain
+from phonograph.yaml12 import Located
+
+_OTHER_AUDIO = "a PCM WAV file; for other audio begin the case at the node that decodes, with 'record: {path: ...}'"
+
+
+def existing(located: Located, folder: str, what: str, complaints: list[Complaint]) -> str | None:
+    """The absolute path of a file; None, and a complaint, when there is none."""
+    written = fields.read(located, fields.text, what=what, complaints=complaints)
+    if written is None:
+        return None
+    path = absolute(written, folder)
+    if "\0" not in path and os.path.isfile(path):
+        return path
+    found = f"{what} leads to {path!r}, which is no file"
+    complain(complaints, "missing_file", located.position, found, "a file", () if "\0" in path else nearest_paths(path))
+    return None
+
+
+def absolute(path: str, folder: str) -> str:
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
+
+
+def wav_form(path: str, located: Located, complaints: list[Complaint]) -> tuple[int, int] | None:
+    """(rate, channels) of a WAV file that `read_wav` takes; None, and a complaint, for any other."""
+    try:
+        with wave.open(path, "rb") as reader:
+            if reader.getnchannels() and reader.getframerate() > 0:
+                return reader.getframerate(), reader.getnchannels()
+            reason = "no channels, or a rate of 0"
+    except (wave.Error, EOFError, OSError) as error:
+        reason = str(error) or "it ends too soon"
+    complain(complaints, "wrong_value", located.position, f"{path!r} cannot be read as WAV: {reason}", _OTHER_AUDIO)
+    return None
+
+
+def read_wav(path: str) -> AudioChunk:
+    """The audio of a PCM WAV file of 8, 16, 24 or 32 bits.
+
+    Raises:
+        OSError, wave.Error, EOFError: it cannot be read.
+    """
+    with wave.open(path, "rb") as reader:
+        width, rate, channels = reader.getsampwidth(), reader.getframerate(), reader.getnchannels()
+        content = reader.readframes(reader.getnframes())
+    content = content[: len(content) // (width * channels) * width * channels]
+    if width == 1:  # the only unsigned one
+        samples = np.frombuffer(content, np.uint8).astype(np.float32) - 128
+    elif width == 3:
+        wide = np.zeros((len(content) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(content, np.uint8).reshape(-1, 3)
+        samples = (wide.view("<i4")[:, 0] >> 8).astype(np.float32)
+    else:
+        samples = np.frombuffer(content, f"<i{width}").astype(np.float32)
+    planar = np.ascontiguousarray(samples.reshape(-1, channels).T / np.float32(2 ** (8 * width - 1)))
+    return AudioChunk(planar, rate)
+
+
+def check_npy(path: str, located: Located, complaints: list[Complaint]) -> bool:
+    """Whether the file holds one array of numbers; else there is a complaint."""
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(array, np.ndarray) and array.dtype.kind in "iuf":
+            return True
+        reason = f"it holds {array.dtype}" if isinstance(array, np.ndarray) else "it holds several arrays"
+    except (ValueError, EOFError, OSError) as error:
+        reason = str(error).partition("\n")[0] or "it ends too soon"
+    found = f"{path!r} cannot be read as an array: {reason}"
+    complain(complaints, "wrong_value", located.position, found, "a .npy file of numbers")
+    return False
+
+
+def read_npy(path: str) -> NDArray[np.generic]:
+    """The array of a .npy file."""
+    array: NDArray[np.generic] = np.load(path, allow_pickle=False)
+    return array
+
+
+def read_bytes(path: str) -> bytes:
+    return Path(path).read_bytes()
