@@ -1,16 +1,17 @@
-"""Holds what a node returned against what its type declares, so that the node at fault is the one that is named."""
+"""Holds what a node takes and returns against the types of its ports, so that the node at fault is the one that is named."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, cast
 
 import numpy as np
 
 from phonograph.audio import AudioChunk
-from phonograph.errors import NodeContractError
+from phonograph.errors import AudioFormatError, BadInputError, NodeContractError
 from phonograph.item import Item
-from phonograph.spec import NodeSpec
+from phonograph.porttype import Between, Family, OneOf, PortType
+from phonograph.spec import NodeSpec, Port, Ports
 
 _FLOAT32 = np.dtype(np.float32)
 
@@ -35,15 +36,79 @@ _FAMILIES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-class Contract:
-    """The part of a NodeSpec that returned items are held against. All errors are NodeContractError."""
+_MEASURES: Mapping[tuple[str, str], Callable[[Any], int]] = {
+    ("audio", "rate"): lambda chunk: int(chunk.sample_rate),
+    ("audio", "channels"): lambda chunk: int(chunk.samples.shape[0]),
+    ("features", "bins"): lambda array: int(array.shape[-1]) if array.ndim else 0,
+}
+"""(family, axis) -> its value in a payload of the family."""
 
-    def __init__(self, spec: NodeSpec) -> None:
+
+class PortContract:
+    """What payloads on one port are held against: their family, and the axes that the type bounds."""
+
+    __slots__ = ("_accepts", "_axes", "_type", "_words", "name")
+
+    def __init__(self, port: Port) -> None:
+        self.name = port.name
+        self._type = port.type
+        family: tuple[Callable[[Any], bool] | None, str] = _FAMILIES.get(port.type.family, (None, ""))
+        self._accepts, self._words = family
+        self._axes = tuple(
+            (_MEASURES[port.type.family, axis], value)
+            for axis, value in port.type.axes
+            if (port.type.family, axis) in _MEASURES and isinstance(value, int | OneOf | Between)
+        )
+
+    @property
+    def demands_something(self) -> bool:
+        return self._accepts is not None
+
+    def breach(self, value: Any) -> tuple[str, str] | None:
+        """(what the value is, what is expected), None when it is of the type."""
+        if self._accepts is not None and not self._accepts(value):
+            return _described(value), self._words
+        for measure, bound in self._axes:
+            found = measure(value)
+            if found != bound if isinstance(bound, int) else not bound.contains(found):
+                return str(_type_of(self._type.family, value)), str(self._type.demanded)
+        return None
+
+
+class Contract:
+    """The part of a node's declaration that items are held against.
+
+    Args:
+        ports: of the node; by default those of its type.
+        unproven: inputs whose type could not be told before the run.
+    """
+
+    def __init__(self, spec: NodeSpec, ports: Ports | None = None, unproven: Iterable[Port] = ()) -> None:
         self._spec = spec
-        self._ports = [(port.name, *_FAMILIES[port.type.family]) for port in spec.outputs if port.type.family in _FAMILIES]
+        outputs = spec.outputs if ports is None else ports[1]
+        self._ports = [port for port in map(PortContract, outputs) if port.demands_something]
+        self._unproven = [PortContract(port) for port in unproven]
+
+    def admit(self, item: Item) -> Item:
+        """The item itself, held against the inputs that could not be proven.
+
+        Raises:
+            AudioFormatError, BadInputError: a payload is not of the type that the node takes.
+        """
+        for port in self._unproven:
+            breach = port.breach(item.payload[port.name])
+            if breach is not None:
+                found, expected = breach
+                error = AudioFormatError if isinstance(item.payload[port.name], AudioChunk) else BadInputError
+                raise error(f"input {port.name!r} of {self._spec.type} got {found}; expected {expected}")
+        return item
 
     def accept(self, emitted: Any, item: Item) -> Item | list[Item]:
-        """What came of `item`: itself when it is one item, else as a list, as many as the node's cardinality allows."""
+        """What came of `item`: itself when it is one item, else as a list, as many as the node's cardinality allows.
+
+        Raises:
+            NodeContractError: the node returned something else than it declares.
+        """
         if type(emitted) is Item:
             self._check(emitted, item)
             return emitted
@@ -80,12 +145,18 @@ class Contract:
             )
         if emitted.ordinal != item.ordinal:
             raise self._breach("an Item of another record", "one made by Item.with_payload or Item.child")
-        for name, accepts, expected in self._ports:
-            if name in payload and not accepts(payload[name]):
-                raise self._breach(f"{_described(payload[name])} on port {name!r}", expected)
+        for port in self._ports:
+            if port.name in payload and (breach := port.breach(payload[port.name])) is not None:
+                raise self._breach(f"{breach[0]} on port {port.name!r}", breach[1])
 
     def _breach(self, found: str, expected: str) -> NodeContractError:
         return NodeContractError(f"{self._spec.type} returned {found}; expected {expected}")
+
+
+def _type_of(family: str, value: Any) -> PortType:
+    """The port type that a payload has."""
+    axes = tuple((axis, measure(value)) for (of, axis), measure in _MEASURES.items() if of == family)
+    return PortType(cast(Family, family), axes)
 
 
 def _described(value: Any) -> str:

@@ -35,7 +35,7 @@ import msgspec
 
 from phonograph.item import Item, Record
 from phonograph.porttype import PortType
-from phonograph.signature import Signature
+from phonograph.signature import Axes, Signature
 from phonograph.spec import (
     AttributeType,
     Cardinality,
@@ -53,7 +53,21 @@ from phonograph.spec import (
     Streaming,
 )
 
-__all__ = ["ExpressionText", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Secret", "Source", "Streaming", "node"]
+__all__ = [
+    "Axes",
+    "ExpressionText",
+    "InputPath",
+    "Node",
+    "NodeSpec",
+    "OutputPath",
+    "Params",
+    "Port",
+    "PortType",
+    "Secret",
+    "Source",
+    "Streaming",
+    "node",
+]
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Emitted = Item | Iterable[Item] | None
@@ -136,11 +150,14 @@ def node(
         type_name: dotted lower-case name, `room.verb` or `room.noun`.
         inputs, outputs: port name -> port type, the default port first; a single family as a string names the port after
             itself. For a function both come from its annotations: a positional parameter is an input port, a keyword-only
-            parameter is a parameter, `-> X | None` may filter, `-> Iterator[X]` emits 1:N.
+            parameter is a parameter, `-> X | None` may filter, `-> Iterator[X]` emits 1:N, a NamedTuple, TypedDict or frozen
+            dataclass of payloads has a port for each field, and `Annotated[AudioChunk, Axes(rate=16000)]` narrows a port.
         others: see `NodeSpec`.
 
     Raises:
-        TypeError: the object is neither a Node class nor a function that can be read as a node.
+        TypeError: the object is neither a Node class nor a function that can be read as a node, or the type of a port names a
+            parameter that it does not have.
+        ValueError: a port type is malformed.
     """
 
     def declare(target: Any) -> Any:
@@ -152,12 +169,13 @@ def node(
             stateful = target.start is not Node.start
         elif inspect.isfunction(target):
             signature = Signature.of(target)
-            declared_inputs, declared_outputs = signature.inputs, {signature.output[0]: signature.output[1]}
+            declared_inputs, declared_outputs = signature.inputs, signature.outputs
             params, factory, stateful = signature.params, _function_node(target, signature), False
             counted = signature.cardinality
         else:
             raise TypeError(f"@node({type_name!r}) on {target!r}; expected a Node class or a function")
         doc = inspect.cleandoc(target.__doc__ or "")
+        _check_parameters(type_name, params, _ports(declared_inputs) + _ports(declared_outputs), converts or {})
         spec = NodeSpec(
             type=type_name,
             kind=kind,
@@ -193,7 +211,7 @@ def node(
 
 def _function_node(function: Callable[..., Any], signature: Signature) -> Callable[[Any, str], Node[Any]]:
     """The node class that calls the function for each item."""
-    names, port, many = tuple(signature.inputs), signature.output[0], signature.cardinality == "1:N"
+    names, payload, many = tuple(signature.inputs), signature.payload, signature.cardinality == "1:N"
 
     class FunctionNode(Node[Params]):
         def __init__(self, params: Params, node_id: str) -> None:
@@ -203,8 +221,8 @@ def _function_node(function: Callable[..., Any], signature: Signature) -> Callab
         def process(self, item: Item, state: Any) -> Emitted:
             result = function(*[item.payload[name] for name in names], **self.keywords)
             if many:
-                return [item.child(number, {port: value}) for number, value in enumerate(result)]
-            return None if result is None else item.with_payload({port: result})
+                return [item.child(number, payload(value)) for number, value in enumerate(result)]
+            return None if result is None else item.with_payload(payload(result))
 
     FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
     return FunctionNode
@@ -217,6 +235,16 @@ def _ports(declared: str | Mapping[str, str] | None) -> tuple[Port, ...]:
         parsed = PortType.parse(declared)
         return (Port(parsed.family, parsed),)
     return tuple(Port(name, PortType.parse(text)) for name, text in declared.items())
+
+
+def _check_parameters(type_name: str, params: type[Params], ports: tuple[Port, ...], converts: Mapping[str, str]) -> None:
+    named = {name: f"the type of port {port.name!r}" for port in ports for name in port.type.parameters()}
+    for name, where in {**named, **dict.fromkeys(converts.values(), "converts")}.items():
+        if name not in params.__struct_fields__:
+            expected = (
+                f"one of {', '.join(params.__struct_fields__)}" if params.__struct_fields__ else "none, for it has no parameters"
+            )
+            raise TypeError(f"@node({type_name!r}): {where} names the parameter {name!r}; expected {expected}")
 
 
 def _params_of(target: type[Node[Any]]) -> type[Params]:

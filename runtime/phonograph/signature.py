@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints, is_typeddict
 
 import msgspec
 
@@ -14,6 +14,26 @@ from phonograph.porttype import Family
 from phonograph.spec import Cardinality, Params
 
 _FAMILY_OF: Mapping[Any, Family] = {AudioChunk: "audio", str: "text", bytes: "bytes"}
+
+
+class Axes:
+    """Narrows the port that an annotation declares: `Annotated[AudioChunk, Axes(rate=16000, channels="c")]`.
+
+    Args:
+        axes: values as in the text form of a port type; see `phonograph.porttype`.
+    """
+
+    __slots__ = ("_axes",)
+
+    def __init__(self, **axes: int | str) -> None:
+        self._axes = axes
+
+    def __repr__(self) -> str:
+        return f"Axes({', '.join(f'{name}={value!r}' for name, value in self._axes.items())})"
+
+    def on(self, family: Family) -> str:
+        """The text form of the port type with these axes."""
+        return f"{family}[{', '.join(f'{name}={value}' for name, value in self._axes.items())}]"
 
 
 def _unaliased(annotation: Any) -> Any:
@@ -29,8 +49,22 @@ def _unaliased(annotation: Any) -> Any:
             annotation = annotation[arguments]
 
 
+def _type_of(annotation: Any) -> str:
+    """The text form of the port type that an annotation stands for."""
+    family = _family_of(annotation)
+    annotation = _unaliased(annotation)
+    while get_origin(annotation) is Annotated:
+        for meta in annotation.__metadata__:
+            if isinstance(meta, Axes):
+                return meta.on(family)
+        annotation = _unaliased(get_args(annotation)[0])
+    return family
+
+
 def _family_of(annotation: Any) -> Family:
     annotation = _unaliased(annotation)
+    while get_origin(annotation) is Annotated:
+        annotation = _unaliased(get_args(annotation)[0])
     if annotation in _FAMILY_OF:
         return _FAMILY_OF[annotation]
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -45,10 +79,16 @@ def _family_of(annotation: Any) -> Family:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function's signature, read as a node."""
+    """A function's signature, read as a node.
+
+    Args:
+        inputs, outputs: port -> text form of its type.
+        payload: makes the payload, by port, of what the function returns.
+    """
 
     inputs: dict[str, str]
-    output: tuple[str, Family]
+    outputs: dict[str, str]
+    payload: Callable[[Any], dict[str, Any]]
     cardinality: Cardinality
     params: type[Params]
 
@@ -75,7 +115,7 @@ class Signature:
                 if parameter.default is not inspect.Parameter.empty:
                     found = f"{name!r} stands before `*`, as input ports do, and has a default"
                     raise TypeError(f"{name_of}: {found}; put it after `*` to make it a parameter")
-                inputs[name] = _family_of(hints[name])
+                inputs[name] = _type_of(hints[name])
             else:
                 raise TypeError(f"{name_of}: *args and **kwargs are not ports or parameters")
         if not inputs:
@@ -83,11 +123,35 @@ class Signature:
         if "return" not in hints:
             raise TypeError(f"{name_of}: has no return annotation; expected `-> TYPE`, which becomes the output port")
         returned, cardinality = _returned(hints["return"])
-        family = _family_of(returned)
+        outputs, payload = _outputs(returned)
         params = msgspec.defstruct(
             f"{function.__name__}_params", fields, bases=(Params,), frozen=True, kw_only=True, forbid_unknown_fields=True
         )
-        return cls(inputs, (family if family != "any" else "out", family), cardinality, cast(type[Params], params))
+        return cls(inputs, outputs, payload, cardinality, cast(type[Params], params))
+
+
+def _outputs(returned: Any) -> tuple[dict[str, str], Callable[[Any], dict[str, Any]]]:
+    """One port, called after its family; or, for a class whose fields are all payloads, a port for each field."""
+    fields = _payload_fields(returned)
+    if fields is None:
+        family = _family_of(returned)
+        name = family if family != "any" else "out"
+        return {name: _type_of(returned)}, lambda value: {name: value}
+    names = tuple(fields)
+    types = {name: _type_of(annotation) for name, annotation in fields.items()}
+    if is_typeddict(returned):
+        return types, lambda value: {name: value[name] for name in names}
+    return types, lambda value: {name: getattr(value, name) for name in names}
+
+
+def _payload_fields(annotation: Any) -> Mapping[str, Any] | None:
+    """The fields of a NamedTuple, a TypedDict or a frozen dataclass, when each is of a family; None for anything else."""
+    is_frozen = inspect.isclass(annotation) and getattr(getattr(annotation, "__dataclass_params__", None), "frozen", False)
+    is_named = inspect.isclass(annotation) and issubclass(annotation, tuple) and hasattr(annotation, "_fields")
+    if not (is_frozen or is_named or is_typeddict(annotation)):
+        return None
+    hints = get_type_hints(annotation, include_extras=True)
+    return hints if hints and all(_family_of(hint) != "any" for hint in hints.values()) else None
 
 
 def _returned(annotation: Any) -> tuple[Any, Cardinality]:
