@@ -22,9 +22,9 @@ ORDER = (
     ("sink",),
     ("units", "yaml12", "fields", "references", "parameters", "policies", "entries", "shipped"),
     ("overrides", "include", "subgraphs", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "expressions", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "builder"),
+    ("binding", "expressions", "flow", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "builder"),
     ("queues", "plan"),
-    ("contract", "journal", "ledger", "lane", "reader", "threads", "worker", "crew", "scheduler"),
+    ("contract", "journal", "ledger", "delivery", "lane", "course", "budget", "judge", "gathering", "layout", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "explaining", "drawing", "testing"),
     ("machine", "contracts", "checkup", "editor", "starter", "cli"),
 )

@@ -16,7 +16,7 @@ from phonograph import fields
 from phonograph.errors import Complaint, Position, nearest
 from phonograph.fields import Fields, MismatchError, complain, describe
 from phonograph.redaction import HIDDEN
-from phonograph.references import UNREAD, Scope, resolve
+from phonograph.references import UNREAD, Scope, resolve, variable_of
 from phonograph.traced import Traced, from_outside, like
 from phonograph.yaml12 import Located, scalar
 
@@ -50,6 +50,7 @@ class Parameter:
         is_given: the value comes from outside, or from the node that includes the sub-graph, and not from the default.
         position: of the default where that is the value, or of what the including node gives; else of the declaration.
         came_from: the parameter of the outermost manifest that the value is; its own name there, "" for a value of a sub-graph.
+        variable: the environment variable with whose value the default begins, where the default is the value.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Parameter:
     is_given: bool
     position: Position
     came_from: str = ""
+    variable: str = ""
 
     @property
     def is_secret(self) -> bool:
@@ -129,6 +131,7 @@ class _Declaration:
         help_text = self._fields.read("help", fields.text) or ""
         default = self._default(needed=self._name not in given)
         value, position, came_from = default, self._position, "" if node else self._name
+        variable = ""
         if self._name in given:
             from_manifest = given[self._name]
             if isinstance(from_manifest, Located):
@@ -139,6 +142,7 @@ class _Declaration:
                 value = self._outside(from_manifest)
         elif (written := self._fields.get("default")) is not None:
             position = written.position
+            variable = variable_of(written.value, self._scope) if isinstance(written.value, str) else ""
         elif self._fields.readable:
             self._complain_missing(node)
         if self._type is None or len(self._complaints) > known:
@@ -155,6 +159,7 @@ class _Declaration:
             is_given=self._name in given,
             position=position,
             came_from=came_from,
+            variable=variable,
         )
 
     def _complain_missing(self, node: tuple[str, Position] | None) -> None:

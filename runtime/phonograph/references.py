@@ -60,7 +60,9 @@ def interpolate(located: Located, scope: Scope, complaints: list[Complaint]) -> 
         first = _TOKEN.match(value)
         name = first[1].removeprefix("params.") if first is not None and first[1] else ""
         parameter = (scope.parameters or {}).get(name)
-        return Located(resolved, located.position, came_from="" if parameter is None else parameter.came_from)
+        variable = variable_of(value, scope)
+        came_from = f"env:{variable}" if variable else "" if parameter is None else parameter.came_from
+        return Located(resolved, located.position, came_from=came_from)
     if isinstance(value, tuple):
         return Located(tuple(interpolate(item, scope, complaints) for item in value), located.position)
     if isinstance(value, Mapping):
@@ -103,6 +105,13 @@ def resolve(text: str, scope: Scope, position: Position, complaints: list[Compla
     if len(parts) == 1:
         return parts[0]
     return like("".join(_as_text(part) for part in parts), parts[0], tuple(parts))
+
+
+def variable_of(text: str, scope: Scope) -> str:
+    """The environment variable with whose value the text begins; empty when it begins otherwise, or with a default instead."""
+    first = _TOKEN.match(text)
+    match = _ENVIRONMENT.fullmatch(first[1]) if first is not None and first[1] else None
+    return match[1] if match is not None and scope.environment.get(match[1]) else ""
 
 
 def _literal(text: str, start: int, end: int, scope: Scope, position: Position) -> str:

@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 import click
+from click.shell_completion import CompletionItem
 
+from phonograph.cli.options import ManifestName
 from phonograph.cli.run import command as run_command
 
 _VERBS_GROUP = "phonograph.commands"
 _INTERRUPTED = 130
+_COMPLETION = "_RUN_PIPELINE_COMPLETE"  # set by a shell that wants to know how a command line can go on
 
 
 class Verbs(click.Group):
@@ -31,6 +34,13 @@ class Verbs(click.Group):
                 assert isinstance(command, click.Command)
                 return command
         return None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """Verbs and manifests, for both can come first."""
+        verbs = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            return verbs
+        return [*ManifestName().shell_complete(ctx, run_command.params[0], incomplete), *verbs]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`run-pipeline MANIFEST ...` means `run-pipeline run MANIFEST ...`."""
@@ -61,7 +71,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the console script; exits with 0, 1, 2 or 130."""
     try:
-        sys.exit(cli(standalone_mode=False) or 0)
+        if _COMPLETION in os.environ:
+            import phonograph.cli.completion  # noqa: F401  # for what it changes about bash
+        sys.exit(cli(prog_name="run-pipeline", standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(2)

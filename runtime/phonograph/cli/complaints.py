@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 import click
 
+from phonograph.drawing.cells import width_of
 from phonograph.errors import Complaint, Position
 
 _NARROWEST = 40  # columns; below that the text is cut no further
@@ -84,21 +84,14 @@ def _visible(line: str) -> str:
 def _cut(line: str, column: int, width: int) -> tuple[str, int]:
     """A part of the line round a column, and how many cells of a terminal stand before that column."""
     start, end = 0, len(line)
-    if _cells(line) > width:
+    if width_of(line) > width:
         room = width - 2 * len(_CUT)
         start = max(0, min(column - room // 2, len(line) - room))
         end = start
         taken = 0
-        while end < len(line) and taken + _cells(line[end]) <= room:
-            taken += _cells(line[end])
+        while end < len(line) and taken + width_of(line[end]) <= room:
+            taken += width_of(line[end])
             end += 1
         end = max(end, min(column + 1, len(line)))
     left, right = _CUT if start else "", _CUT if end < len(line) else ""
-    return left + line[start:end] + right, len(left) + _cells(line[start:column])
-
-
-def _cells(text: str) -> int:
-    """How many cells of a terminal a text takes: two for a wide sign, none for one that sits on its neighbour."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
-    )
+    return left + line[start:end] + right, len(left) + width_of(line[start:column])

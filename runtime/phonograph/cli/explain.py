@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 _WIDTH = 100
 _VALUE_COLUMN = 22
+_NAMED = 4  # nodes in a list; JSON has all of them
 
 
 @click.command("explain")
@@ -89,7 +90,9 @@ def lines(found: Explanation, *, whole: bool = True) -> Iterator[str]:
         yield from _segment(segment)
     yield from _section("Outputs", _table(found.outputs))
     if whole:
-        yield from _section("Dead letters", (f"  of {fact.name} -> {fact.value}" for fact in found.dead_letters))
+        yield from _section(
+            "Dead letters", (f"  of {_some(fact.name.split(', '))} -> {fact.value}" for fact in found.dead_letters)
+        )
         yield from _section("Warnings", (f"  {warning}" for warning in found.warnings))
 
 
@@ -136,17 +139,25 @@ def _node(node: NodeFacts) -> Iterator[str]:
 
     yield f"  {node.id}: {node.type}".ljust(_VALUE_COLUMN * 2) + f"  {node.place}"
     if node.changes:
-        yield f"    converts {node.changes}; loses {node.loses}" if node.loses else f"    converts {node.changes}; loses nothing"
-    edges = [Fact(edge.port, f"<- {edge.source}", _types(edge)) for edge in node.inputs]
+        yield f"    converts {node.changes}"
+        yield f"    loses by {node.loses}" if node.loses else "    loses nothing"
+    edges = [Fact(edge.port, f"<- {edge.source}", _types(edge)) for edge in node.inputs if not edge.dead_letters]
+    lost: dict[str, list[str]] = {}
+    for edge in node.inputs:
+        if edge.dead_letters:
+            lost.setdefault(edge.port, []).append(edge.source.rpartition(".")[0])
+    edges += [Fact(port, f"<- dead letters of {_some(sources)}", "record") for port, sources in lost.items()]
     yield from _table([*edges, *node.params, *node.policies], "    ")
 
 
 def _types(edge: EdgeFacts) -> str:
-    if edge.dead_letters:
-        return "dead letters"
-    if edge.type == edge.taken or "[" not in edge.taken:
-        return edge.type
-    return f"{edge.type}, taken as {edge.taken}"
+    return f"{edge.type}, taken as {edge.taken}" if edge.taken else edge.type
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names) if more <= 1 else ", ".join(names[:_NAMED]) + f" and {more} more"
 
 
 def _segment(segment: SegmentFacts) -> Iterator[str]:
@@ -155,6 +166,8 @@ def _segment(segment: SegmentFacts) -> Iterator[str]:
     for fact in (segment.workers, segment.queue):
         if fact is not None:
             yield f"    {fact.name.ljust(7)}  {fact.value}" + (f" ({fact.origin})" if fact.origin else "")
+    if segment.opens_at:
+        yield f"    tickets  open at {_some(segment.opens_at)}"
 
 
 def _only(found: Explanation, node_id: str) -> Explanation:

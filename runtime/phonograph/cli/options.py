@@ -75,9 +75,7 @@ class Assignment(click.ParamType[tuple[str, str]]):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         if "=" in incomplete:
             return []
-        return [
-            CompletionItem(f"{name}=", help=words or None) for name, words in self._names(ctx) if name.startswith(incomplete)
-        ]
+        return [CompletionItem(f"{name}=", help=words or None) for name, words in self._names(ctx) if name.startswith(incomplete)]
 
 
 def manifest_options(command: F) -> F:
@@ -117,13 +115,11 @@ def load(
     from phonograph.shipped import find_manifest
 
     path = find_manifest(manifest)
-    options = {"overrides": dict(overrides)} if overrides else {}
-    return load_graph(path, registry or Registry.installed(), params=dict(params), **options)
+    given = [f"{place}={value}" for place, value in overrides]
+    return load_graph(path, registry or Registry.installed(), params=dict(params), overrides=given)
 
 
-def load_or_complain(
-    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
-) -> Graph | None:
+def load_or_complain(manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]) -> Graph | None:
     """The same; None, and complaints on standard error, when there is something wrong."""
     from phonograph.cli.complaints import show
     from phonograph.errors import GraphError, ManifestError

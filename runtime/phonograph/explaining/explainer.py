@@ -1,112 +1,33 @@
-"""Plan -> what there is to tell of it: every value with its origin, every edge with its types, every decision with its reason.
-
-Nothing here depends on the machine or on where the manifest lies: paths are given relative to its folder where they are below it,
-and a number of workers that follows the cores is called `auto`.
-"""
+"""Works out what there is to tell of a plan."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from phonograph.binding import secrets_of
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import NodeEntry, QueueBounds
 from phonograph.errors import Position
+from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
+from phonograph.explaining.words import duration_in_words, path_in_words, size_in_words, value_in_words
 from phonograph.graph import Edge, Graph, GraphNode
 from phonograph.journal import DEAD_LETTERS
 from phonograph.parameters import Parameter
 from phonograph.plan import Plan, SegmentPlan
+from phonograph.porttype import Dynamic, Variable
+from phonograph.redaction import HIDDEN, Secrets
 from phonograph.retry import RetryPolicy
-from phonograph.spec import path_fields, units
+from phonograph.spec import path_fields, secret_fields, units
 from phonograph.yaml12 import Located
 
-HIDDEN = "***"
-"""What is shown of a secret."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """A value in words, and where it comes from."""
-
-    name: str
-    value: str
-    origin: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeFacts:
-    """What enters a node by one of its ports.
-
-    Args:
-        source: NODE.PORT. type: of what comes, as far as it is known before a run. taken: what the port takes.
-        dead_letters: these are what the source could not process.
-    """
-
-    port: str
-    source: str
-    type: str
-    taken: str
-    dead_letters: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFacts:
-    """A node as it will run.
-
-    Args:
-        place: where the manifest has it; for an inserted node, in front of what.
-        changes, loses: of an inserted conversion.
-        policies: retry, breaker and what is done about errors, where they are not the usual ones.
-    """
-
-    id: str
-    type: str
-    kind: str
-    place: str
-    params: tuple[Fact, ...]
-    inputs: tuple[EdgeFacts, ...]
-    outputs: tuple[str, ...]
-    policies: tuple[Fact, ...]
-    changes: str = ""
-    loses: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentFacts:
-    """A line of nodes that runs as one.
-
-    Args:
-        reason: why it does not run as one with what is in front of it.
-        workers, queue: None for a source, which reads in a thread of its own.
-    """
-
-    nodes: tuple[str, ...]
-    run: str
-    reason: str
-    workers: Fact | None
-    queue: Fact | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """All that can be told of a plan; texts are ready to be shown, and hold no secret."""
-
-    name: str
-    description: str
-    manifest: str
-    run_directory: str
-    params: tuple[Fact, ...]
-    nodes: tuple[NodeFacts, ...]
-    segments: tuple[SegmentFacts, ...]
-    outputs: tuple[Fact, ...]
-    dead_letters: tuple[Fact, ...]
-    limits: tuple[Fact, ...]
-    warnings: tuple[str, ...]
+_RUNS = {"inline": "inline", "thread": "in threads"}
 
 
 def explain(plan: Plan, *, run_directory: Path, workers: int | None = None) -> Explanation:
@@ -126,18 +47,24 @@ class _Explainer:
         self._manifest = plan.graph.manifest
         self._run_directory = run_directory
         self._workers = workers
-        self._folder = os.path.dirname(os.path.abspath(self._manifest.path))
+        # Paths in a manifest start at its folder; those of a shipped one that was asked for by name at the working directory.
+        self._folders = (os.path.dirname(os.path.abspath(self._manifest.path)), os.getcwd())
+        self._secrets = self._manifest.secrets | secrets_of(node.params for node in self._graph.nodes.values())
         self._conversions = {conversion.node: conversion for conversion in self._graph.conversions}
         self._edges: dict[str, list[Edge]] = {}
         for edge in self._graph.edges:
             self._edges.setdefault(edge.target, []).append(edge)
 
     def explanation(self) -> Explanation:
+        """The facts, without the secrets that may be in any text of them."""
+        return _cleaned(self._found(), self._secrets)
+
+    def _found(self) -> Explanation:
         return Explanation(
             name=self._graph.name,
             description=self._manifest.description,
             manifest=os.path.basename(self._manifest.path),
-            run_directory=self._path(str(self._run_directory), os.getcwd()),
+            run_directory=self._path(str(self._run_directory)),
             params=tuple(self._param(parameter) for parameter in self._manifest.params.values()),
             nodes=tuple(self._node(node) for node in self._graph.nodes.values()),
             segments=(*map(_source_segment, self._plan.sources), *map(self._segment, self._plan.segments)),
@@ -148,10 +75,12 @@ class _Explainer:
         )
 
     def _param(self, parameter: Parameter) -> Fact:
-        value = HIDDEN if parameter.type == "secret" else self._value(parameter.value, _UNITS.get(parameter.type, ""))
+        unit = parameter.type if parameter.type in ("duration", "size") else ""
+        value = HIDDEN if parameter.is_secret else value_in_words(parameter.value, unit)
         if parameter.is_given:
             return Fact(parameter.name, value, f"--param {parameter.name}")
-        return Fact(parameter.name, value, f"default, {self._place(parameter.position)}")
+        origin = f"default, {self._place(parameter.position)}"
+        return Fact(parameter.name, value, origin + _from_variable(parameter.variable))
 
     def _node(self, node: GraphNode) -> NodeFacts:
         entry, conversion = self._manifest.nodes.get(node.id), self._conversions.get(node.id)
@@ -176,33 +105,23 @@ class _Explainer:
         written = entry.params.value if entry is not None else {}
         assert isinstance(written, Mapping)
         in_units, secrets = units(node.spec.params), secret_fields(node.spec.params)
-        paths = {name: self._manifest.input_folder for name in path_fields(node.spec.params, "input")}
-        paths |= {name: self._manifest.output_folder for name in path_fields(node.spec.params, "output")}
+        paths = {*path_fields(node.spec.params, "input"), *path_fields(node.spec.params, "output")}
         for field in msgspec.structs.fields(node.params):
             located = written.get(field.encode_name)
-            value = getattr(node.params, field.name)
-            if field.name in secrets or (located is not None and self._is_secret(located)):
-                text = HIDDEN
-            else:
-                text = self._value(value, in_units.get(field.name, ""), paths.get(field.name))
+            shown = self._path if field.name in paths else str
+            text = value_in_words(getattr(node.params, field.name), in_units.get(field.name, ""), shown=shown)
             if located is not None:
                 origin = self._origin(located, node.position.note)
             else:
                 origin = f"default of {node.spec.type}" if entry is not None else "inserted"
-            yield Fact(field.encode_name, text, origin)
-
-    def _is_secret(self, located: Located) -> bool:
-        parameter = self._manifest.params.get(located.came_from)
-        return parameter is not None and parameter.type == "secret"
+            yield Fact(field.encode_name, HIDDEN if field.name in secrets and text != "null" else text, origin)
 
     def _origin(self, located: Located, known: str) -> str:
         """Where a value stands, and what it was made of; `known` is a note that was told of the node already."""
         place = self._place(located.position, known)
         if located.came_from in self._manifest.params:
             return f"{place}, from params.{located.came_from}"
-        if located.came_from.startswith("env:"):
-            return f"{place}, from the environment variable {located.came_from.removeprefix('env:')}"
-        return place
+        return place + _from_variable(located.came_from.removeprefix("env:") if located.came_from.startswith("env:") else "")
 
     def _inputs(self, node: GraphNode) -> Iterator[EdgeFacts]:
         types = {(edge.source, edge.source_port, edge.target_port): edge for edge in self._edges.get(node.id, ())}
@@ -213,7 +132,7 @@ class _Explainer:
                     port=target_port,
                     source=f"{link.source}.{source_port}",
                     type=str(edge.given) if edge is not None else "",
-                    taken=str(edge.taken) if edge is not None else "",
+                    taken=str(edge.taken) if edge is not None and _narrows(edge) else "",
                     dead_letters=link.is_dead_letters,
                 )
 
@@ -222,12 +141,12 @@ class _Explainer:
             return
         for name, policy, usual in (("retry", node.retry, RetryPolicy()), ("breaker", node.breaker, BreakerPolicy())):
             changed, origins = [], []
-            for field in fields(policy):
+            for field in dataclasses.fields(policy):
                 value = getattr(policy, field.name)
                 key = field.name.removesuffix("_s")
                 if not field.compare or field.name == "retryable" or value == getattr(usual, field.name):
                     continue
-                changed.append(f"{key} {_duration(value) if field.name.endswith('_s') else self._value(value)}")
+                changed.append(f"{key} {duration_in_words(value) if field.name.endswith('_s') else value_in_words(value)}")
                 if position := entry.origins.get(f"{name}.{key}"):
                     origins.append(self._place(position, node.position.note))
             if changed:
@@ -243,6 +162,7 @@ class _Explainer:
             run=segment.run,
             reason=self._reason(first),
             workers=self._worker_fact(first),
+            opens_at=self._plan.openers.get(first.id, ()),
             queue=self._queue_fact(first, segment.queue),
         )
 
@@ -253,8 +173,8 @@ class _Explainer:
             return "reads dead letters"
         if node.spec.kind == "sink":
             return "a sink stands alone"
-        if node.spec.variadic or len({link.source for link in data}) > 1:
-            return f"gathers from {_listed(tuple(dict.fromkeys(link.source for link in data)))}"
+        if node.id in self._plan.openers:
+            return f"gathers {_listed(tuple(dict.fromkeys(link.source for link in data)))}"
         before = self._graph.nodes.get(data[0].source) if data else None
         if before is None:
             return "fed from outside"
@@ -269,13 +189,17 @@ class _Explainer:
             reasons.append(f"runs {_RUNS[node.spec.run]}, {before.id} {_RUNS[before.spec.run]}")
         if before.spec.kind != "source" and before.workers != node.workers:
             reasons.append(f"workers: {node.workers or 'auto'}, those of {before.id}: {before.workers or 'auto'}")
-        if before.spec.cardinality == "N:1" or before.spec.variadic:
-            reasons.append(f"{before.id} gathers")
-        return "; ".join(reasons) or f"{before.id} stands alone"
+        if before.id in self._plan.openers:
+            reasons.append(f"{before.id} gathers, and stands alone")
+        if opened := [gathering for gathering, openers in self._plan.openers.items() if before.id in openers]:
+            reasons.append(f"the tickets of {_listed(opened)} open behind {before.id}")
+        return "; ".join(dict.fromkeys(reasons))
 
     def _worker_fact(self, node: GraphNode) -> Fact:
+        if node.id in self._plan.openers:
+            return Fact("workers", "none", f"{node.spec.type} waits for what it gathers, and calls nothing")
         if node.spec.run == "inline":
-            return Fact("workers", "none: runs in the event loop", f"{node.spec.type} runs inline")
+            return Fact("workers", "none", f"{node.spec.type} runs inline, in the event loop")
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")
         if node.workers is not None:
@@ -284,10 +208,10 @@ class _Explainer:
             return Fact("workers", str(node.workers), self._place(position) if position else "")
         if self._workers is not None:
             return Fact("workers", str(self._workers), "--workers")
-        return Fact("workers", "auto (one a core)", "default")
+        return Fact("workers", "auto", "one a core")
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
-        value = f"{queue.num_items if hasattr(queue, 'num_items') else queue.items} items, {_size(queue.num_bytes)}"
+        value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"
         entry = self._manifest.nodes.get(node.id)
         given = [one for one in entry.inputs if one.queue is not None] if entry is not None else []
         return Fact("queue", value, self._place(given[0].position) if given else "default")
@@ -298,7 +222,7 @@ class _Explainer:
             for name in path_fields(node.spec.params, "output"):
                 value = getattr(node.params, name)
                 if value is not None:
-                    yield Fact(node.id, self._value(value, "", self._manifest.output_folder), node.spec.type)
+                    yield Fact(node.id, value_in_words(value, shown=self._path), node.spec.type)
 
     def _given_outside(self) -> Iterator[Fact]:
         for name, edge in self._graph.outputs.items():
@@ -310,7 +234,7 @@ class _Explainer:
         for node in self._graph.nodes.values():
             targets = tuple(dict.fromkeys(link.target for link in node.dead_letters))
             read.setdefault(targets, []).append(node.id)
-        file = os.path.join(self._path(str(self._run_directory), os.getcwd()), DEAD_LETTERS)
+        file = os.path.join(self._path(str(self._run_directory)), DEAD_LETTERS)
         for targets, sources in sorted(read.items(), key=lambda pair: not pair[0]):
             who = "every node" if len(sources) == len(self._graph.nodes) else "the others" if not targets else _listed(sources)
             if len(read) == 1 and not targets:
@@ -319,73 +243,52 @@ class _Explainer:
 
     def _limits(self) -> tuple[Fact, ...]:
         rate = self._graph.error_rate
-        return () if rate >= 1 else (Fact("error_rate", f"{rate:g}", self._manifest_name()),)
+        return () if rate >= 1 else (Fact("error_rate", f"{rate:g}", "limits"),)
 
-    def _manifest_name(self) -> str:
-        return os.path.basename(self._manifest.path)
+    def _path(self, path: str) -> str:
+        return path_in_words(path, *self._folders)
 
     def _place(self, position: Position, known: str = "") -> str:
         """FILE:LINE, relative to the manifest's folder, with the note of the position unless it is known."""
-        file = self._path(position.file, os.getcwd())
+        file = self._path(position.file)
         note = f" ({position.note})" if position.note and position.note != known else ""
         return f"{file}:{position.line}{note}"
 
-    def _path(self, path: str, start: str) -> str:
-        """A path relative to the manifest's folder, or to where relative paths of its kind start, when it is below one of them."""
-        absolute = os.path.normpath(os.path.join(start, path))
-        for folder in dict.fromkeys((self._folder, start)):
-            relative = os.path.relpath(absolute, folder)
-            if relative != os.pardir and not relative.startswith(os.pardir + os.sep):
-                return relative
-        return absolute
-
-    def _value(self, value: Any, unit: str = "", folder: str | None = None) -> str:
-        """A value as a manifest has it, on one line."""
-        if isinstance(value, Mapping | msgspec.Struct):
-            plain = value if isinstance(value, Mapping) else msgspec.structs.asdict(value)
-            return "{" + ", ".join(f"{key}: {self._value(item, '', folder)}" for key, item in plain.items()) + "}"
-        if isinstance(value, list | tuple | set | frozenset):
-            items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-            return "[" + ", ".join(self._value(item, "", folder) for item in items) + "]"
-        if value is None:
-            return "null"
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str):
-            return " ".join((self._path(value, folder) if folder is not None else value).split("\n")) or "''"
-        if unit == "duration":
-            return _duration(value)
-        if unit == "size":
-            return _size(value)
-        return f"{value:g}" + f" {unit}".rstrip() if isinstance(value, float) and value == float(f"{value:g}") else f"{value} {unit}".rstrip()
-
-
-_UNITS = {"duration": "duration", "size": "size"}
-_RUNS = {"inline": "inline", "thread": "in threads"}
-
-
-def secret_fields(params: type[msgspec.Struct]) -> frozenset[str]:
-    return frozenset()
-
 
 def _source_segment(node: GraphNode) -> SegmentFacts:
-    return SegmentFacts(nodes=(node.id,), run=node.spec.run, reason="a source reads in a thread of its own", workers=None, queue=None)
+    return SegmentFacts(
+        nodes=(node.id,), run=node.spec.run, reason="a source reads in a thread of its own", workers=None, queue=None
+    )
 
 
-def _listed(names: tuple[str, ...] | list[str]) -> str:
+def _narrows(edge: Edge) -> bool:
+    """Whether the port says something of an axis that the type of what comes does not."""
+    given = dict(edge.given.axes)
+    return any(not isinstance(value, Variable | Dynamic) and given.get(axis) != value for axis, value in edge.taken.axes)
+
+
+def _from_variable(name: str) -> str:
+    return f", from the environment variable {name}" if name else ""
+
+
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _duration(seconds: float) -> str:
-    """Seconds with the unit that makes the number short."""
-    for unit, factor in (("h", 3600.0), ("m", 60.0), ("s", 1.0)):
-        if seconds >= factor and (seconds / factor).is_integer():
-            return f"{seconds / factor:g}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
+def _cleaned(found: Explanation, secrets: Secrets) -> Explanation:
+    """The same with `***` for every secret in any of its texts."""
 
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return secrets.clean(value)
+        if isinstance(value, tuple):
+            return tuple(map(clean, value))
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return dataclasses.replace(
+                value, **{field.name: clean(getattr(value, field.name)) for field in dataclasses.fields(value)}
+            )
+        return value
 
-def _size(num_bytes: int) -> str:
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if num_bytes >= factor and num_bytes % factor == 0:
-            return f"{num_bytes // factor}{unit}"
-    return f"{num_bytes}B"
+    cleaned = clean(found) if secrets else found
+    assert isinstance(cleaned, Explanation)
+    return cleaned
