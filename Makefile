@@ -43,10 +43,10 @@ types: $(VENV)/installed ## check types, strictly
 	@$(BIN)/mypy --strict $(TYPED)
 
 contracts: $(VENV)/installed ## write the generated contract files again
-	@$(BIN)/python -m phonograph.contracts contracts
+	@$(BIN)/python -m phonograph.contracts contracts docs
 
 contracts-check: $(VENV)/installed ## fail when a contract file differs from the code
-	@$(BIN)/python -m phonograph.contracts --check contracts
+	@$(BIN)/python -m phonograph.contracts --check contracts docs
 
 accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)

@@ -22,11 +22,11 @@ ORDER = (
     ("sink",),
     ("units", "yaml12", "fields", "references", "parameters", "policies", "entries", "shipped"),
     ("overrides", "include", "subgraphs", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "expressions", "flow", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "builder"),
+    ("binding", "expressions", "flow", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "lint", "builder"),
     ("queues", "plan"),
     ("contract", "journal", "ledger", "delivery", "lane", "course", "budget", "judge", "gathering", "layout", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "explaining", "drawing", "testing"),
-    ("machine", "contracts", "checkup", "editor", "starter", "cli"),
+    ("machine", "catalogue", "schema_parts", "schema", "nodes_page", "contracts", "checkup", "editor", "starter", "cli"),
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
 NODE_FACING = {"errors", "audio", "item", "node", "sink", "testing"}

@@ -9,9 +9,10 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from phonograph.contracts import document_text, manifest_schema
+from phonograph.contracts import document_text
 from phonograph.errors import PhonographError
 from phonograph.registry import Registry, RegistryError
+from phonograph.schema import manifest_schema
 from phonograph.shipped import shipped_root
 
 SCHEMA = "manifest.schema.json"

@@ -64,8 +64,7 @@ def check(expression: Expression, attributes: AttributeTypes, *, is_open: bool) 
             continue
         declared = _declared(condition.field, attributes)
         if isinstance(condition, Comparison):
-            faults += _mismatches(condition.field, (condition.constant,), declared)
-            faults += _disorder(condition)
+            faults += list(_mismatches(condition.field, (condition.constant,), declared)) or _disorder(condition)
         elif isinstance(condition, Membership):
             faults += _mismatches(condition.field, condition.constants, declared)
     return sorted(faults, key=lambda fault: fault.offset)
