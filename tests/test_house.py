@@ -22,7 +22,7 @@ ORDER = (
     ("sink",),
     ("units", "yaml12", "fields", "references", "parameters", "policies", "entries", "shipped"),
     ("overrides", "include", "subgraphs", "manifest", "retry", "breaker", "metrics", "log"),
-    ("binding", "expressions", "flow", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "lint", "builder"),
+    ("binding", "plugins", "settable", "expressions", "flow", "registry", "graph", "order", "wiring", "conversion", "mismatch", "unify", "lint", "builder"),
     ("queues", "plan"),
     ("contract", "journal", "ledger", "delivery", "lane", "course", "budget", "judge", "gathering", "layout", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "explaining", "drawing", "testing"),

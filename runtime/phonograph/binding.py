@@ -181,7 +181,7 @@ def _part(written: Located, key: int | str) -> Located:
 
 
 def secrets_of(bound: Iterable[Params]) -> Secrets:
-    """What of the parameters of nodes must not be seen: fields that are `Secret`, and text with a secret of the manifest in it."""
+    """What of the parameters of nodes must not be seen: `Secret`s, and text with a secret of the manifest in it."""
     found: list[str] = []
     for params in bound:
         found.extend(_secret_texts(getattr(params, field.name) for field in fields_of(type(params))))

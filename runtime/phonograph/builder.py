@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths
+from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths, secrets_of
 from phonograph.breaker import BreakerPolicy
 from phonograph.conversion import Insertion
 from phonograph.entries import InputEntry, NodeEntry
@@ -15,9 +15,11 @@ from phonograph.errors import Complaint, GraphError, ManifestError, Position, ne
 from phonograph.expressions import check_all
 from phonograph.fields import complain
 from phonograph.graph import Conversion, Edge, Graph, GraphNode, Link
+from phonograph.lint import lint, shared_paths
 from phonograph.manifest import InputDeclaration, Manifest, read_manifest
 from phonograph.order import flow_order, reach
 from phonograph.porttype import PortType
+from phonograph.redaction import redacted
 from phonograph.registry import Registry, RegistryError
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields
@@ -36,7 +38,7 @@ def build_graph(manifest: Manifest, registry: Registry) -> Graph:
     if graph is not None:
         graph = builder.with_inputs_in_place(graph)
     if graph is None:
-        raise GraphError(builder.complaints)
+        raise GraphError(builder.shown())
     return graph
 
 
@@ -59,11 +61,11 @@ def load_graph(
     builder = _Builder(reading.manifest, registry, reading.unread)
     graph = builder.build()
     if reading.complaints:
-        raise ManifestError([*reading.complaints, *builder.complaints])
+        raise ManifestError([*reading.complaints, *builder.shown()])
     if graph is not None:
         graph = builder.with_inputs_in_place(graph)
     if graph is None:
-        raise GraphError(builder.complaints)
+        raise GraphError(builder.shown())
     return graph
 
 
@@ -78,9 +80,14 @@ class _Builder:
         self.complaints: list[Complaint] = []
         self.warnings: list[Complaint] = []
         self._manifest = manifest
-        self._registry = registry
+        self._registry = registry.with_plugins(manifest.plugins, self.complaints) if manifest.plugins else registry
         self._unread = unread
         self._nodes: dict[str, BoundNode] = {}
+
+    def shown(self) -> tuple[Complaint, ...]:
+        """The complaints, without the secrets in them."""
+        bound = (node.params for node in self._nodes.values() if node.params is not None)
+        return redacted(self.complaints, self._manifest.secrets | secrets_of(bound))
 
     def build(self) -> Graph | None:
         """The graph; None when there are complaints."""
@@ -93,15 +100,16 @@ class _Builder:
             position = self._manifest.nodes[circle[0]].position
             self._complain("cycle", position, found, "one of these edges to come from elsewhere")
         circling = {node_id for circle in circles for node_id in circle}
-        ordered = {node_id: self._nodes[node_id] for node_id in (*order, *(self._nodes.keys() - set(order)))}
+        ordered = {node_id: self._nodes[node_id] for node_id in (*order, *self._nodes)}  # those in circles last
         types = Unification(ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints)
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
-        self._check_outputs()
+        self._weigh(shared_paths(self._nodes.values()))
         self._check_expressions(wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
-        return self._graph(types, inputs, outputs)
+        graph = self._graph(types, inputs, outputs)
+        return replace(graph, warnings=tuple(sorted([*self.warnings, *lint(graph)], key=lambda one: one.position)))
 
     def _graph(
         self, types: Unification, inputs: Mapping[str, PortType | None], outputs: Mapping[str, tuple[InputEntry, Port]]
@@ -133,7 +141,6 @@ class _Builder:
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
             outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),
             edges=tuple(types.edges(tuple(self._nodes))),
-            warnings=tuple(self.warnings),
             conversions=tuple(
                 Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
                 for one in types.insertions.values()
@@ -227,19 +234,6 @@ class _Builder:
         if "sink" not in kinds and not self._manifest.outputs:
             self._complain("no_sink", self._manifest.position, "no node is a sink", "at least one node that stores results")
 
-    def _check_outputs(self) -> None:
-        """Two sinks of one type that write to one place would replace each other's files without a word."""
-        owners: dict[tuple[str, str], str] = {}
-        for node in self._nodes.values():
-            entry, spec, params = node.entry, node.spec, node.params
-            if spec is None or params is None or spec.kind != "sink":
-                continue
-            for output in bound_paths(params, entry.params, "output"):
-                owner = owners.setdefault((spec.type, os.path.realpath(output.path)), entry.id)
-                if owner != entry.id:
-                    found = f"parameter {output.parameter!r} of node {entry.id!r} is a path that node {owner!r} writes to"
-                    self._complain("shared_output", output.written.position, found, f"a path of its own for each {spec.type}")
-
     def _check_expressions(self, wiring: Wiring) -> None:
         """Hold the expressions among the parameters of nodes against the attributes that nodes upstream set."""
         for node in self._nodes.values():
@@ -251,8 +245,12 @@ class _Builder:
             inputs = [given for other in (node, *before) for given in other.entry.inputs]
             is_complete = len(known) == len(before) and all(given.source in self._nodes for given in inputs)
             what = f"node {node.entry.id!r} ({node.spec.type})"
-            for complaint in check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what):
-                (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
+            self._weigh(check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what))
+
+    def _weigh(self, found: Iterable[Complaint]) -> None:
+        """Tell what stops a run from what does not."""
+        for complaint in found:
+            (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
 
     def _node(self, node: BoundNode) -> GraphNode:
         """A node without its links."""

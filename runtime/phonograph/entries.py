@@ -161,7 +161,7 @@ class EntryReader:
             return None
         entries = []
         self._check_step_ids(steps.value)
-        before = None if first is None else ("inputs", first)
+        before: tuple[str, str | None] | None = None if first is None else ("inputs", first)
         for name, located in zip(step_ids(steps.value), steps.value, strict=True):
             node_id = self._prefix + name
             found_fields = Fields(located, what=f"step {node_id!r}", allowed=STEP_KEYS, complaints=self._complaints)

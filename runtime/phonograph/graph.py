@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from phonograph.binding import secrets_of
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import QueueBounds
 from phonograph.errors import Complaint, Position
 from phonograph.manifest import Manifest
 from phonograph.policies import OnError
 from phonograph.porttype import PortType
+from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports
 
@@ -123,3 +125,8 @@ class Graph:
     edges: tuple[Edge, ...] = ()
     conversions: tuple[Conversion, ...] = ()
     warnings: tuple[Complaint, ...] = ()
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must not be seen of the parameters of the manifest and its nodes."""
+        return self.manifest.secrets | secrets_of(node.params for node in self.nodes.values())

@@ -1,12 +1,11 @@
 """Replaces values of a manifest by those that a command line or a program gives: `nodes.mel.params.n_mels=128`.
 
-A path goes from key to key, through lists by number from 0, into sub-graphs by ids such as `clean/vad`. It has to lead to something
-that is there, or that the language knows at that place: a slip in a path would otherwise change nothing, without a word.
+A path goes from key to key, through lists by number from 0, into sub-graphs by ids such as `clean/vad`. It has to lead to what is
+there, or what the language knows at that place: a slip in a path would otherwise change nothing, without a word.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType

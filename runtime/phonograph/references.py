@@ -1,7 +1,7 @@
 """Replaces references in the text of a manifest: `${params.x}` by a parameter, `${env:NAME:-default}` by an environment variable.
 
-References stand in the parameters of nodes, and those to the environment in the defaults of parameters too. Text that is one whole
-reference becomes the value with its type. `$${` stands for `${`.
+References stand in the parameters of nodes, and those to the environment in the defaults of parameters too. Text that is one
+whole reference becomes the value with its type. `$${` stands for `${`.
 """
 
 from __future__ import annotations

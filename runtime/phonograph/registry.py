@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from phonograph.errors import PhonographError, in_words
+from phonograph.binding import nearest_paths
+from phonograph.errors import Complaint, PhonographError, Position, in_words
+from phonograph.fields import complain
+from phonograph.plugins import PluginError, load_plugin
 from phonograph.spec import NodeSpec
 
 GROUP = "phonograph.nodes"
@@ -87,6 +91,33 @@ class Registry:
             raise RegistryError(f"{target!r} is no node; expected a class or function under @node")
         self._refuse_clash(spec.type, spec.origin, same=spec.origin)
         self._specs[spec.type] = spec
+
+    def with_plugins(self, plugins: Iterable[tuple[str, Position]], complaints: list[Complaint]) -> Registry:
+        """Another registry, with the node types of plug-in files too; this one stays as it is.
+
+        Args:
+            plugins: absolute paths, each with where the manifest names it.
+            complaints: is added to: files that cannot be loaded, types that somebody else has.
+        """
+        registry = Registry()
+        registry._specs, registry._targets = dict(self._specs), dict(self._targets)
+        registry._faults, registry._broken = dict(self._faults), list(self._broken)
+        for path, position in plugins:
+            try:
+                plugin = load_plugin(path)
+            except PluginError as error:
+                complain(
+                    complaints, error.code, position, str(error), candidates=() if os.path.exists(path) else nearest_paths(path)
+                )
+                continue
+            for spec in plugin.specs:
+                try:
+                    registry._refuse_clash(spec.type, spec.origin, same=spec.origin)
+                except RegistryError as error:
+                    complain(complaints, error.code, position, str(error))
+                else:
+                    registry._specs[spec.type] = spec
+        return registry
 
     def get(self, type_name: str) -> NodeSpec | None:
         """The declaration of a node type, None when nobody declares it.

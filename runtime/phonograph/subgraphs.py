@@ -1,7 +1,8 @@
-"""Reads the nodes of a manifest with its sub-graphs expanded: `clean: {include: parts/clean.yaml}` becomes `clean/vad`, `clean/cut`.
+"""Reads the nodes of a manifest with its sub-graphs expanded.
 
-Each manifest or sub-graph is a level. Levels are read one inside the other, with every reference as it is written there; when all
-are read, references through the inputs and outputs of sub-graphs are followed to the nodes that they lead to.
+`clean: {include: parts/clean.yaml}` becomes `clean/vad`, `clean/cut` and whatever else is in that file. Each manifest or sub-graph
+is a level. Levels are read one inside the other, with every reference as it is written there; when all are read, references
+through the inputs and outputs of sub-graphs are followed to the nodes that they lead to.
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ class LevelReader:
         given: dict[str, InputEntry] = {}
         for one in entry.inputs:
             name = one.port or next(iter(level.inputs), None)
-            if name in level.inputs:
+            if name is not None and name in level.inputs:
                 given[name] = one
                 continue
             found = f"the sub-graph of node {entry.id!r} has no input" + (f" {name!r}" if name else "s")
@@ -302,7 +303,7 @@ class LevelReader:
         if not isinstance(located.value, Mapping):
             found, expected = (
                 f"'inputs' is {describe(located.value)}",
-                "a mapping from name to {type: audio}, or another port type",
+                "a mapping from name to {type: ...}, such as {type: audio}",
             )
             complain(self._complaints, "wrong_type", located.position, found, expected)
             return {}

@@ -95,7 +95,7 @@ def load(content: bytes, file: str, note: str = "") -> Located:
     """Read one document whose root is a mapping.
 
     Args:
-        content: the file's bytes, UTF-8 with or without a byte order mark; one byte more than MAX_BYTES tells that it is too long.
+        content: the file's bytes, UTF-8 with or without a byte order mark; one more than MAX_BYTES tell that it is too large.
         file, note: what positions carry.
 
     Raises:
