@@ -34,7 +34,10 @@ _WAVE_PCM, _WAVE_FLOAT, _WAVE_EXTENSIBLE = 1, 3, 0xFFFE
 # The rest of a sub-format GUID in WAVE_FORMAT_EXTENSIBLE, after the two bytes of the plain format code.
 _SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
 
-OutputFolder = Annotated[OutputPath, msgspec.Meta(description="folder; each record's file lies below it under the record's key")]
+OutputFolder = Annotated[
+    OutputPath,
+    msgspec.Meta(description="folder; each record's file lies below it under the record's key", extra={"folder": True}),
+]
 
 
 class NpyParams(Params, frozen=True):

@@ -65,11 +65,15 @@ def _upper_edge(bucket: int) -> int:
 class NodeStats:
     """What one worker measured of one node. Written by that worker alone, so without locks."""
 
-    __slots__ = ("audio_seconds", "busy_ns", "calls", "errors", "first_ns", "items_in", "items_out", "last_ns", "latency")
+    __slots__ = (
+        *("audio_seconds", "busy_ns", "calls", "errors", "first_ns"),
+        *("items_changed", "items_in", "items_out", "last_ns", "latency"),
+    )
 
     def __init__(self) -> None:
         self.items_in = 0
         self.items_out = 0
+        self.items_changed = 0  # of an inserted conversion
         self.calls = 0
         self.errors = 0
         self.busy_ns = 0
@@ -93,6 +97,7 @@ class NodeStats:
             self.last_ns = max(self.last_ns, other.last_ns)
         self.items_in += other.items_in
         self.items_out += other.items_out
+        self.items_changed += other.items_changed
         self.calls += other.calls
         self.errors += other.errors
         self.busy_ns += other.busy_ns
@@ -149,6 +154,19 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int
 
 
+class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that was inserted because two ends of an edge differ.
+
+    `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how many
+    items it did not hand on as they were.
+    """
+
+    node: str
+    changes: str
+    loses: str
+    items_changed: int
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one manifest. `isa` is the instruction set that the kernels use."""
 
@@ -159,6 +177,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     isa: str
     records: RecordCounts
     nodes: tuple[NodeMetrics, ...]
+    conversions: tuple[ConversionMetrics, ...] = ()
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):
@@ -188,6 +207,11 @@ class NodeTotals:
         stats = NodeStats()
         self.workers.append(stats)
         return stats
+
+    @property
+    def items_changed(self) -> int:
+        """Items that an inserted conversion did not hand on as they were."""
+        return sum(stats.items_changed for stats in self.workers)
 
     def summarise(self, breaker: BreakerMetrics) -> NodeMetrics:
         merged = NodeStats()
