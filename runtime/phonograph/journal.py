@@ -21,6 +21,7 @@ from phonograph.errors import PhonographError, RunDirectoryError, in_words, word
 from phonograph.graph import Graph, GraphNode
 from phonograph.item import Item, Outcome
 from phonograph.metrics import MetricsDocument
+from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import append_whole
 
 
@@ -60,7 +61,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     time: str
 
     @classmethod
-    def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int) -> DeadLetter:
+    def of(
+        cls, node: GraphNode, item: Item, error: Exception, attempts: int, secrets: Secrets = NO_SECRETS
+    ) -> DeadLetter:
+        """What is told of a failure, without the secrets that may be in its words."""
         own = isinstance(error, PhonographError)
         return cls(
             key=item.key,
@@ -68,11 +72,11 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             node=node.id,
             type=node.spec.type,
             code=error.code if isinstance(error, PhonographError) else "exception",
-            message=in_words(error),
-            causes=tuple(words_with_type(cause) for cause in _causes(error)),
+            message=secrets.clean(in_words(error)),
+            causes=tuple(secrets.clean(words_with_type(cause)) for cause in _causes(error)),
             traceback=() if own else tuple(f"{at.filename}:{at.lineno} in {at.name}" for at in extract_tb(error.__traceback__)),
             attempts=attempts,
-            attributes=dict(item.attributes),
+            attributes=secrets.clean_all(dict(item.attributes)),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
 
@@ -110,13 +114,15 @@ class RunDirectory:
 
     Args:
         path: the folder; made when missing.
+        secrets: what must not be in anything that is told of the run.
 
     Raises:
         RunDirectoryError: another live run holds it, or it cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], secrets: Secrets = NO_SECRETS) -> None:
         self.path = Path(path).absolute()
+        self.secrets = secrets
         self._lock = self.path / "lock"
         with self._writing():
             (self.path / "journal").mkdir(parents=True, exist_ok=True)
