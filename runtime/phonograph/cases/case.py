@@ -55,6 +55,7 @@ class Outcomes:
         error: code that every failure has, of which there is at least one; None: nothing fails.
         message: a part of the failures' words. at: where they happen.
         filtered: nothing leaves.
+        skipped: how many records a node with `on_error: skip` gives up; None: none.
     """
 
     items: tuple[ExpectedItem, ...] | None = None
@@ -63,6 +64,7 @@ class Outcomes:
     message: str | None = None
     at: str | None = None
     filtered: bool = False
+    skipped: Expected | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

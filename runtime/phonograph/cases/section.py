@@ -20,7 +20,7 @@ from phonograph.manifest import Manifest
 from phonograph.yaml12 import Located
 
 CASE_KEYS = ("name", "node", "from", "to", "input", "expect", "timeout")
-OUTCOME_KEYS = ("items", "count", "error", "message", "at", "filtered")
+OUTCOME_KEYS = ("items", "count", "error", "message", "at", "skipped", "filtered")
 GIVEN_KEYS = ("key", "attributes")
 EXPECTED_KEYS = (*GIVEN_KEYS, "port")
 
@@ -241,7 +241,8 @@ class _CaseReader:
                     "unknown_key", value.position, f"{key!r} without 'error' in 'expect'", "the code of the error, too"
                 )
         written, counted = given.get("items"), given.get("count")
-        others = [name for name in ("items", "count", "error") if given.get(name) is not None]
+        skips = given.get("skipped")
+        others = [name for name in ("items", "count", "error", "skipped") if given.get(name) is not None]
         if filtered and others:
             found = f"{others[0]!r} beside 'filtered' in 'expect'"
             self._complain(
@@ -252,9 +253,10 @@ class _CaseReader:
             self._complain("empty", located.position, found, expected)
         items = None if written is None else self._items(written, "expect.items", part)
         count = None if counted is None else self._expectations.number(counted, "expect.count")
+        skipped = None if skips is None else self._expectations.number(skips, "expect.skipped")
         if len(self._complaints) > known:
             return None
-        return Outcomes(items=items, count=count, error=error, message=message, at=at, filtered=bool(filtered))
+        return Outcomes(items=items, count=count, error=error, message=message, at=at, filtered=bool(filtered), skipped=skipped)
 
     def _at(self, given: Fields, part: Part) -> str | None:
         located, node_id = given.get("at"), given.read("at", fields.text)
