@@ -30,9 +30,7 @@ class Verbs(click.Group):
             return run_command
         for point in _verbs():
             if point.name == cmd_name:
-                command = point.load()
-                assert isinstance(command, click.Command)
-                return command
+                return _loaded(point)
         return None
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
@@ -48,6 +46,24 @@ class Verbs(click.Group):
         if args and args[0] not in own and args[0] not in self.list_commands(ctx):
             args = ["run", *args]
         return super().parse_args(ctx, args)
+
+
+def _loaded(verb: EntryPoint) -> click.Command:
+    """The command of a verb; for one that cannot be loaded, one that says so, since the other verbs are to work all the same."""
+    try:
+        command = verb.load()
+    except Exception as error:  # noqa: BLE001  # anything can be wrong in a package of somebody else
+        reason = f"cannot be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
+    else:
+        if isinstance(command, click.Command):
+            return command
+        reason = f"is no click command but {type(command).__name__}"
+    message = f"the verb {verb.name!r}, {verb.value}, {reason}"
+
+    def refuse() -> None:
+        raise click.ClickException(message)
+
+    return click.Command(verb.name, callback=refuse, help=f"! {message}", context_settings={"ignore_unknown_options": True})
 
 
 def _verbs() -> Iterable[EntryPoint]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonograph.cli.options import ManifestName, load, manifest_options
+from phonograph.cli.loading import load, redaction
+from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.errors import Complaint
@@ -38,7 +39,7 @@ def command(
 
     Exit status: 0 no error, 2 at least one (with --strict: or a warning).
     """
-    from phonograph.cli.complaints import say, show
+    from phonograph.cli.complaints import say, show_complaints
     from phonograph.cli.sarif import as_sarif
 
     found = {manifest: complaints_about(manifest, params, overrides) for manifest in manifests}
@@ -49,7 +50,7 @@ def command(
         click.echo(json.dumps(as_sarif(complaints), indent=1))
     else:
         for manifest, group in found.items():
-            show(group, sys.stdout)
+            show_complaints(group, sys.stdout, redact=redaction(manifest, params, overrides))
             say(f"{manifest}: {_verdict(group)}", sys.stdout)
     fatal = {"error", "warning"} if strict else {"error"}
     return 2 if any(complaint.severity in fatal for complaint in complaints) else 0

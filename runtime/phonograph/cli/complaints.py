@@ -19,7 +19,7 @@ Redact = Callable[[str], str]
 """Takes a line of a manifest, gives what may be shown of it."""
 
 
-def show(complaints: Iterable[Complaint], stream: IO[str], *, redact: Redact = str) -> None:
+def show_complaints(complaints: Iterable[Complaint], stream: IO[str], *, redact: Redact = str) -> None:
     """Write complaints to a stream; on a terminal each with its line of the manifest and a caret below the column."""
     excerpts = Excerpts(redact) if stream.isatty() else None
     for complaint in complaints:

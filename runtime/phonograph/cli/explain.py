@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonograph.cli.options import ManifestName, complete_node, load_or_complain, manifest_options
+from phonograph.cli.loading import load_or_complain
+from phonograph.cli.options import ManifestName, complete_node, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.explaining import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
@@ -46,13 +47,17 @@ def command(
     Nothing is opened, run or written. Exit status: 0, or 2 for a wrong manifest or command line.
     """
     from phonograph.cli.complaints import say
+    from phonograph.explaining import explain
+    from phonograph.journal import default_run_directory
+    from phonograph.plan import make_plan
 
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
     if node is not None and node not in graph.nodes:
         _refuse(node, graph)
-    found = explanation(graph, workers=workers, run_dir=run_dir)
+    directory = Path(run_dir) if run_dir is not None else default_run_directory(graph)
+    found = explain(make_plan(graph, workers=workers), run_directory=directory, workers=workers)
     if node is not None:
         found = _only(found, node)
     if format_ == "json":
@@ -60,16 +65,6 @@ def command(
     else:
         say("\n".join(short_lines(found) if is_short else lines(found, whole=node is None)), sys.stdout)
     return 0
-
-
-def explanation(graph: Graph, *, workers: int | None, run_dir: str | None) -> Explanation:
-    """What there is to tell of a graph when it is run with these options."""
-    from phonograph.explaining import explain
-    from phonograph.journal import default_run_directory
-    from phonograph.plan import make_plan
-
-    directory = Path(run_dir) if run_dir is not None else default_run_directory(graph)
-    return explain(make_plan(graph, workers=workers), run_directory=directory, workers=workers)
 
 
 def lines(found: Explanation, *, whole: bool = True) -> Iterator[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonograph.cli.options import ManifestName, load_or_complain, manifest_options
+from phonograph.cli.loading import load_or_complain
+from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.drawing.picture import Picture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,9 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
-    from phonograph.graph import Graph
     from phonograph.manifest import Manifest
-    from phonograph.registry import Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,36 +98,6 @@ def manifest_options(command: F) -> F:
     return params(overrides(command))
 
 
-def load(
-    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]], registry: Registry | None = None
-) -> Graph:
-    """The graph of the manifest that a command line names.
-
-    Raises:
-        ManifestError, GraphError: with every complaint at once.
-        RegistryError: the installed packages contradict each other.
-    """
-    from phonograph.builder import load_graph
-    from phonograph.registry import Registry
-    from phonograph.shipped import find_manifest
-
-    path = find_manifest(manifest)
-    given = [f"{place}={value}" for place, value in overrides]
-    return load_graph(path, registry or Registry.installed(), params=dict(params), overrides=given)
-
-
-def load_or_complain(manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]) -> Graph | None:
-    """The same; None, and complaints on standard error, when there is something wrong."""
-    from phonograph.cli.complaints import show
-    from phonograph.errors import GraphError, ManifestError
-
-    try:
-        return load(manifest, params, overrides)
-    except (ManifestError, GraphError) as error:
-        show(error.complaints, sys.stderr)
-        return None
-
-
 def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The ids of the manifest's nodes."""
     manifest = _manifest(ctx)
@@ -144,7 +111,14 @@ def _parameter_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
 
 
 def _paths(ctx: click.Context) -> Iterable[tuple[str, str]]:
-    return ()
+    from phonograph.registry import Registry, RegistryError
+    from phonograph.settable import settable
+
+    manifest = _manifest(ctx)
+    try:
+        return () if manifest is None else settable(manifest, Registry.installed()).items()
+    except RegistryError:
+        return ()
 
 
 def _manifest(ctx: click.Context) -> Manifest | None:
@@ -156,6 +130,8 @@ def _manifest(ctx: click.Context) -> Manifest | None:
     given = ctx.params.get("manifest") or ctx.params.get("manifests")
     if isinstance(given, tuple):
         given = given[0] if given else None
+    if not given:  # click stops reading a line at an option without its value, which is the one to be completed
+        given = next((word for word in ctx.args if not word.startswith("-")), None)
     if not given:
         return None
     try:

@@ -12,14 +12,13 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
-from phonograph.cli.options import ManifestName, load, manifest_options
+from phonograph.cli.loading import load_or_complain
+from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
     from rich.progress import Progress, TaskID
 
-    from phonograph.errors import Complaint
     from phonograph.executor import Executor, RunReport
-    from phonograph.manifest import Manifest
 
 _PROGRESS_EVERY_S = 0.1
 
@@ -28,7 +27,7 @@ _PROGRESS_EVERY_S = 0.1
 @click.argument("manifest", type=ManifestName())
 @manifest_options
 @click.option("--dry-run", is_flag=True, help="Stop before the run, and show what would run.")
-@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Run the first N records of each source alone.")
+@click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Run N records alone, shared out over the sources.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
 @click.option("--metrics", type=click.Path(dir_okay=False), help="Write the metrics JSON here too.")
@@ -51,40 +50,35 @@ def command(
     Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
     end; a second one stops at once.
     """
-    from phonograph.cli.complaints import say, show
+    from phonograph.cli.complaints import show_complaints
     from phonograph.cli.summary import summarise
-    from phonograph.errors import GraphError, ManifestError, PhonographError
+    from phonograph.errors import GraphError, PhonographError
     from phonograph.executor import Executor
     from phonograph.log import command_logger
 
     try:
-        graph = load(manifest, params, overrides)
-    except (ManifestError, GraphError) as error:
-        show(error.complaints, sys.stderr)
-        return 2
+        graph = load_or_complain(manifest, params, overrides)
     except PhonographError as error:
         click.echo(f"error: {error}", err=True)
         return 1
-    if graph.manifest.inputs:
-        show([_unfed(graph.manifest)], sys.stderr)
+    if graph is None:
         return 2
-    if dry_run:
-        from phonograph.cli.explain import explanation, short_lines
-
-        plan = short_lines(explanation(graph, workers=workers, run_dir=run_dir))
-        say("\n".join([*plan, "dry run: nothing was opened or written"]), sys.stdout)
-        return 0
     try:
+        if dry_run:
+            _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)
+            return 0
         with _progress_on_terminal(log_format) as show:  # first, because it replaces the standard error that the log goes to
             log = command_logger("json" if log_format == "json" else "console", log_level)
             for warning in graph.warnings:
                 if warning.severity == "warning":
                     log.warning("manifest_warning", code=warning.code, place=str(warning.position), message=warning.words)
-            options = {} if sample is None else {"sample": sample}
-            executor = Executor(graph, run_dir=run_dir, workers=workers, log=log, **options)
+            executor = Executor(graph, run_dir=run_dir, workers=workers, sample=sample, log=log)
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records
+    except GraphError as error:  # it is fine as a part of something, and cannot run by itself
+        show_complaints(error.complaints, sys.stderr)
+        return 2
     except PhonographError as error:
         click.echo(f"error: {error}", err=True)
         return 1
@@ -101,14 +95,13 @@ def command(
     return report.exit_code
 
 
-def _unfed(manifest: Manifest) -> Complaint:
-    """Why a manifest with inputs cannot be run by itself."""
-    from phonograph.errors import Complaint
+def _show_plan(executor: Executor, workers: int | None) -> None:
+    from phonograph.cli.complaints import say
+    from phonograph.cli.explain import short_lines
+    from phonograph.explaining import explain
 
-    first, *others = manifest.inputs.values()
-    names = " and ".join([repr(first.name), *(repr(other.name) for other in others)])
-    found = f"the manifest takes {names} from outside, and nothing feeds it here"
-    return Complaint("missing_input", first.position, found, "a manifest that includes this one, or sources instead of 'inputs'")
+    found = explain(executor.plan, run_directory=executor.run_directory, workers=workers)
+    say("\n".join([*short_lines(found), "dry run: nothing was opened or written"]), sys.stdout)
 
 
 async def _run(executor: Executor, show: Show | None) -> None:

@@ -14,7 +14,7 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 
 
 def as_sarif(complaints: Iterable[Complaint]) -> Mapping[str, object]:
-    """One run of the checker, with a rule for each code that can be complained of; paths are relative to the working directory."""
+    """One run of the checker, with a rule for each code; paths are relative to the working directory."""
     rules = {code: number for number, code in enumerate(CODES)}
     return {
         "$schema": _SCHEMA,

@@ -137,7 +137,7 @@ def _ranks(picture: Picture) -> dict[str, int]:
 
 def _orders(vertices: _Vertices) -> list[list[int]]:
     """The vertices of each layer from left to right, so that few arrows cross."""
-    import igraph  # an extra; and slow to load
+    import igraph  # type: ignore[import-untyped]  # an extra; and slow to load
 
     graph = igraph.Graph(n=len(vertices.layers), edges=vertices.edges, directed=True)
     placed = graph.layout_sugiyama(layers=vertices.layers, maxiter=100 if len(vertices.layers) < 2000 else 10)
@@ -213,7 +213,7 @@ def _rows(vertices: _Vertices, gap: float) -> tuple[list[float], list[float]]:
 def _ends(
     chains: Sequence[tuple[Arrow, list[int]]], points: Sequence[Point], centres: Mapping[str, Point], boxes: Mapping[str, Size]
 ) -> list[tuple[Point, Point]]:
-    """Where each arrow leaves a box, on its lower side, and reaches one, on its upper side: in the order in which they come and go."""
+    """Where each arrow leaves a box, on its lower side, and reaches one, on its upper side."""
     leaving: dict[str, list[int]] = {}
     reaching: dict[str, list[int]] = {}
     for number, (arrow, _) in enumerate(chains):

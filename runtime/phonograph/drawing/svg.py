@@ -115,7 +115,7 @@ def _arrow(route: Route, inserted: set[str]) -> str:
 
 
 def _path(route: Route) -> str:
-    """A smooth line through the points of a route: cubic Hermite pieces, whose slopes at inner points are those of their neighbours."""
+    """A smooth line through the points of a route: cubic Hermite pieces, sloped as the neighbours of an inner point are."""
     points = route.points
     slopes = [0.0]
     for number in range(1, len(points) - 1):
@@ -157,9 +157,8 @@ def _outline(shape: Shape, centre: Point, size: Size) -> str:
     right, bottom = centre.x + size.width / 2, centre.y + size.height / 2
     if shape == "gather":
         nip = size.height / 4
-        points = [
-            (left + nip, top), (right - nip, top), (right, centre.y), (right - nip, bottom), (left + nip, bottom), (left, centre.y)
-        ]  # fmt: skip
+        upper = [(left + nip, top), (right - nip, top), (right, centre.y)]
+        points = [*upper, (right - nip, bottom), (left + nip, bottom), (left, centre.y)]
         corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         return f'<polygon class="box gather" points="{corners}" stroke-linejoin="round"/>'
     radius = {"source": size.height / 2, "sink": 2.0}.get(shape, 9.0)

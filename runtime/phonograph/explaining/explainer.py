@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +83,7 @@ class _Explainer:
 
     def _node(self, node: GraphNode) -> NodeFacts:
         entry, conversion = self._manifest.nodes.get(node.id), self._conversions.get(node.id)
-        if conversion is not None:
-            place = f"inserted before {_listed(conversion.before)}"
-        else:
-            place = self._place(node.position)
+        place = f"inserted before {_listed(conversion.before)}" if conversion is not None else self._place(node.position)
         return NodeFacts(
             id=node.id,
             type=node.spec.type,

@@ -1,0 +1,133 @@
+"""Gets the graph of the manifest that a command line names, or says what is wrong with it."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
+    from phonograph.cli.complaints import Redact
+    from phonograph.graph import Graph
+    from phonograph.manifest import Manifest
+    from phonograph.redaction import Secrets
+
+Assignments = Sequence[tuple[str, str]]
+"""What `--param` or `--set` was given: left and right of each `=`."""
+
+_DEFAULT = re.compile(r"(\bdefault:\s*)(?!$).*")
+"""A default in text that is no YAML, to the end of the line: where it ends nobody can tell, nor whether it is secret."""
+
+
+def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_in_place: bool = True) -> Graph:
+    """The graph of a manifest.
+
+    Args:
+        inputs_in_place: paths that nodes read must exist.
+
+    Raises:
+        ManifestError, GraphError: with every complaint at once.
+        RegistryError: the installed packages contradict each other.
+    """
+    from phonograph.builder import load_graph
+    from phonograph.registry import Registry
+    from phonograph.shipped import find_manifest
+
+    return load_graph(
+        find_manifest(manifest),
+        Registry.installed(),
+        params=dict(params),
+        overrides=_joined(overrides),
+        inputs_in_place=inputs_in_place,
+    )
+
+
+def load_or_complain(manifest: str, params: Assignments, overrides: Assignments) -> Graph | None:
+    """The same; None, and complaints on standard error, when there is something wrong."""
+    from phonograph.cli.complaints import show_complaints
+    from phonograph.errors import GraphError, ManifestError
+
+    try:
+        return load(manifest, params, overrides)
+    except (ManifestError, GraphError) as error:
+        show_complaints(error.complaints, sys.stderr, redact=redaction(manifest, params, overrides))
+        return None
+
+
+def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Redact:
+    """What may be shown of a line of the manifest; what is secret is found out when the first line is asked for."""
+
+    @functools.cache
+    def secrets() -> tuple[Secrets, bool]:
+        from phonograph.errors import PhonographError
+        from phonograph.manifest import read_manifest
+        from phonograph.redaction import NO_SECRETS
+        from phonograph.shipped import find_manifest
+
+        try:
+            path = find_manifest(manifest)
+            found = read_manifest(path, params=dict(params), overrides=_joined(overrides)).manifest
+            known, files = (found.secrets | _written(found), found.files) if found is not None else (NO_SECRETS, (path,))
+        except PhonographError:
+            return NO_SECRETS, True
+        declared = [_declared(file) for file in files]
+        if None in declared:
+            return known, True
+        return functools.reduce(operator.or_, filter(None, declared), known), False
+
+    def redact(line: str) -> str:
+        from phonograph.redaction import HIDDEN
+
+        known, is_guarded = secrets()
+        cleaned = known.clean(line)
+        return _DEFAULT.sub(rf"\1{HIDDEN}", cleaned) if is_guarded else cleaned
+
+    return redact
+
+
+def _declared(file: Path) -> Secrets | None:
+    """The defaults that stand in a file for secret parameters, also wrong ones; None when that cannot be told."""
+    from phonograph.errors import ManifestError
+    from phonograph.redaction import Secrets
+    from phonograph.yaml12 import Located, load
+
+    def inside(located: Located | None, key: str) -> Located | None:
+        return located.value.get(key) if located is not None and isinstance(located.value, Mapping) else None
+
+    try:
+        params = inside(load(file.read_bytes(), str(file)), "params")
+    except (ManifestError, OSError):
+        return None
+    declarations = params.value.values() if params is not None and isinstance(params.value, Mapping) else ()
+    defaults = [
+        inside(one, "default") for one in declarations if (kind := inside(one, "type")) is not None and kind.value == "secret"
+    ]
+    return Secrets(str(default.value) for default in defaults if default is not None)
+
+
+def _written(manifest: Manifest) -> Secrets:
+    """What stands in a manifest for parameters of nodes that their types call secret."""
+    from phonograph.errors import PhonographError
+    from phonograph.redaction import Secrets
+    from phonograph.registry import Registry
+    from phonograph.spec import secret_fields
+
+    registry = Registry.installed()
+    texts: list[str] = []
+    for entry in manifest.nodes.values():
+        written = entry.params.value
+        try:
+            spec = registry.get(entry.type)
+        except PhonographError:
+            continue
+        if spec is not None and isinstance(written, Mapping):
+            texts += [str(written[name].value) for name in secret_fields(spec.params) if name in written]
+    return Secrets(texts)
+
+
+def _joined(overrides: Assignments) -> list[str]:
+    return [f"{path}={value}" for path, value in overrides]
