@@ -9,6 +9,9 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
+from phonograph.builder import load_graph
+from phonograph.flow.filter import Filter
+from phonograph.graph import Graph
 from phonograph.node import InputPath, Node, OutputPath, Params, Port, PortType, Source, node
 from phonograph.registry import Registry
 from phonograph.sink import Sink
@@ -25,7 +28,7 @@ class Clips(Source[ClipsParams]):
     """Read clips."""
 
 
-@node("audio.decode", inputs={"record": "record"}, outputs="audio")
+@node("audio.decode", inputs={"record": "record"}, outputs="audio", attributes={"duration": "float", "codec": "str"})
 class Decode(Node[Params]):
     """Decode clips."""
 
@@ -67,6 +70,7 @@ class VadParams(Params, frozen=True):
     "vad.energy",
     inputs={"audio": "audio[rate=r, channels=c]"},
     outputs={"audio": "audio[rate=r, channels=c]", "segments": "segments"},
+    attributes={"speech_ratio": "float", "start_ms": "float", "clipped": "bool"},
 )
 class Vad(Node[VadParams]):
     """Find speech."""
@@ -167,10 +171,26 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix),
-        *(Merge, Join, Route, AudioSink, AnySink),
+        *(Merge, Join, Route, Filter, AudioSink, AnySink),
     ):
         made.register(declared)
     return made
+
+
+def graph_of(folder: Path, nodes: str, *more: str) -> Graph:
+    """The graph of a manifest with these nodes, one a line, and what else stands at its top; a clip folder is there."""
+    (folder / "samples").mkdir(exist_ok=True)
+    path = folder / "demo.yaml"
+    lines = [f"  {line.strip()}" for line in nodes.strip().splitlines()]
+    path.write_text("\n".join(["version: 1", "name: demo", *more, "nodes:", *lines, ""]), encoding="utf-8")
+    return load_graph(path, registry())
+
+
+CLIPS = """
+clips: {type: source.clips, params: {paths: samples}}
+audio: {type: audio.decode, input: clips}
+"""
+"""The beginning of most graphs: `audio` is of any rate and number of channels."""
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:

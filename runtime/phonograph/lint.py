@@ -82,8 +82,8 @@ def _unread_outputs(graph: Graph) -> Iterator[Complaint]:
             continue
         for port in node.ports[1]:
             if port.name not in read:
-                found = f"nobody reads output {port.name!r} of node {node.id!r} ({node.spec.type}), so items that leave there are lost"
-                expected = f"a node with 'input: {node.id}.{port.name}', or a flow.filter if they shall go"
+                found = f"nobody reads output {port.name!r} of node {node.id!r} ({node.spec.type}), so its items go nowhere"
+                expected = f"'input: {node.id}.{port.name}' on a node, or flow.filter to let items go"
                 yield Complaint("unused_output", node.position, found, expected, severity="warning")
 
 

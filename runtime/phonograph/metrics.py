@@ -157,8 +157,8 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """A node that was inserted because two ends of an edge differ.
 
-    `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how many
-    items it did not hand on as they were.
+    `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how
+    many items it did not hand on as they were.
     """
 
     node: str

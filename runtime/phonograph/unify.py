@@ -260,7 +260,7 @@ class Unification:
         """Give each insertion its own wires: what it reads, and its dead letters, which go where those of its readers go."""
         behind: dict[str, list[Insertion]] = {}
         for insertion in self.insertions.values():
-            self._taken[insertion.id] = {port.name: port.type for port in insertion.inputs}
+            self._taken[insertion.id] = {port.name: port.type.demanded for port in insertion.inputs}
             self.wires[insertion.id] = [
                 Wire(insertion.source, port, insertion.id, port, insertion.position, insertion.queue) for port in insertion.inputs
             ]

@@ -12,40 +12,10 @@ from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk, Segment
 from phonograph.item import Item
-from phonograph.node import InputPath, Node, OutputPath, Params, PortType, Source, node
+from phonograph.node import InputPath, Node, OutputPath, Params, Source, node
 from phonograph.sink import Sink
 from phonograph.spec import path_fields
 from phonograph.testing import item_with
-
-
-@pytest.mark.parametrize("text", ["audio", "any", "audio[channels=1, rate=16000]", "features[dim=N]"])
-def test_a_port_type_prints_as_it_is_written(text: str) -> None:
-    """str() of a parsed port type parses to the same."""
-    assert str(PortType.parse(text)) == text
-
-
-@pytest.mark.parametrize("text", ["", "sound", "audio[rate]", "audio[rate=]", "audio[=1]", "audio[rate=16000"])
-def test_a_malformed_port_type_is_refused(text: str) -> None:
-    """The error shows the text and what is expected."""
-    with pytest.raises(ValueError, match="port type"):
-        PortType.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("target", "source", "accepted"),
-    [
-        ("audio", "audio[rate=8000]", True),
-        ("audio[rate=16000]", "audio", True),
-        ("audio[rate=16000]", "audio[rate=8000]", False),
-        ("audio[rate=16000]", "audio[rate=R]", True),
-        ("features", "audio", False),
-        ("any", "segments", True),
-        ("features", "any", True),
-    ],
-)
-def test_an_edge_needs_equal_families_and_no_contradiction(target: str, source: str, accepted: bool) -> None:
-    """Families match (any matches all), and two literals on one axis are equal."""
-    assert PortType.parse(target).accepts(PortType.parse(source)) is accepted
 
 
 def test_a_function_is_read_as_a_node() -> None:
