@@ -32,9 +32,9 @@ def command(
     format_: str,
     strict: bool,
 ) -> int:
-    """Check manifests without running them: language, parameters, wiring, types, and what is odd about them.
+    """Check manifests without running them.
 
-    All complaints come at once, each as FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly
+    Language, parameters, wiring, types, paths that are read, and what is odd. All complaints come at once, each as FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly
     meant, a (note) is worth knowing.
 
     Exit status: 0 no error, 2 at least one (with --strict: or a warning).
@@ -60,6 +60,7 @@ def complaints_about(
     manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
 ) -> Sequence[Complaint]:
     """Every complaint about a manifest, in the order of its text."""
+    from phonograph.cases import read_cases
     from phonograph.errors import Complaint, GraphError, ManifestError, PhonographError, Position
 
     try:
@@ -69,7 +70,8 @@ def complaints_about(
     except PhonographError as error:  # of the installed packages
         words = " ".join(str(error).split())
         return (Complaint(error.code, Position(manifest, 1, 1), words),)
-    return sorted([*graph.warnings, *_notes(graph)], key=lambda complaint: complaint.position)
+    _, about_cases = read_cases(graph.manifest, graph)
+    return sorted([*graph.warnings, *_notes(graph), *about_cases], key=lambda complaint: complaint.position)
 
 
 def as_json(complaints: Iterable[Complaint]) -> Mapping[str, object]:
