@@ -115,6 +115,16 @@ class Mix(Node[Params]):
     """Take two signals of one rate."""
 
 
+@node("signal.split", inputs="audio", outputs={"low": "audio[rate=8000]", "high": "audio[rate=16000]"})
+class Split(Node[Params]):
+    """Give two signals of different rates."""
+
+
+@node("takes.both", inputs={"raw": "audio", "low": "audio[rate=8000]", "high": "audio[rate=48000]"}, outputs="audio")
+class Both(Node[Params]):
+    """Take audio as it is, and at two rates."""
+
+
 def _named(params: Params, names: tuple[str, ...]) -> Ports:
     return tuple(Port(name, PortType.parse("any[type=t]")) for name in names), (Port("out", PortType.parse("any[type=t]")),)
 
@@ -170,7 +180,7 @@ def registry() -> Registry:
     """A registry with the nodes of this module."""
     made = Registry()
     for declared in (
-        *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix),
+        *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
         *(Merge, Join, Route, Filter, AudioSink, AnySink),
     ):
         made.register(declared)
