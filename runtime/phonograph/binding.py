@@ -12,7 +12,7 @@ import msgspec
 
 from phonograph.errors import Complaint, nearest
 from phonograph.fields import complain, describe
-from phonograph.redaction import Secrets
+from phonograph.redaction import HIDDEN, Secrets
 from phonograph.references import UNREAD
 from phonograph.spec import Params, fields_of, path_fields, secret_fields, units
 from phonograph.traced import Traced, like
@@ -96,8 +96,16 @@ def bind(
             complete = False
         else:
             field = declared[key]
-            shown = _hidden(value) if field.name in secret else value
-            bound[field.name] = _convert(key, shown, field.type, places.get(field.name), in_units.get(field.name), complaints)
+            is_secret = field.name in secret
+            bound[field.name] = _convert(
+                key,
+                _hidden(value) if is_secret else value,
+                field.type,
+                places.get(field.name),
+                in_units.get(field.name),
+                complaints,
+                is_secret=is_secret,
+            )
     for key, field in declared.items():
         if field.required and key not in located.value:
             expected = _in_words(_type_name(field.type))
@@ -220,7 +228,14 @@ def _secret_texts(values: Iterable[Any]) -> Iterator[str]:
 
 
 def _convert(
-    key: str, located: Located, annotation: Any, place: _Place | None, unit: str | None, complaints: list[Complaint]
+    key: str,
+    located: Located,
+    annotation: Any,
+    place: _Place | None,
+    unit: str | None,
+    complaints: list[Complaint],
+    *,
+    is_secret: bool,
 ) -> Any:
     """What msgspec makes of the value; None, and a complaint, when it does not fit."""
     known = len(complaints)
@@ -232,7 +247,7 @@ def _convert(
         return _sealed(converted) if any(_secret_texts([_texts(located)])) else converted
     except msgspec.ValidationError as error:
         blamed, trail, message = _blame(located, str(error))
-        found = f"parameter {key + trail!r} is {describe(blamed.value)}"
+        found = f"parameter {key + trail!r} is {HIDDEN if is_secret else describe(blamed.value)}"
         if match := _UNKNOWN.fullmatch(message):
             position = blamed.keys.get(match[1], blamed.position)
             complain(complaints, "unknown_key", position, f"unknown key {match[1]!r} in parameter {key + trail!r}")

@@ -48,8 +48,12 @@ def load_graph(
     *,
     params: Mapping[str, object] | None = None,
     overrides: Sequence[str] = (),
+    inputs_in_place: bool = True,
 ) -> Graph:
     """Read a manifest and build its graph.
+
+    Args:
+        inputs_in_place: paths that nodes read must exist.
 
     Raises:
         ManifestError: the text is wrong; complaints about the graph that can be told all the same are among them.
@@ -62,7 +66,7 @@ def load_graph(
     graph = builder.build()
     if reading.complaints:
         raise ManifestError([*reading.complaints, *builder.shown()])
-    if graph is not None:
+    if graph is not None and inputs_in_place:
         graph = builder.with_inputs_in_place(graph)
     if graph is None:
         raise GraphError(builder.shown())

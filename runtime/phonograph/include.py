@@ -117,7 +117,7 @@ def read_start(path: str) -> bytes:
 
 
 def path_beside(text: str, position: Position) -> str:
-    """The path that stands at a place in a manifest; relative ones start at that file, those from outside where they say."""
+    """The path that stands at a place in a manifest; relative ones start at that file, those from outside at the caller's."""
     if isinstance(text, Traced) and text.is_outside:
         return os.path.expanduser(text)
     return os.path.normpath(os.path.join(os.path.dirname(position.file), os.path.expanduser(text)))

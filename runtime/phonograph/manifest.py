@@ -143,7 +143,7 @@ class _ManifestReader:
         levels = LevelReader(self._files, Scope(None, os.environ, self._home), self._complaints)
         level = levels.read(self._root, given, source, inside)
         nodes = levels.resolved(level.nodes or ())
-        outputs = {output: levels.followed(entry) for output, entry in level.outputs.items()}
+        outputs = {output: levels.followed(entry) for output, entry in level.outputs.items() if entry is not None}
         secrets = Secrets(
             value for one in levels.parameters if one.is_secret for value in (one.value, one.default) if isinstance(value, str)
         )

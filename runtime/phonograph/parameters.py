@@ -193,7 +193,7 @@ class _Declaration:
             return ()
         if kind == "secret":
             found = "'choices' for a parameter of type secret, which would tell what it may be"
-            complain(self._complaints, "wrong_value", located.position, found, "none")
+            complain(self._complaints, "wrong_value", located.position, found, "no choices")
             return ()
         if not isinstance(located.value, tuple) or not located.value:
             complain(

@@ -1,8 +1,8 @@
 """Reads the nodes of a manifest with its sub-graphs expanded.
 
-`clean: {include: parts/clean.yaml}` becomes `clean/vad`, `clean/cut` and whatever else is in that file. Each manifest or sub-graph
-is a level. Levels are read one inside the other, with every reference as it is written there; when all are read, references
-through the inputs and outputs of sub-graphs are followed to the nodes that they lead to.
+`clean: {include: parts/clean.yaml}` becomes `clean/vad`, `clean/cut` and whatever else is in that file. Each manifest or
+sub-graph is a level. Levels are read one inside the other, with every reference as it is written there; when all are read,
+references through the inputs and outputs of sub-graphs are followed to the nodes that they lead to.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from phonograph.include import Files, Source, check_version, named_paths, with_f
 from phonograph.overrides import Override, overridden
 from phonograph.parameters import ID, Parameter, read_parameters
 from phonograph.policies import Policies, read_policies
+from phonograph.porttype import PortType
 from phonograph.references import Scope
 from phonograph.yaml12 import Located
 
@@ -53,6 +54,7 @@ class Level:
     Args:
         prefix: what the ids of its nodes begin with.
         names: ids of its nodes, whether or not they could be read.
+        outputs: what each names; None where that could not be read.
         parameters: by name, those that could be read.
         nodes: with those of its sub-graphs in their places; None when there is nothing to go on with.
     """
@@ -62,7 +64,7 @@ class Level:
     parameters: Mapping[str, Parameter]
     nodes: tuple[NodeEntry, ...] | None
     inputs: Mapping[str, InputDeclaration]
-    outputs: Mapping[str, InputEntry]
+    outputs: Mapping[str, InputEntry | None]
 
 
 class LevelReader:
@@ -128,7 +130,7 @@ class LevelReader:
             defaults = read_policies(node.fields, defaults, self._complaints, of_many=True)
             self.subgraphs[node.id] = Subgraph(node.id, source.file, readable, node.position)
         reader = EntryReader(replace(self._environment_scope, parameters=parameters), self._complaints, prefix)
-        inputs = self._inputs(root.get("inputs"))
+        inputs = self._inputs(root.get("inputs"), is_outermost=node is None)
         entries = self._entries(root, reader, defaults, next(iter(inputs), None), is_outermost=node is None)
         level = Level(
             prefix=prefix,
@@ -160,7 +162,7 @@ class LevelReader:
     def followed(self, given: InputEntry) -> InputEntry:
         """An input as it is where it leads; what leads nowhere is complained of, and counts as unread."""
         here = given
-        passed: dict[tuple[str, str | None], None] = {}
+        passed: dict[tuple[str, str | None], InputEntry] = {}
         while True:
             onward = self._next(here)
             if onward is None:
@@ -169,13 +171,21 @@ class LevelReader:
             if onward is here:
                 return replace(given, source=here.source, source_port=here.source_port, queue=given.queue or here.queue)
             here = replace(onward, queue=here.queue or onward.queue)
-            if (here.source, here.source_port) in passed:
-                circle = [source for source, _ in passed if not source.endswith(f"/{_OWN_INPUTS}")]
-                found = f"sub-graphs hand on what they get from each other, in a circle: {' -> '.join([*circle, circle[0]])}"
-                self._once("cycle", here.position, found, "one of these edges to come from elsewhere")
-                self.unread.add(here.source)
+            key = (here.source, here.source_port)
+            if key in passed:
+                ways = list(passed)
+                self._complain_circle([passed[way] for way in ways[ways.index(key) :]])
                 return replace(given, source=here.source, source_port=here.source_port)
-            passed[here.source, here.source_port] = None
+            passed[key] = here
+
+    def _complain_circle(self, ways: Sequence[InputEntry]) -> None:
+        """Name a circle of sub-graphs that hand on what they get, the same whichever of its nodes it is met at."""
+        first = min(range(len(ways)), key=lambda number: ways[number].position)
+        ordered = [*ways[first:], *ways[:first]]
+        names = [one.source for one in ordered if not one.source.endswith(f"/{_OWN_INPUTS}")][::-1]
+        found = f"sub-graphs hand on what they get from each other, in a circle: {' -> '.join([*names, names[0]])}"
+        self._once("cycle", ordered[0].position, found, "one of these edges to come from elsewhere")
+        self.unread.update(one.source for one in ways)
 
     def _next(self, given: InputEntry) -> InputEntry | None:
         """One step on from an input: itself when it has arrived, None when there is no way."""
@@ -205,7 +215,8 @@ class LevelReader:
             names = [f"inputs.{name}" for name in known]
             expected = f"one of {', '.join(names)}" if names else "a node; the sub-graph declares no 'inputs'"
             found = f"{what} of the sub-graph of node {node_id!r}" if given.source_port else what
-            self._once("unknown_reference", given.position, found, expected, nearest(f"inputs.{given.source_port}", names))
+            near = nearest(f"inputs.{given.source_port}", names) if given.source_port else ()
+            self._once("unknown_reference", given.position, found, expected, near)
             return None
         return self._given[node_id].get(given.source_port)
 
@@ -297,7 +308,7 @@ class LevelReader:
             complain(self._complaints, "missing_key", start, f"{what} has no 'nodes'", expected)
         return None
 
-    def _inputs(self, located: Located | None) -> dict[str, InputDeclaration]:
+    def _inputs(self, located: Located | None, *, is_outermost: bool) -> dict[str, InputDeclaration]:
         if located is None:
             return {}
         if not isinstance(located.value, Mapping):
@@ -314,22 +325,32 @@ class LevelReader:
             declared, text = found_fields.require("type", "a port type, such as audio"), found_fields.read("type", fields.text)
             # Of any type where it could not be read, so that references to it are no further fault.
             position = located.keys[name] if declared is None else declared.position
+            if text is not None and not is_outermost:
+                text = self._port_type(name, text, position)
             inputs[name] = InputDeclaration(name, "any" if text is None else text, position)
         return inputs
 
-    def _outputs(self, located: Located | None, prefix: str) -> dict[str, InputEntry]:
+    def _port_type(self, name: str, text: str, position: Position) -> str | None:
+        try:
+            PortType.parse(text)
+        except ValueError as error:
+            complain(self._complaints, "wrong_value", position, f"input {name!r} of the sub-graph: {error}")
+            return None
+        return text
+
+    def _outputs(self, located: Located | None, prefix: str) -> dict[str, InputEntry | None]:
         if located is None:
             return {}
         if not isinstance(located.value, Mapping):
             found, expected = f"'outputs' is {describe(located.value)}", "a mapping from name to NODE or NODE.PORT"
             complain(self._complaints, "wrong_type", located.position, found, expected)
             return {}
-        outputs = {}
+        outputs: dict[str, InputEntry | None] = {}
         for name, one in located.value.items():
             self._check_name("output", name, located.keys[name])
             reference = fields.read(one, reference_to, what=f"output {name!r}", complaints=self._complaints)
-            if reference is not None:
-                outputs[name] = InputEntry(name, prefix + reference[0], reference[1], None, one.position)
+            entry = None if reference is None else InputEntry(name, prefix + reference[0], reference[1], None, one.position)
+            outputs[name] = entry
         return outputs
 
     def _check_name(self, kind: str, name: str, position: Position) -> None:

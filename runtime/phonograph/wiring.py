@@ -166,7 +166,7 @@ class Wiring:
             found = f"no input {name!r} of the manifest" if name else "'inputs' without the name of one"
             known = [f"inputs.{known}" for known in self._inputs]
             expected = f"one of {', '.join(known)}" if known else "a node; the manifest declares no 'inputs'"
-            self._complain("unknown_reference", given.position, found, expected, nearest(f"inputs.{name}", known))
+            self._complain("unknown_reference", given.position, found, expected, nearest(f"inputs.{name}", known) if name else ())
             return None
         declared = self._inputs[name]
         return None if declared is None else Port(name, declared)
@@ -205,8 +205,9 @@ class Wiring:
 
     def _check_one_node(self, entry: NodeEntry) -> None:
         """A node that does not gather takes what one node gives; or dead letters, into one port, from any number of them."""
-        made = dict.fromkeys(given.source for given in entry.inputs if given.source_port != DEAD_LETTER)
-        failed = dict.fromkeys(f"{given.source}.{DEAD_LETTER}" for given in entry.inputs if given.source_port == DEAD_LETTER)
+        known = [given for given in entry.inputs if given.source not in self._unread]
+        made = dict.fromkeys(given.source for given in known if given.source_port != DEAD_LETTER)
+        failed = dict.fromkeys(f"{given.source}.{DEAD_LETTER}" for given in known if given.source_port == DEAD_LETTER)
         if len(made) > 1 or (made and failed) or (failed and len(entry.inputs) > 1):
             found = f"the inputs of node {entry.id!r} come from {_listed([*made, *failed])}"
             self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(entry, bool(failed))}")

@@ -81,7 +81,7 @@ class Located:
         keys: for a mapping, where each key begins.
         came_from: the parameter of the manifest with whose value the text here begins, or `env:` and a variable of the environment;
             empty when it begins otherwise.
-        text_column: where the text itself begins, when it stands on one line as it is; 0 for all else (escapes, folded lines).
+        text_column: where the text itself begins, when it stands on one line as it is; 0 for all else.
     """
 
     value: Value
@@ -382,7 +382,7 @@ def _slip(lines: list[str], position: Position) -> tuple[int, int, str, str] | N
 
 
 def _text_column(event: yaml.ScalarEvent) -> int:
-    """Where the text of a scalar begins; 0 when it does not stand there as it is. An escape takes more room than what it means."""
+    """Where the text of a scalar begins; 0 when it does not stand there as it is. An escape is longer than its meaning."""
     start, end = event.start_mark, event.end_mark
     if start is None or end is None or start.line != end.line:
         return 0
