@@ -48,8 +48,9 @@ def _off(expected: NDArray[Any], got: NDArray[Any], within: float | None) -> NDA
     both_nan = np.isnan(expected) & np.isnan(got)
     if within is None:
         return np.asarray((expected.astype(got.dtype) != got) & ~both_nan)
+    slack = 1e-12 * np.maximum(1.0, np.abs(np.where(np.isfinite(expected), expected, 0.0)))
     with np.errstate(invalid="ignore"):
-        is_near = np.abs(expected - got.astype(np.float64)) <= within + 1e-12 * np.maximum(1.0, np.abs(expected))
+        is_near = np.abs(expected - got.astype(np.float64)) <= within + slack
     return np.asarray(~(is_near | (expected == got) | both_nan))
 
 

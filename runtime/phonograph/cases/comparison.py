@@ -227,8 +227,9 @@ def shown(value: Any) -> str:
         return f"an array of {value.dtype}, shape {value.shape}"
     if isinstance(value, AudioChunk):
         return f"audio of {value.num_channels} x {value.num_samples} samples at {value.sample_rate} Hz"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    number = _number(value)
+    if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
+        return str(int(number))
     if isinstance(value, np.generic):
         return str(value)
     if isinstance(value, Mapping):
