@@ -103,7 +103,9 @@ class Unification:
                 continue
             if comes.family not in (taken.family, "any"):
                 outputs = (self._nodes[wire.source].ports or ((), ()))[1] if wire.source in self._nodes else ()
-                self._complaints.append(other_family(wire, comes, taken, outputs, self._registry))
+                complaint = other_family(wire, comes, taken, outputs, self._registry)
+                if complaint not in self._complaints[-1:]:  # `*.dead_letter` is many wires and one input
+                    self._complaints.append(complaint)
                 continue
             is_open, needs = self._judge(node, wire, comes, taken)
             if is_open:
@@ -161,8 +163,9 @@ class Unification:
         if converter is not None:
             wanted = {axis: value for axis, value in literals.items() if converter.makes(given, {axis: value})}
             wanted = wanted if converter.makes(given, wanted) else {}
+        source = self._nodes[wire.source].spec if wire.source in self._nodes else None
         if any(verdict == "contradicted" and axis not in wanted for axis, verdict in verdicts.items()):
-            self._complaints.append(contradiction(wire, given, taken, self._converter(given.family)))
+            self._complaints.append(contradiction(wire, given, taken, self._converter(given.family), source))
             return False, {}
         if wanted and not node.entry.auto_convert:
             assert converter is not None

@@ -165,8 +165,9 @@ class Wiring:
         if name is None or name not in self._inputs:
             found = f"no input {name!r} of the manifest" if name else "'inputs' without the name of one"
             known = [f"inputs.{known}" for known in self._inputs]
+            close = tuple(f"inputs.{one}" for one in nearest(name, self._inputs)) if name else ()
             expected = f"one of {', '.join(known)}" if known else "a node; the manifest declares no 'inputs'"
-            self._complain("unknown_reference", given.position, found, expected, nearest(f"inputs.{name}", known) if name else ())
+            self._complain("unknown_reference", given.position, found, expected, close)
             return None
         declared = self._inputs[name]
         return None if declared is None else Port(name, declared)
@@ -183,7 +184,8 @@ class Wiring:
             if port.name == name:
                 return port
         names = [port.name for port in ports]
-        self._complain("unknown_reference", position, f"{lacks} {name!r}", f"one of {', '.join(names)}", nearest(name, names))
+        known = [*names, DEAD_LETTER] if "output" in lacks else names
+        self._complain("unknown_reference", position, f"{lacks} {name!r}", f"one of {', '.join(names)}", nearest(name, known))
         return None
 
     def _check_all_connected(self, entry: NodeEntry, spec: NodeSpec, inputs: tuple[Port, ...]) -> None:
