@@ -9,20 +9,26 @@ from typing import Any
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
+from jsonschema.protocols import Validator
 
-from phonograph import contracts, errors
+from phonograph import cases, catalogue, contracts, entries, errors, parameters, policies, subgraphs
 from phonograph.executor import Executor
 from phonograph.manifest import load_manifest
+from phonograph.node import Node, Params, Secret, node
 from phonograph.registry import Registry
+from phonograph.schema import manifest_schema, schema_for
 from phonograph.shipped import shipped_manifests, shipped_root
+from pipeline_nodes import registry
 
 CONTRACTS = shipped_root("contracts")
 SCHEMAS = ("manifest.schema.json", "metrics.schema.json", "dead-letter.schema.json")
 
 
-def validator(name: str) -> Draft202012Validator:
-    return Draft202012Validator(json.loads((CONTRACTS / name).read_text("utf-8")))
+def validator(name: str) -> Validator:
+    schema = json.loads((CONTRACTS / name).read_text("utf-8"))
+    # The one for editors is of the draft that they know; the others are read by programs.
+    return (Draft7Validator if name == "manifest.schema.json" else Draft202012Validator)(schema)
 
 
 def test_contracts_agree_with_the_code() -> None:
@@ -52,8 +58,10 @@ def test_each_kind_of_drift_is_named(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_schema_is_a_schema(name: str) -> None:
-    """Each schema is valid JSON Schema, draft 2020-12."""
-    Draft202012Validator.check_schema(json.loads((CONTRACTS / name).read_text("utf-8")))
+    """Each schema is valid JSON Schema, of the draft that it names."""
+    judge = validator(name)
+    judge.check_schema(judge.schema)
+    assert judge.schema["$schema"].rstrip("#") == judge.META_SCHEMA["$schema"].rstrip("#")
 
 
 def test_every_error_has_a_published_code() -> None:
@@ -74,12 +82,77 @@ def test_a_shipped_manifest_fits_the_schema(name: str) -> None:
     validator("manifest.schema.json").validate(yaml.safe_load(shipped_manifests()[name].read_text("utf-8")))
 
 
+def test_good_manifests_fit_the_schema(checkout: Path) -> None:
+    """Whatever the language allows, an editor takes: every right manifest of the tests fits, sub-graphs and fragments too."""
+    judge = validator("manifest.schema.json")
+    paths = sorted((checkout / "tests" / "manifests" / "good").rglob("*.yaml"))
+    assert paths
+    for path in paths:
+        found = judge.iter_errors(yaml.safe_load(path.read_text("utf-8")))
+        assert [f"{path.name}: {list(error.path)} {error.message}" for error in found] == []
+
+
+def test_the_schema_has_the_keys_of_the_language() -> None:
+    """What a mapping may hold is said twice, in the schema and in the code that reads it; both say the same."""
+    schema = schema_for(Registry.installed())
+    parts = schema["definitions"]
+
+    def keys(part: dict[str, Any]) -> set[str]:
+        patterns = {pattern.strip("^$") for pattern in part.get("patternProperties", {})}
+        return {*part["properties"], *patterns}
+
+    assert keys(schema) == set(subgraphs.ROOT_KEYS)
+    assert keys(parts["node"]) == set(entries.NODE_KEYS)
+    assert keys(parts["step"]) == set(entries.STEP_KEYS)
+    assert keys(schema["properties"]["defaults"]) == set(policies.KEYS)
+    assert keys(parts["retry"]) == set(policies.RETRY)
+    assert keys(parts["breaker"]) == keys(parts["default_breaker"]) == set(policies.BREAKER)
+    assert keys(parts["param"]) == set(parameters.DECLARATION_KEYS)
+    assert keys(parts["case"]) == set(cases.section.CASE_KEYS)
+    assert keys(parts["case"]["properties"]["expect"]) == set(cases.section.OUTCOME_KEYS)
+
+
+def test_a_secret_is_written_only() -> None:
+    """A parameter that holds a secret is marked so in schema and catalogue, and programs that show values know to hide it."""
+
+    class KeyParams(Params, frozen=True):
+        api_key: Secret
+
+    @node("asr.remote", inputs="audio", outputs="text")
+    class Remote(Node[KeyParams]):
+        """Ask a service."""
+
+    assert catalogue.entry(Remote.spec)["params"]["api_key"]["writeOnly"] is True
+    assert catalogue.parameters(Remote.spec)[0].takes == "secret text"
+    params = manifest_schema([Remote.spec])["definitions"]["type asr.remote"]["properties"]["params"]
+    assert params["properties"]["api_key"]["writeOnly"] is True
+
+
+def test_structs_inside_parameters_are_defined() -> None:
+    """Every reference inside the schema leads to a definition, also those to structs inside the parameters of nodes."""
+    schema = manifest_schema(catalogue.loadable(registry()))
+    text = json.dumps(schema)
+    wanted = {part.partition('"')[0] for part in text.split('"$ref": "#/definitions/')[1:]}
+    assert "vad.energy.Band" in wanted
+    assert wanted <= set(schema["definitions"])
+
+
 GOOD: dict[str, Any] = {
     "version": 1,
     "name": "small",
+    "params": {"rate": {"type": "int", "default": 16000}},
+    "include": "common.yaml",
+    "plugins": ["my_nodes.py"],
+    "defaults": {"auto_convert": False, "retry": {"base_delay": 0, "max_delay": "800ms"}},
+    "inputs": {"more": {"type": "audio[rate=16000]"}},
+    "outputs": {"sound": "audio"},
     "nodes": {
         "clips": {"type": "source.files", "params": {"paths": "clips"}},
         "audio": {"type": "audio.decode", "input": "clips", "workers": 2},
+        "mono": {"type": "audio.resample", "input": "audio", "params": {"sample_rate": "${params.rate}", "channels": 1}},
+        "clean": {"include": "parts/clean.yaml", "input": {"audio": "mono"}, "params": {"level": 3}, "workers": 1},
+        "both": {"type": "flow.join", "input": {"one": "clean.speech", "two": {"from": "mono", "queue": {"bytes": "1MiB"}}}},
+        "rest": {"type": "sink.jsonl", "input": "*.dead_letter", "params": {"path": "rest.jsonl"}},
         "out": {"type": "sink.npy", "input": {"features": "audio"}, "params": {"path": "out"}, "on_error": "skip"},
     },
 }
@@ -98,8 +171,25 @@ GOOD: dict[str, Any] = {
         (("nodes", "audio", "retry"), {"base_delay": 5}),
         (("nodes", "out", "on_error"), "shrug"),
         (("nodes", "out", "params", "pathh"), "out"),
+        (("nodes", "out", "params"), {}),
+        (("nodes", "out", "input"), {"feature": "audio"}),
+        (("nodes", "out", "input"), "no node"),
+        (("nodes", "clips", "input"), "audio"),
+        (("nodes", "mono", "params", "sample_rate"), "fast"),
+        (("nodes", "mono", "params", "sample_rate"), 3),
+        (("nodes", "mono", "params", "quality"), "hihg"),
+        (("nodes", "clean", "type"), "audio.decode"),
+        (("nodes", "clean", "include"), 3),
+        (("nodes", "both", "input"), {}),
+        (("steps",), [{"type": "audio.decode"}]),
+        (("params", "rate", "type"), "integer"),
+        (("defaults", "breaker"), {"when_open": "skip"}),
+        (("inputs", "more", "type"), "sound"),
+        (("plugins",), 3),
+        (("tests",), [{"node": "audio"}]),
+        (("name",), None),
     ],
-    ids=lambda value: ".".join(value) if isinstance(value, tuple) else None,
+    ids=lambda value: ".".join(value) if isinstance(value, tuple) else repr(value),
 )
 def test_the_manifest_schema_refuses_what_is_wrong(where: tuple[str, ...], value: object) -> None:
     """A manifest with one wrong value does not fit the schema, and fits without it."""

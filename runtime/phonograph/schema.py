@@ -35,6 +35,8 @@ from phonograph.spec import NodeSpec
 Json = dict[str, Any]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
+_NOT_IN_A_FRAGMENT = ("version", "name", "description", "steps", "inputs", "outputs", "tests")
+"""What tells a manifest from a fragment, which others include and which needs neither version nor name."""
 
 
 def schema_for(registry: Registry) -> Json:
@@ -56,10 +58,16 @@ def manifest_schema(specs: Iterable[NodeSpec]) -> Json:
     return {
         "$schema": _DRAFT,
         "description": "a phonograph manifest, version 1",
-        **record(_top(), required=("version", "name")),
+        **record(_top()),
         "allOf": [
             {"if": {"required": ["nodes"]}, "then": {"properties": {"steps": False}}},
-            {"anyOf": [{"required": [key]} for key in ("nodes", "steps", "include")]},
+            {
+                "if": {"anyOf": [{"required": [key]} for key in _NOT_IN_A_FRAGMENT]},
+                "then": {
+                    "required": ["version", "name"],
+                    "anyOf": [{"required": [key]} for key in ("nodes", "steps", "include")],
+                },
+            },
         ],
         "definitions": {"node": _node(specs, step=False), "step": _node(specs, step=True), **parts},
     }
@@ -107,7 +115,12 @@ def _top() -> Json:
             "items": ref("step"),
         },
         "limits": described("when a run counts as failed", record({"error_rate": ref("error_rate")})),
-        "tests": described("cases that `run-pipeline test` runs", {"type": ["array", "object"]}),
+        "tests": {
+            "description": "cases that `run-pipeline test` runs: what goes in, what should come out",
+            "type": "array",
+            "minItems": 1,
+            "items": ref("case"),
+        },
     }
 
 
@@ -139,6 +152,7 @@ def _language() -> Json:
     skip = {"skip": "hand it on as it is; only where input and output are of one family"}
     return {
         "param": _parameter(),
+        "case": _case(),
         "input": described(
             "where it reads from: NODE, NODE.PORT, NODE.dead_letter, *.dead_letter or inputs.NAME; a mapping names its own ports",
             reference_or({"minProperties": 1, "additionalProperties": _edge()}),
@@ -191,6 +205,31 @@ def _language() -> Json:
     }
 
 
+def _case() -> Json:
+    """A test case. What goes in and comes out depends on the ports of the nodes that it is about."""
+    text, count = {"type": "string"}, {"type": ["integer", "object"]}
+    outcomes = {
+        "items": described("items that leave, in their order", {"type": "array"}),
+        "count": described("how many items leave; a number, or {min: N, max: N}", count),
+        "error": described("the code of the error that a node raises", text),
+        "message": described("what its message says", text),
+        "at": described("the node that raises it", text),
+        "skipped": described("how many items are skipped", count),
+        "filtered": described("that nothing leaves and nothing fails", {"const": True}),
+    }
+    expected = {**record(outcomes), "type": ["array", "object"]}
+    fields = {
+        "name": described("what the case shows", text),
+        "node": described("the node that is tested", text),
+        "from": described("the first node of the part that is tested", text),
+        "to": described("the last node of that part", text),
+        "input": described("one item, or a list of items: {key, attributes, PORT: payload}", {"type": ["array", "object"]}),
+        "expect": described("what leaves the last node: a list of items, or a mapping", expected),
+        "timeout": described("how long the case may take", DURATION),
+    }
+    return described("a test case", record(fields, required=("name", "expect")))
+
+
 def _parameter() -> Json:
     bound = {"type": ["number", "string"]}
     types = dict(zip(TYPES, TYPES, strict=True)) | {
@@ -219,7 +258,8 @@ def _node(specs: tuple[NodeSpec, ...], *, step: bool) -> Json:
     types = {
         "enum": [spec.type for spec in specs],
         "enumDescriptions": [spec.summary for spec in specs],
-        "errorMessage": "no such node type; `run-pipeline nodes` lists those that are installed",
+        "errorMessage": "no such node type; `run-pipeline nodes` lists those that are installed, "
+        "`run-pipeline schema MANIFEST --path` makes a schema with those of its plug-ins",
     }
     include = described("a manifest with inputs and outputs of its own, which stands here as one node", {"type": "string"})
     named = described("by which metrics and other nodes call it; else the last part of its type", ID)
