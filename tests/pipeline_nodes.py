@@ -160,6 +160,21 @@ class Route(Node[RouteParams]):
     """Send each item one of several ways."""
 
 
+class TextParams(Params, frozen=True):
+    path: OutputPath
+    folder: Annotated[OutputPath, msgspec.Meta(extra={"folder": True})] = "texts"
+
+
+@node("sink.text", inputs={"item": "any"})
+class TextSink(Sink[TextParams]):
+    """Store everything in one file, and more below a folder."""
+
+
+@node("sink.more", inputs={"item": "any"})
+class MoreSink(Sink[TextParams]):
+    """The same, for another type."""
+
+
 @node("sink.any", inputs={"item": "any"})
 class AnySink(Sink[Params]):
     """Store anything."""
@@ -181,7 +196,7 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
-        *(Merge, Join, Route, Filter, AudioSink, AnySink),
+        *(Merge, Join, Route, Filter, AudioSink, AnySink, TextSink, MoreSink),
     ):
         made.register(declared)
     return made
