@@ -144,3 +144,77 @@ def test_a_payload_of_unknown_size_flows(tmp_path: Path) -> None:
             return item.with_payload({"record": Odd()})
 
     assert run_text(tmp_path, line("test.odd_size"), OddSize).records.completed == 20
+
+
+@pytest.mark.parametrize(
+    ("port_type", "payload", "found"),
+    [
+        ("audio[rate=16000]", AudioChunk(np.zeros((1, 4), np.float32), 8_000), "audio[rate=8000, channels=1]"),
+        ("audio[channels=2]", AudioChunk(np.zeros((1, 4), np.float32), 8_000), "audio[rate=8000, channels=1]"),
+        ("audio[rate=8000|16000]", AudioChunk(np.zeros((1, 4), np.float32), 44_100), "audio[rate=44100, channels=1]"),
+        ("audio[channels=1..2]", AudioChunk(np.zeros((3, 4), np.float32), 8_000), "audio[rate=8000, channels=3]"),
+        ("features[bins=80]", np.zeros((5, 40), np.float32), "features[bins=40]"),
+        ("features[bins=80]", np.zeros((), np.float32), "features[bins=0]"),
+    ],
+)
+def test_a_payload_outside_the_axes_that_a_node_declares(tmp_path: Path, port_type: str, payload: Any, found: str) -> None:
+    """The node that made it is named, with what it made and what it declares."""
+
+    @node("test.breaks", inputs={"record": "record"}, outputs={"out": port_type})
+    class Breaks(Node[Params]):
+        """Make something else than is declared."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"out": payload})
+
+    report = run_text(tmp_path, line("test.breaks").replace("count: 20", "count: 1"), Breaks)
+    (letter,) = dead_letters(report)
+    assert (letter["node"], letter["code"]) == ("work", "node_contract")
+    assert letter["message"] == f"test.breaks returned {found} on port 'out'; expected {port_type}"
+
+
+def test_a_payload_within_the_axes_of_a_parameter(tmp_path: Path) -> None:
+    """Parameters are filled in before payloads are held against them."""
+
+    class RateParams(Params, frozen=True):
+        rate: int | None = None
+
+    @node("test.made", inputs={"record": "record"}, outputs={"out": "audio[rate={rate}]"})
+    class Made(Node[RateParams]):
+        """Make 8 kHz audio."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"out": AudioChunk(np.zeros((1, 4), np.float32), 8_000)})
+
+    for rate, completed in ((8000, 1), ("null", 1), (16000, 0)):
+        text = line("test.made, params: {rate: RATE}").replace("RATE", str(rate)).replace("count: 20", "count: 1")
+        assert run_text(tmp_path, text, Made).records.completed == completed
+
+
+def test_an_input_of_no_known_family_is_checked_per_item(tmp_path: Path) -> None:
+    """What a function without annotations makes may be anything, so its reader looks at each item."""
+
+    @node("test.some", inputs={"record": "record"}, outputs={"out": "any"})
+    class Some(Node[Params]):
+        """Make audio of some records and text of others."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"out": "text" if item.ordinal % 2 else AudioChunk(np.zeros((1, 4), np.float32), 8_000)})
+
+    @node("test.take", inputs={"audio": "audio"}, outputs={"audio": "audio"})
+    class Take(Node[Params]):
+        """Take audio."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item
+
+    text = (
+        line("test.take")
+        .replace("input: numbers", "input: some")
+        .replace("  work:", "  some: {type: test.some, input: numbers}\n  work:")
+    )
+    report = run_text(tmp_path, text, Some, Take)
+    assert (report.records.completed, report.records.dead_lettered) == (10, 10)
+    letter = dead_letters(report)[0]
+    assert (letter["node"], letter["code"]) == ("work", "bad_input")
+    assert letter["message"].startswith("input 'audio' of test.take got str; expected AudioChunk")
