@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from phonograph.executor import Executor, Progress, RunReport
     from phonograph.item import Item, Outcome, Record
     from phonograph.manifest import Manifest, load_manifest
-    from phonograph.node import InputPath, Node, NodeSpec, OutputPath, Params, Port, PortType, Source
+    from phonograph.node import Axes, InputPath, Node, NodeSpec, OutputPath, Params, Port, PortType, Source
     from phonograph.registry import Registry
     from phonograph.sink import FilePart, Part, Sink, Written, output_path
 
@@ -55,7 +55,7 @@ _MODULES = {
     "executor": ("Executor", "Progress", "RunReport"),
     "item": ("Item", "Outcome", "Record"),
     "manifest": ("Manifest", "load_manifest"),
-    "node": ("InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source"),
+    "node": ("Axes", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source"),
     "registry": ("Registry",),
     "sink": ("FilePart", "Part", "Sink", "Written", "output_path"),
 }
@@ -66,6 +66,7 @@ __all__ = [
     "AudioDecodeError",
     "AudioError",
     "AudioFormatError",
+    "Axes",
     "BadInputError",
     "CircuitOpenError",
     "Complaint",
