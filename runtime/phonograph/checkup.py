@@ -23,6 +23,7 @@ Area = Literal["machine", "packages", "audio", "nodes", "shipped", "folders"]
 
 CONTRACTS = ("dead-letter.schema.json", "error-codes.json", "manifest.schema.json", "metrics.schema.json", "nodes.json")
 EXTRAS = {
+    "graph": "draws graphs as SVG",
     "test": "runs phonograph's own tests",
     "dev": "checks, types and builds phonograph's code",
 }

@@ -100,7 +100,7 @@ def test_what_a_required_parameter_and_a_choice_look_like() -> None:
     source = sections(nodes("source.files").output)["parameters"]
     assert source[0].startswith("paths ") and source[0].endswith("; required")
     assert any(
-        "default high" in line and "best, fast, high" in line for line in sections(nodes("audio.resample").output)["parameters"]
+        "default high" in line and "fast, high, best" in line for line in sections(nodes("audio.resample").output)["parameters"]
     )
 
 
@@ -201,3 +201,45 @@ def test_types_are_completed_in_a_shell() -> None:
 
     found = ShellComplete(command, {}, "nodes", "_NODES_COMPLETE").get_completions([], "vad.")
     assert [one.value for one in found] == ["vad.energy"]
+
+
+PLUGIN = '''
+from phonograph.audio import AudioChunk
+from phonograph.node import node
+
+
+@node("mine.quieter")
+def quieter(audio: AudioChunk) -> AudioChunk:
+    """Make audio quieter."""
+    return audio
+'''
+
+
+def test_types_of_a_plugin_file(folder: Path) -> None:
+    """With --plugin, or --manifest of one that names the file, its types are listed and have pages with their place."""
+    (folder / "mine.py").write_text(PLUGIN)
+    (folder / "m.yaml").write_text("version: 1\nname: m\nplugins: [mine.py]\nsteps: [{type: wrong.anyhow}]\n")
+    for options in (("--plugin", "mine.py"), ("--manifest", "m.yaml")):
+        assert "\nmine.quieter" in nodes(*options).output
+        told = sections(nodes("mine.quieter", *options).output)
+        assert told["declared"] == [f"as  {folder / 'mine.py'}:quieter", f"in  {folder / 'mine.py'}:6"]
+    assert nodes("mine.quieter").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (None, "cannot be read: No such file"),
+        ("import no_such_module_of_mine\n", "No module named 'no_such_module_of_mine'"),
+        ("NOTHING = 1\n", "declares no node"),
+        (PLUGIN.replace("mine.quieter", "vad.energy"), "'vad.energy' is declared twice"),
+    ],
+    ids=["no file", "import fails", "no node", "clash"],
+)
+def test_a_plugin_file_that_cannot_be_used(folder: Path, code: str | None, words: str) -> None:
+    """It is exit status 2, with the reason."""
+    if code is not None:
+        (folder / "mine.py").write_text(code)
+    refused = CliRunner().invoke(command, ["--plugin", "mine.py"], standalone_mode=False)
+    assert (refused.return_value, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("mine.py:1:1: ") and words in refused.stderr

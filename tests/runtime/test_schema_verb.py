@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from jsonschema import Draft202012Validator
+from jsonschema.validators import validator_for
 
 from phonograph.cli.schema import command
 from phonograph.editor import MODELINE, CacheError, modeline, schema_file
@@ -70,7 +70,7 @@ def test_other_installed_types_are_in_the_schema(third_party: None, cache: Path)
     """A type of another package is in the schema, which then lies in the cache folder; a broken type is named and left out."""
     printed = schema()
     document = json.loads(printed.stdout)
-    Draft202012Validator.check_schema(document)
+    validator_for(document).check_schema(document)
     assert "third.louder" in types_in(document) and "third.broken" not in types_in(document)
     assert printed.stderr.startswith("not in the schema: node type 'third.broken'")
     path = Path(schema("--path").stdout.rstrip("\n"))
@@ -127,3 +127,38 @@ def test_the_verb_is_found() -> None:
     run = [sys.executable, "-W", "error", "-c", "from phonograph.cli import main; main()", "schema", "--path"]
     result = subprocess.run(run, capture_output=True, text=True, timeout=60, check=True)
     assert Path(result.stdout.rstrip("\n")).is_file()
+
+
+PLUGIN = '''
+from phonograph.audio import AudioChunk
+from phonograph.node import node
+
+
+@node("mine.quieter")
+def quieter(audio: AudioChunk) -> AudioChunk:
+    """Make audio quieter."""
+    return audio
+'''
+
+
+def test_the_schema_of_a_manifest_with_plugins(tmp_path: Path, cache: Path) -> None:
+    """The types of its plug-ins are in its schema, whatever else is wrong in it, and in no other."""
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    (tmp_path / "m.yaml").write_text("version: 1\nname: m\nplugins: [mine.py]\nsteps: [{type: wrong.anyhow}]\n")
+    manifest = str(tmp_path / "m.yaml")
+    printed = schema(manifest)
+    assert printed.return_value == 0 and "mine.quieter" in printed.output
+    path = Path(schema(manifest, "--path").output.rstrip("\n"))
+    assert path.parent == cache / "phonograph" and path.read_text("utf-8") == printed.output
+    assert "mine.quieter" not in schema().output
+    (tmp_path / "mine.py").write_text("import no_such_module_of_mine\n")
+    broken = schema(manifest)
+    assert (broken.return_value, broken.stdout) == (2, "")
+    assert "m.yaml:3:11: plugin " in broken.stderr
+
+
+def test_a_manifest_that_is_no_yaml(tmp_path: Path) -> None:
+    """What cannot be read at all has no schema: exit status 2, with the complaint."""
+    (tmp_path / "m.yaml").write_text("{")
+    broken = schema(str(tmp_path / "m.yaml"))
+    assert broken.return_value == 2 and "yaml_syntax" in broken.stderr

@@ -6,7 +6,7 @@ import json
 import shutil
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -102,7 +102,7 @@ def _show(spec: NodeSpec, registry: Registry, *, is_example: bool, format_: str)
     return 0
 
 
-def _refuse(type_: str, registry: Registry) -> None:
+def _refuse(type_: str, registry: Registry) -> NoReturn:
     from phonograph.errors import nearest
 
     known = registry.types()
@@ -197,7 +197,7 @@ def _ports(spec: NodeSpec, width: int) -> Iterator[str]:
 
 
 def _attributes(spec: NodeSpec) -> Iterator[str]:
-    rows = [(name, kind) for name, kind in spec.attributes.items()]
+    rows: list[tuple[str, str]] = list(spec.attributes.items())
     if spec.open_attributes:
         rows.append(("...", "others, known only once an item is there"))
     yield from _section("attributes that it sets", rows, _WIDEST)

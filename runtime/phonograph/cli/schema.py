@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from phonograph.cli.options import ManifestName
+
 
 @click.command("schema")
-@click.argument("manifest", required=False)
+@click.argument("manifest", required=False, type=ManifestName())
 @click.option("--path", "as_path", is_flag=True, help="Print the path of a file with the schema, for an editor to point at.")
 def command(manifest: str | None, as_path: bool) -> int:
     """Print the JSON Schema of manifests, with the parameters of every installed node type.
