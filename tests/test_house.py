@@ -26,6 +26,7 @@ ORDER = (
     ("queues", "plan"),
     ("contract", "journal", "ledger", "delivery", "lane", "course", "budget", "judge", "gathering", "layout", "reader", "threads", "worker", "crew", "scheduler"),
     ("executor", "explaining", "drawing", "testing"),
+    ("cases",),
     ("machine", "catalogue", "schema_parts", "schema", "nodes_page", "contracts", "checkup", "editor", "starter", "cli"),
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}

@@ -55,7 +55,9 @@ class Crew:
             return Post(WorkerThread(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
 
         self.workers: Mapping[str, list[Post[SegmentWorker]]] = {
-            segment.name: [worker(segment, number) for number in range(segment.num_workers)] for segment in plan.segments
+            segment.name: [worker(segment, number) for number in range(segment.num_workers)]
+            for segment in plan.segments
+            if not segment.gathers
         }
         self.readers: Mapping[str, Post[SourceReader]] = {source.id: reader(source) for source in plan.sources}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from phonograph.builder import build_graph
-from phonograph.errors import PhonographError
+from phonograph.errors import Complaint, GraphError, PhonographError
 from phonograph.graph import Graph
 from phonograph.item import Outcome
 from phonograph.journal import DEAD_LETTERS, RunDirectory, default_run_directory
@@ -71,10 +71,11 @@ class Executor:
         run_dir: folder for plan, journal, dead letters and metrics; None: `.phonograph/<name>-<hash of outputs>`.
         workers: threads for parts of the graph that do not say how many; None: one for each core.
         metrics: False turns measuring off.
+        sample: read so many records in all, shared out over the sources; None: every record.
         log: None: the standard logger `phonograph`.
 
     Raises:
-        GraphError: the manifest's nodes do not form a runnable graph; every complaint at once.
+        GraphError: the manifest's nodes do not form a runnable graph, or want inputs from outside; every complaint at once.
     """
 
     def __init__(
@@ -85,17 +86,22 @@ class Executor:
         run_dir: str | os.PathLike[str] | None = None,
         workers: int | None = None,
         metrics: bool = True,
+        sample: int | None = None,
         log: Logger | None = None,
     ) -> None:
         if not isinstance(manifest, Manifest | Graph):
             raise TypeError(f"Executor({manifest!r}): expected a Manifest; read one with load_manifest(path)")
         if workers is not None and workers < 1:
             raise ValueError(f"workers is {workers}; expected at least 1, or None for one a core")
+        if sample is not None and sample < 1:
+            raise ValueError(f"sample is {sample}; expected at least 1, or None for every record")
         self.graph = manifest if isinstance(manifest, Graph) else build_graph(manifest, registry or Registry.installed())
+        _refuse_inputs(self.graph)
         self.plan = make_plan(self.graph, workers=workers)
         self.run_directory = Path(run_dir) if run_dir is not None else default_run_directory(self.graph)
         self.report: RunReport | None = None  # of the latest run, also when that was cancelled
         self._measure = metrics
+        self._sample = sample
         self._log = log or library_logger()
         self._scheduler: Scheduler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -119,9 +125,9 @@ class Executor:
         """Run to the end in the running event loop. Cancelling it cancels the run: nothing more is started or waited for."""
         self._started = time.perf_counter()
         self._loop = asyncio.get_running_loop()
-        with RunDirectory(self.run_directory) as directory:
+        with RunDirectory(self.run_directory, self.graph.secrets) as directory:
             directory.write_plan(plan_as_dict(self.plan))
-            scheduler = self._scheduler = Scheduler(self.plan, directory, self._log, measure=self._measure)
+            scheduler = self._scheduler = Scheduler(self.plan, directory, self._log, measure=self._measure, sample=self._sample)
             if self._is_stopped:
                 scheduler.drain()
             ending: RunStatus = "failed"  # by a fault of phonograph, unless one of the next lines says otherwise
@@ -178,6 +184,7 @@ class Executor:
                     isa=ISA,
                     records=records,
                     nodes=scheduler.node_metrics(),
+                    conversions=scheduler.conversion_metrics(),
                 )
             )
         return RunReport(
@@ -188,3 +195,14 @@ class Executor:
             error=error,
             total_time_s=total_time_s,
         )
+
+
+def _refuse_inputs(graph: Graph) -> None:
+    """A graph that is fed from outside cannot run by itself."""
+    expected = "a source in its place, or another manifest that includes this one"
+    complaints = [
+        Complaint("missing_input", declared.position, f"nothing feeds the manifest's input {name!r}", expected)
+        for name, declared in graph.manifest.inputs.items()
+    ]
+    if complaints:
+        raise GraphError(complaints)

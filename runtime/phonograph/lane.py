@@ -12,39 +12,26 @@ from collections import deque
 from collections.abc import Callable
 
 from phonograph.breaker import BreakerState, CircuitBreaker
-from phonograph.graph import GraphNode
-from phonograph.item import Item
+from phonograph.delivery import Entry, Exit, Outbox
+from phonograph.graph import GraphNode, Link
 from phonograph.metrics import NodeTotals
 from phonograph.plan import SegmentPlan
 from phonograph.queues import BoundedQueue
 
 
-class Entry:
-    """An item and where in its segment it goes on.
-
-    `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
-    breaker let the item through.
-    """
-
-    __slots__ = ("attempt", "began", "error", "is_probe", "item", "position", "queued_at")
-
-    def __init__(self, item: Item, queued_at: float, position: int = 0) -> None:
-        self.item = item
-        self.queued_at = queued_at
-        self.position = position
-        self.attempt = 1
-        self.error: Exception | None = None
-        self.is_probe = False
-        self.began = queued_at
-
-
 class NodeRun:
-    """One node at run time, all its workers together."""
+    """One node at run time, all its workers together.
+
+    Attributes:
+        exit: where what it makes leaves its lane. letters: where its dead letters do; both without outlets until they are wired.
+    """
 
     def __init__(self, plan: GraphNode, totals: NodeTotals, breaker: CircuitBreaker) -> None:
         self.plan = plan
         self.totals = totals
         self.breaker = breaker
+        self.exit = Exit()
+        self.letters = Exit()
         self.held: deque[Entry] = deque()
         self.timer: asyncio.TimerHandle | None = None
 
@@ -53,13 +40,21 @@ class Lane:
     """The waiting places of one segment. All methods are for the event loop.
 
     Args:
-        give_up: called with (node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
+        num_producers: links that lead to it.
+        give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
     """
 
-    def __init__(self, plan: SegmentPlan, nodes: tuple[NodeRun, ...], give_up: Callable[[NodeRun, Entry], None]) -> None:
+    def __init__(
+        self,
+        plan: SegmentPlan,
+        nodes: tuple[NodeRun, ...],
+        num_producers: int,
+        give_up: Callable[[Lane, NodeRun, Entry], None],
+    ) -> None:
         self.plan = plan
         self.nodes = nodes
-        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes)
+        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes, num_producers)
+        self.outbox = Outbox()
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
         self._backing_off: dict[Entry, asyncio.TimerHandle] = {}
@@ -71,7 +66,11 @@ class Lane:
 
     @property
     def is_finished(self) -> bool:
-        return self.queue.is_exhausted and not self._ready and not self.num_waiting
+        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox
+
+    def close(self, link: Link) -> None:
+        """Nothing more will come over one of the links that lead here."""
+        self.queue.close()
 
     def take(self) -> Entry | None:
         """The next entry to run now, or None; those that come back go first."""
@@ -119,7 +118,7 @@ class Lane:
                 entry.began = now
                 self.resume(entry)
             elif now >= breaker.out_since + policy.max_open_s:
-                self._give_up(node, node.held.popleft())
+                self._give_up(self, node, node.held.popleft())
             else:
                 wake_at = breaker.out_since + policy.max_open_s
                 if breaker.state is BreakerState.OPEN:

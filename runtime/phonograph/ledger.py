@@ -2,11 +2,14 @@
 
 A record is live while any item made from it is. Each item that ends reports an outcome; when the last one has, the record ends
 in the gravest of them: a lost part outweighs a kept one, and `filtered` only stands when nothing else happened.
+
+Where items of several records become one, that item is a composite with a negative ordinal of its own. Each part stays live until
+the composite ends, and ends as it does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from phonograph.errors import ConservationError
@@ -38,6 +41,8 @@ class Ledger(Generic[IdentityT]):
         self._on_end = on_end
         self._live: dict[int, list[int]] = {}  # ordinal -> [live items, gravest rank so far]
         self._identities: dict[int, IdentityT] = {}
+        self._parts: dict[int, tuple[int, ...]] = {}  # composite ordinal -> an ordinal for each of its parts
+        self._num_gathered = 0
         self.num_read = 0
         self.counts = dict.fromkeys(Outcome, 0)
 
@@ -50,8 +55,26 @@ class Ledger(Generic[IdentityT]):
         return ordinal
 
     def add(self, ordinal: int, num_items: int) -> None:
-        """More items were made from a live one, which itself is still live."""
+        """More items were made from a live one, which itself is still live; or fewer, where items of one record became one."""
         self._live[ordinal][0] += num_items
+
+    def gather(self, ordinals: Iterable[int], identity: IdentityT) -> int:
+        """Live items of several records became one live item. Returns its ordinal, which is negative.
+
+        Args:
+            ordinals: one for each part; the same one again where several parts are of one record.
+            identity: what `identity` gives for it. `on_end` is not called for composites.
+        """
+        self._num_gathered += 1
+        ordinal = -self._num_gathered
+        self._live[ordinal] = [1, 0]
+        self._identities[ordinal] = identity
+        self._parts[ordinal] = tuple(ordinals)
+        return ordinal
+
+    def identity(self, ordinal: int) -> IdentityT:
+        """What `read` or `gather` was given for a record or composite in flight."""
+        return self._identities[ordinal]
 
     def end(self, ordinal: int, outcome: Outcome) -> None:
         """One item of the record ended.
@@ -70,12 +93,15 @@ class Ledger(Generic[IdentityT]):
     def cancel_all(self) -> None:
         """Every record in flight ends now: as cancelled, or as what it already was if that is graver."""
         while self._live:  # not a loop over a copy: what `on_end` does may end other records
-            ordinal, (_, rank) = next(iter(self._live.items()))
+            # A composite ends before what it is made of, which may be composites as well.
+            ordinal = next(reversed(self._parts)) if self._parts else next(iter(self._live))
+            rank = self._live[ordinal][1]
             self._finish(ordinal, _GRAVITY[max(rank, _RANK[Outcome.CANCELLED])])
 
     @property
     def num_live(self) -> int:
-        return len(self._live)
+        """Records in flight; composites are no records."""
+        return len(self._live) - len(self._parts)
 
     def balance(self) -> RecordCounts:
         """The counts at the end of a run.
@@ -90,5 +116,11 @@ class Ledger(Generic[IdentityT]):
 
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
+        identity = self._identities.pop(ordinal)
+        parts = self._parts.pop(ordinal, None)
+        if parts is not None:
+            for part in parts:
+                self.end(part, outcome)
+            return
         self.counts[outcome] += 1
-        self._on_end(self._identities.pop(ordinal), outcome)
+        self._on_end(identity, outcome)

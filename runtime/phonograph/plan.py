@@ -1,7 +1,8 @@
 """Graph -> Plan: nodes fused into segments, with the queues and workers that run them.
 
 A segment is a line of nodes that one worker runs for an item without queue or thread hop in between. Nodes fuse when nothing
-asks for a barrier: a fan-out, an explicit queue or worker count, a change of where nodes run. Sources and sinks stand alone.
+asks for a barrier: a fan-out, an explicit queue or worker count, a change of where nodes run. Sources, sinks and the nodes that
+gather stand alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from phonograph.flow.gather import gather_type
+from phonograph.flow.splits import openers
 from phonograph.graph import Graph, GraphNode, Link, QueueBounds
 from phonograph.sink import Sink
 from phonograph.spec import Run
@@ -21,7 +24,8 @@ class SegmentPlan:
 
     Args:
         nodes: in order; the first takes its input from `queue`.
-        num_workers: threads that run it at the same time; 1 for inline segments, which run in the event loop.
+        num_workers: threads that run it at the same time; 1 for inline segments, which run in the event loop; 0 for a node that
+            gathers, which needs no worker.
         queue: bounds of the queue in front of it.
     """
 
@@ -39,17 +43,26 @@ class SegmentPlan:
         return self.nodes[0].spec.kind == "sink"
 
     @property
+    def gathers(self) -> bool:
+        return self.num_workers == 0
+
+    @property
     def outputs(self) -> tuple[Link, ...]:
         return self.nodes[-1].outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How a graph runs: its sources, and its segments in topological order."""
+    """How a graph runs: its sources, and its segments in topological order.
+
+    Args:
+        openers: gathering node -> the nodes at which its tickets open, see `phonograph.flow.tickets`.
+    """
 
     graph: Graph
     sources: tuple[GraphNode, ...]
     segments: tuple[SegmentPlan, ...]
+    openers: Mapping[str, tuple[str, ...]]
 
 
 def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
@@ -58,13 +71,15 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     Args:
         workers: threads for segments whose nodes do not say how many; None: one for each core.
     """
+    opened_at = openers(graph)
+    opening = {node_id for node_ids in opened_at.values() for node_id in node_ids}
     lines: list[list[GraphNode]] = []
     line_of: dict[str, list[GraphNode]] = {}
     for node in graph.nodes.values():
         if node.spec.kind == "source":
             continue
         before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
-        if before is not None and _fuses(before[-1], node):
+        if before is not None and before[-1].id not in opening and _fuses(before[-1], node):
             before.append(node)
             line_of[node.id] = before
         else:
@@ -75,6 +90,7 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
         graph=graph,
         sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source"),
         segments=tuple(_segment(line, automatic) for line in lines),
+        openers=opened_at,
     )
 
 
@@ -89,6 +105,7 @@ def plan_as_dict(plan: Plan) -> Mapping[str, object]:
                 "run": segment.run,
                 "workers": segment.num_workers,
                 "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes},
+                **({"gathers_from": list(plan.openers[segment.name])} if segment.gathers else {}),
             }
             for segment in plan.segments
         ],
@@ -99,7 +116,9 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
     return (
         before.spec.kind == node.spec.kind == "transform"
         and len(before.outputs) == 1
+        and not node.inputs[0].is_dead_letters
         and node.inputs[0].queue is None
+        and gather_type(before) is gather_type(node) is None
         and before.spec.run == node.spec.run
         and before.workers == node.workers
     )
@@ -110,9 +129,17 @@ def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
     num_workers = first.workers or automatic
     if first.spec.run == "inline" or _has_single_writer(first):
         num_workers = 1
-    return SegmentPlan(
-        nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=first.inputs[0].queue or QueueBounds()
-    )
+    if gather_type(first) is not None:
+        num_workers = 0
+    return SegmentPlan(nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=_queue_in_front_of(first))
+
+
+def _queue_in_front_of(node: GraphNode) -> QueueBounds:
+    """The bounds that the manifest gives, the widest where it gives several for a node that gathers."""
+    given = [link.queue for link in node.inputs if link.queue is not None]
+    if not given:
+        return QueueBounds()
+    return QueueBounds(items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given))
 
 
 def _has_single_writer(node: GraphNode) -> bool:

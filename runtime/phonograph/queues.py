@@ -17,16 +17,17 @@ class BoundedQueue(Generic[T]):
 
     Args:
         max_items, max_bytes: bounds on what is waiting.
+        num_producers: who may put; the queue closes when all of them have closed it.
     """
 
-    def __init__(self, max_items: int, max_bytes: int) -> None:
+    def __init__(self, max_items: int, max_bytes: int, num_producers: int = 1) -> None:
         self.max_items = max_items
         self.max_bytes = max_bytes
         self.num_bytes = 0
         self._entries: deque[tuple[T, int]] = deque()
         self._getters: deque[asyncio.Future[None]] = deque()
         self._putters: deque[asyncio.Future[None]] = deque()
-        self._closed = False
+        self._num_producers = num_producers
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -38,6 +39,10 @@ class BoundedQueue(Generic[T]):
         """Append an entry that holds `num_bytes`, waiting for room."""
         while not self.has_room_for(num_bytes):
             await self._wait_in(self._putters)
+        self.append(entry, num_bytes)
+
+    def append(self, entry: T, num_bytes: int = 0) -> None:
+        """Append an entry without asking for room."""
         self._entries.append((entry, num_bytes))
         self.num_bytes += num_bytes
         _wake_one(self._getters)
@@ -63,13 +68,13 @@ class BoundedQueue(Generic[T]):
             _wake_one(self._getters)
 
     def close(self) -> None:
-        """No more entries will come; what is queued can still be read."""
-        self._closed = True
+        """One producer will put no more; what is queued can still be read."""
+        self._num_producers -= 1
         self.nudge()
 
     @property
     def is_exhausted(self) -> bool:
-        return self._closed and not self._entries
+        return self._num_producers <= 0 and not self._entries
 
     @staticmethod
     async def _wait_in(line: deque[asyncio.Future[None]]) -> None:

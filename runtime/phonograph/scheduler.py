@@ -1,11 +1,12 @@
-"""Runs a plan: moves items between sources, workers and queues, and judges every failure.
+"""Runs a plan: moves items between sources, workers and queues, until every record has ended.
 
 The life of a record. A source reads it; the ledger gives it an ordinal. It travels as an item from lane to lane: a lane's
 worker takes it through the lane's nodes, the scheduler settles what came of that (deliver, complete, filter, judge). A failure
-is a value until it has been judged: tried again after a delay, held by an open breaker, or given up as the node's `on_error`
-says. When the last item of a record has ended, the ledger tells the journal how the record ended.
+is a value until the judge has decided: tried again after a delay, held by an open breaker, or given up as the node's `on_error`
+says. Where branches meet, a gathering makes one item of several. When the last item of a record has ended, the ledger tells the
+journal how the record ended.
 
-Stopping. `drain` stops the sources; what is in flight ends as usual. `_fail` stops the sources too, and every item that has not
+Stopping. `drain` stops the sources; what is in flight ends as usual. A failure stops the sources too, and every item that has not
 reached a node's call yet ends as cancelled; calls that run are waited for and accounted for. Cancelling `run` waits for nothing.
 """
 
@@ -14,34 +15,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.budget import Budget
+from phonograph.course import Course, node_error
 from phonograph.crew import Crew, Post
-from phonograph.errors import (
-    BadInputError,
-    CircuitOpenError,
-    ErrorBudgetError,
-    NodeError,
-    OutputError,
-    PhonographError,
-    RunDirectoryError,
-    in_words,
-)
-from phonograph.graph import Link
+from phonograph.delivery import Entry
+from phonograph.errors import NodeError, PhonographError
+from phonograph.flow.tickets import leave
 from phonograph.item import Item, Outcome, Record
-from phonograph.journal import DeadLetter, Identity, RunDirectory
-from phonograph.lane import Entry, Lane, NodeRun
+from phonograph.journal import Identity, RunDirectory
+from phonograph.judge import Judge
+from phonograph.lane import Lane, NodeRun
+from phonograph.layout import connect
 from phonograph.ledger import Ledger
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import BreakerMetrics, ConversionMetrics, NodeMetrics, NodeTotals
 from phonograph.plan import Plan
 from phonograph.reader import SourceReader
 from phonograph.threads import WorkerThread
-from phonograph.worker import Failure, Pass, SegmentWorker, select
+from phonograph.worker import Failure, Pass, SegmentWorker
 
-_BUDGET_AFTER = 100  # records; a rate over fewer says little
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
+_LOOK_EVERY_S = 0.02  # how long nothing may move before it is looked into
+_QUIET_TURNS = 16  # turns of the event loop; an item that can move does so within four
 
 
 class Scheduler:
@@ -49,17 +46,12 @@ class Scheduler:
 
     Args:
         measure: time nodes and count their memory.
+        sample: how many records to read, shared out over the sources; None: all.
     """
 
-    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool) -> None:
-        self.ledger = Ledger(self._record_ended)
-        self.error: PhonographError | None = None
-        self.is_draining = False
+    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool, sample: int | None = None) -> None:
         self.was_interrupted = False
-        self._is_aborting = False
         self._plan = plan
-        self._run_directory = run_directory
-        self._log: Logger | None = log
         self._measure = measure
         self._nodes = {
             node.id: NodeRun(
@@ -69,313 +61,227 @@ class Scheduler:
             )
             for node in plan.graph.nodes.values()
         }
-        self._lanes = [
-            Lane(segment, tuple(self._nodes[node.id] for node in segment.nodes), self._shed) for segment in plan.segments
-        ]
-        self._lane_of = {lane.plan.nodes[0].id: lane for lane in self._lanes}
+        self._course = Course(self._nodes, run_directory, log)
+        self._course.on_abort = self._abandon
+        self._budget = Budget(self._course, plan.graph.error_rate)
+        self._judge = Judge(self._course)
+        self._layout = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._quotas = _shares(sample, [source.id for source in plan.sources])
+
+    @property
+    def ledger(self) -> Ledger[Identity]:
+        return self._course.ledger
+
+    @property
+    def error(self) -> PhonographError | None:
+        """Why the run failed, if it did."""
+        return self._course.error
 
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
         Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, or cancellation, is raised.
         """
+        course = self._course
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
         crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals)
         timeout_s: float | None = _STUCK_AFTER_S
-        self._tell("info", "run_started", name=self._plan.graph.name, segments=len(self._lanes))
+        course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
             await crew.open()
             async with asyncio.TaskGroup() as group:
-                for node_id, post in crew.readers.items():
-                    group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
-                for lane in self._lanes:
-                    group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
-            if self.error is None and self.is_over_budget:
-                self._fail(self._budget_error())
+                watch = group.create_task(self._watch(), name="watch") if self._layout.gates else None
+                async with asyncio.TaskGroup() as moving:
+                    self._start(moving, crew)
+                if watch is not None:
+                    watch.cancel()
+            if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
+                course.fail(self._budget.error())
             if self.error is None:
                 await crew.finish()
             timeout_s = None
         except NodeError as error:
             timeout_s = None
-            self._fail(error)
+            course.fail(error)
         finally:
-            self._abort()
+            course.abort()
             try:
                 self.ledger.cancel_all()
             finally:
                 errors, num_stuck = await crew.close(timeout_s)
                 for failure in errors:
-                    self._fail(failure)
+                    course.fail(failure)
                 if num_stuck:
-                    self._tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                    course.tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
                 counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
-                self._tell("info", "run_ended", **counts)
+                course.tell("info", "run_ended", **counts)
 
     def drain(self) -> None:
         """Stop reading because someone asked; let what is in flight end. Call it in the event loop."""
-        self.is_draining = self.was_interrupted = True
+        self._course.is_draining = self.was_interrupted = True
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
         return tuple(
             run.totals.summarise(BreakerMetrics(run.breaker.state.value, run.breaker.opens)) for run in self._nodes.values()
         )
 
+    def conversion_metrics(self) -> tuple[ConversionMetrics, ...]:
+        return tuple(
+            ConversionMetrics(
+                node=one.node, changes=one.changes, loses=one.loses, items_changed=self._nodes[one.node].totals.items_changed
+            )
+            for one in self._plan.graph.conversions
+        )
+
+    def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
+        for node_id, post in crew.readers.items():
+            group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
+        for lane in self._layout.lanes:
+            group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
+        for gathering in self._layout.gatherings:
+            group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
+
     # Moving items.
 
     async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
-        links = node.plan.outputs
+        course, quota = self._course, self._quotas[node.plan.id]
         try:
-            while not self.is_draining and (batch := await post.thread.call(post.member.next_batch)):
-                await self._admit(node, batch, links)
+            while not course.is_draining and quota != node.totals.records_read:
+                course.num_calls += 1
+                try:
+                    batch = await post.thread.call(post.member.next_batch)
+                finally:
+                    course.num_calls -= 1
+                if not batch:
+                    break
+                await self._admit(node, batch if quota is None else batch[: quota - node.totals.records_read])
         except Exception as error:  # noqa: BLE001  # a source may raise anything; the records it read are seen through
-            self._fail(_node_error(node, None, error), abort=False)
-        for link in links:
-            self._lane_of[link.target].queue.close()
+            course.fail(node_error(node, None, error), abort=False)
+        node.exit.close()
+        node.letters.close()
 
-    async def _admit(self, node: NodeRun, batch: Sequence[Record], links: Sequence[Link]) -> None:
+    async def _admit(self, node: NodeRun, batch: Sequence[Record]) -> None:
         """Take records in; those that are left when the run drains count as not read."""
         for record in batch:
-            if self.is_draining:
+            if self._course.is_draining:
                 return
+            self._course.num_events += 1
             attributes = MappingProxyType(dict(record.attributes))  # branches share it
             ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
             node.totals.records_read += 1
-            item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
-            if not links:  # a source that nothing reads
+            parcels, errors = node.exit.choose(
+                Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
+            )
+            if errors:
+                raise errors[0]
+            if not parcels:  # a source that nothing reads
                 self.ledger.end(ordinal, Outcome.FILTERED)
                 continue
-            self.ledger.add(ordinal, len(links) - 1)
-            for link in links:
-                await self._deliver(link.target, select(link, item))
-
-    async def _deliver(self, target: str, item: Item) -> None:
-        lane = self._lane_of[target]
-        entry = Entry(item, asyncio.get_running_loop().time())
-        await lane.queue.put(entry, _payload_bytes(item.payload.values()))
+            self.ledger.add(ordinal, len(parcels) - 1)
+            await node.exit.send(parcels)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker]]) -> None:
         async with asyncio.TaskGroup() as group:
             for post in posts:
                 group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
-        for link in lane.plan.outputs:
-            self._lane_of[link.target].queue.close()
+        lane.nodes[-1].exit.close()
+        for node in lane.nodes:
+            node.letters.close()
 
     async def _pump(self, lane: Lane, worker: SegmentWorker, thread: WorkerThread) -> None:
-        inline = lane.plan.run == "inline"
+        inline, course = lane.plan.run == "inline", self._course
         while not lane.is_finished:
+            if lane.outbox:
+                await lane.outbox.send()
+                continue
             entry = lane.take()
             if entry is None:
                 await lane.queue.wait()
                 continue
-            if self._is_aborting:
-                self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
+            if course.is_aborting:
+                course.cancel(entry)
                 continue
             arguments = (entry.item, entry.position, entry.attempt, entry.is_probe)
             if entry.position == len(lane.nodes):  # an open breaker passed over the last node
                 result = Pass([entry.item])
+            elif inline:
+                result = worker.run(*arguments)
             else:
-                result = worker.run(*arguments) if inline else await thread.call(worker.run, *arguments)
+                course.num_calls += 1
+                try:
+                    result = await thread.call(worker.run, *arguments)
+                finally:
+                    course.num_calls -= 1
             await self._settle(lane, entry, result)
             del entry, arguments, result  # a waiting worker must not keep an item's memory alive
         lane.queue.nudge()
 
     async def _settle(self, lane: Lane, entry: Entry, result: Pass) -> None:
         """Deliver, complete, filter or judge everything that came of one pass through a segment."""
-        ordinal, links = entry.item.ordinal, lane.plan.outputs
-        num_after = len(result.emitted) * max(1, len(links)) + result.num_filtered + result.num_failures
+        ordinal, exit = entry.item.ordinal, lane.nodes[-1].exit
+        self._course.num_events += 1
+        sendings = []
+        num_sent = num_ended = 0
+        for item in result.emitted:
+            parcels, errors = exit.choose(item)
+            for error in errors:
+                result.fail(len(lane.nodes) - 1, item, error)
+            if parcels:
+                sendings.append(parcels)
+                num_sent += len(parcels)
+            elif not errors:
+                num_ended += 1
+        num_after = num_sent + num_ended + result.num_filtered + result.num_failures
         if num_after != 1:
             self.ledger.add(ordinal, num_after - 1)
         for event in result.trail:  # in order, because breakers count failures in a row
             if isinstance(event, Failure):
-                self._judge(lane, entry, event)
+                self._judge.judge(lane, entry, event)
             else:
-                self._credit(lane, entry, event)
+                self._judge.credit(lane, entry, event)
         for _ in range(result.num_filtered):
             self.ledger.end(ordinal, Outcome.FILTERED)
-        if not links:
-            end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
-            for _ in result.emitted:
-                self.ledger.end(ordinal, end)
-            return
-        for item in result.emitted:
-            for link in links:
-                try:
-                    selected = select(link, item)
-                except PhonographError as error:
-                    self._judge(lane, entry, Failure(len(lane.nodes) - 1, item, error))
-                else:
-                    await self._deliver(link.target, selected)
+        end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
+        for _ in range(num_ended):
+            self.ledger.end(ordinal, end)
+        for parcels in sendings:
+            await exit.send(parcels, entry.held)
+        leave(entry.held)
 
-    # Judging failures.
+    # Where branches meet.
 
-    def _credit(self, lane: Lane, entry: Entry, position: int) -> None:
-        """A call of the node at `position` succeeded."""
-        node = lane.nodes[position]
-        if position == entry.position and entry.attempt > 1:
-            node.totals.healed_items += 1
-        if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._now()):
-            self._breaker_changed(lane, node)
+    async def _watch(self) -> None:
+        """Widen the gates that someone waits at when nothing else can happen; see `phonograph.flow.tickets`."""
+        course = self._course
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            waited_at = [gate for gate in self._layout.gates if gate.is_waited_at]
+            if not waited_at or self._is_something_coming:
+                continue
+            before = course.num_events
+            for _ in range(_QUIET_TURNS):
+                await asyncio.sleep(0)
+            if course.num_events == before and not self._is_something_coming:
+                for gate in waited_at:
+                    gate.widen()
+                    course.tell("info", "gate_widened", node=gate.gather, open_tickets=int(gate.limit))
 
-    def _judge(self, lane: Lane, entry: Entry, failure: Failure) -> None:
-        """Decide what becomes of an item that stopped: try again, hold, pass over, or give up."""
-        node, item, error = lane.nodes[failure.position], failure.item, failure.error
-        if failure.position == entry.position and item is entry.item:
-            again = entry
-        else:
-            again = Entry(item, entry.queued_at, failure.position)
-            again.began = entry.began
-        if error is None:
-            self._refused(lane, node, again)
-            return
-        if isinstance(error, OutputError):
-            node.totals.stopped_the_run = True
-            self._fail(error)
-            self.ledger.end(item.ordinal, Outcome.CANCELLED)
-            return
-        delay_s = (
-            None if isinstance(error, BadInputError) or self._is_aborting else node.plan.retry.delay_after(again.attempt, error)
-        )
-        if delay_s is not None:
-            node.totals.retries += 1
-            node.totals.retried_items += again.attempt == 1
-            self._tell(
-                "info", "retry", node=node.plan.id, key=item.key, attempt=again.attempt, delay_s=delay_s, error=in_words(error)
-            )
-            again.error = error
-            again.attempt += 1
-            lane.back_off(again, delay_s)
-            return
-        if isinstance(error, BadInputError):
-            node.breaker.release(again.began)
-            lane.review(node)
-        elif node.breaker.fail(again.began, self._now()):
-            self._breaker_changed(lane, node)
-        self._give_up(node, item, error, attempts=again.attempt)
+    @property
+    def _is_something_coming(self) -> bool:
+        """A thread works on a call, or an item will come back from a back-off or a breaker."""
+        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._layout.lanes)
 
-    def _refused(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
-        """An open breaker kept an item from its node."""
-        now, breaker = self._now(), node.breaker
-        if self._is_aborting:
-            self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
-        elif breaker.policy.when_open == "wait":
-            lane.hold(node, entry)
-        elif breaker.admit(now):
-            entry.is_probe, entry.began = not breaker.is_closed, now
-            lane.resume(entry)
-        elif breaker.policy.when_open == "shed":
-            self._shed(node, entry)
-        else:
-            self._pass_over(lane, node, entry)
-
-    def _pass_over(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
-        """Hand the item on as if the node, which takes and returns one port of the same family, had changed nothing."""
-        node.totals.passed_over += 1
-        spec = node.plan.spec
-        item = entry.item.with_payload({spec.outputs[0].name: entry.item.payload[spec.inputs[0].name]})
-        entry.position, entry.attempt, entry.is_probe = entry.position + 1, 1, False
-        if entry.position < len(lane.nodes):
-            item = select(lane.nodes[entry.position].plan.inputs[0], item)
-        entry.item = item
-        lane.resume(entry)
-
-    def _shed(self, node: NodeRun, entry: Entry) -> None:
-        breaker = node.breaker
-        error = CircuitOpenError(
-            f"the circuit breaker of node {node.plan.id!r} is open: {breaker.policy.failure_threshold} records failed there in a "
-            f"row; it is tried again every {breaker.policy.reset_timeout_s:g} s"
-        )
-        error.__cause__ = entry.error
-        self._give_up(node, entry.item, error, attempts=entry.attempt - 1)
-
-    def _give_up(self, node: NodeRun, item: Item, error: Exception, *, attempts: int) -> None:
-        on_error = node.plan.on_error
-        self._tell("warning", "record_failed", node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
-        if on_error == "skip":
-            self.ledger.end(item.ordinal, Outcome.SKIPPED)
-            return
-        try:
-            self._run_directory.add_dead_letter(DeadLetter.of(node.plan, item, error, attempts))
-        except RunDirectoryError as unwritable:
-            self._fail(unwritable)
-            self.ledger.end(item.ordinal, Outcome.CANCELLED)
-            return
-        self.ledger.end(item.ordinal, Outcome.DEAD_LETTERED)
-        if on_error == "fail":
-            self._fail(_node_error(node, item.key, error))
-
-    def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
-        breaker, facts = node.breaker, {}
-        if not breaker.is_closed:
-            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
-        self._tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
-        lane.review(node)
-
-    # Ending the run.
-
-    def _fail(self, error: PhonographError, *, abort: bool = True) -> None:
-        """Stop the run because of an error; the first one is the one reported. `abort` cancels what waits."""
-        self.error = self.error or error
-        self.is_draining = True
-        if isinstance(error, NodeError) and error.node in self._nodes:
-            self._nodes[error.node].totals.stopped_the_run = True
-        if abort:
-            self._abort()
-
-    def _abort(self) -> None:
-        """Cancel every item that waits, and every one that would go on."""
-        self._is_aborting = True
-        for lane in self._lanes:
+    def _abandon(self) -> None:
+        for gate in self._layout.gates:
+            gate.lift()
+        for lane in self._layout.lanes:
             for entry in lane.abandon():
-                self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
-
-    def _record_ended(self, identity: Identity, outcome: Outcome) -> None:
-        try:
-            self._run_directory.record_ended(identity, outcome)
-        except RunDirectoryError as unwritable:
-            self._fail(unwritable)
-        if outcome is Outcome.DEAD_LETTERED and self.num_ended >= _BUDGET_AFTER and self._exceeds_rate:
-            self._fail(self._budget_error())
-
-    @property
-    def num_ended(self) -> int:
-        return self.ledger.num_read - self.ledger.num_live
-
-    @property
-    def is_over_budget(self) -> bool:
-        """At the end: more records failed than `limits.error_rate` allows, or all did of a run that was not interrupted."""
-        all_failed = 0 < self.ledger.counts[Outcome.DEAD_LETTERED] == self.num_ended
-        return self._exceeds_rate or (all_failed and not self.was_interrupted)
-
-    @property
-    def _exceeds_rate(self) -> bool:
-        return self.ledger.counts[Outcome.DEAD_LETTERED] > self._plan.graph.error_rate * self.num_ended
-
-    def _budget_error(self) -> ErrorBudgetError:
-        failed, ended = self.ledger.counts[Outcome.DEAD_LETTERED], self.num_ended
-        rate = f"limits.error_rate allows {self._plan.graph.error_rate:.2%}" if self._exceeds_rate else "not one went through"
-        return ErrorBudgetError(f"{failed} of {ended} records failed; {rate}; see {self._run_directory.dead_letters_path}")
-
-    def _tell(self, level: str, event: str, **facts: object) -> None:
-        """Log an event. A log that cannot be written must not change what becomes of a record, so it is given up."""
-        if self._log is None:
-            return
-        try:
-            getattr(self._log, level)(event, **facts)
-        except Exception:  # noqa: BLE001  # whatever the host's log handlers raise
-            self._log = None
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
+                self._course.cancel(entry)
 
 
-def _node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:
-    failure = NodeError(node.plan.id, key, in_words(error))
-    failure.__cause__ = error
-    return failure
-
-
-def _payload_bytes(values: Iterable[Any]) -> int:
-    """Bytes that payloads keep alive, as far as they say (arrays, audio) or show (text, bytes)."""
-    sizes = (len(value) if isinstance(value, bytes | str) else getattr(value, "nbytes", 0) for value in values)
-    return sum(size for size in sizes if isinstance(size, int))
+def _shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:
+    """How many records each source may read, as equal as can be; None: all."""
+    if sample is None:
+        return dict.fromkeys(sources)
+    each, more = divmod(sample, max(1, len(sources)))
+    return {source: each + (number < more) for number, source in enumerate(sources)}

@@ -11,6 +11,7 @@ from phonograph._memory import leave
 from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
 from phonograph.contract import Contract
+from phonograph.conversion import Converting
 from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph import GraphNode, Link
 from phonograph.item import Item
@@ -61,7 +62,7 @@ class Step:
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
         self.spec = plan.spec
-        self.contract = Contract(plan.spec)
+        self.contract = Contract(plan.spec, plan.ports, plan.unproven)
         self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
         self.breaker = breaker
         self.stats = totals.new_worker() if totals is not None else None
@@ -74,8 +75,11 @@ class Step:
             self.call = self._converse
         else:
             self.call = self._process
-        self.audio_in = next((port.name for port in self.spec.inputs if port.type.family == "audio"), None)
-        self.audio_out = next((port.name for port in self.spec.outputs if port.type.family == "audio"), None)
+        if plan.unproven:
+            call = self.call
+            self.call = lambda item: call(self.contract.admit(item))
+        self.audio_in = next((port.name for port in plan.ports[0] if port.type.family == "audio"), None)
+        self.audio_out = next((port.name for port in plan.ports[1] if port.type.family == "audio"), None)
 
     def _process(self, item: Item) -> Emitted:
         return self.node.process(item, None)
@@ -94,6 +98,13 @@ class Step:
             part.discard()
             raise
         return item
+
+    def onward(self, item: Item) -> Item | None:
+        """The item as the next step sees it; None when it goes another way. Raises NodeContractError."""
+        assert self.link is not None, "the last step of a segment has none after it"
+        if self.spec.chooses and not leaves_by(self.link, item):
+            return None
+        return select(self.link, item)
 
     def audio_seconds(self, item: Item, accepted: Item | list[Item]) -> float:
         """Seconds of audio that the node took or, where it takes none, made."""
@@ -140,6 +151,8 @@ class SegmentWorker:
                     step.node.close()
             except NodeError as error:
                 first = first or error
+            if isinstance(step.node, Converting) and step.stats is not None:
+                step.stats.items_changed = step.node.num_changed
         if first is not None:
             raise first
 
@@ -176,7 +189,11 @@ class SegmentWorker:
                     if position == last:
                         outcome.emitted.append(emitted)
                         return
-                    item = select(step.link, emitted)  # type: ignore[arg-type]  # not last, so it has a link
+                    onward = step.onward(emitted)
+                    if onward is None:
+                        outcome.num_filtered += 1
+                        return
+                    item = onward
                     position, attempt, is_probe = position + 1, 1, False
                     continue
             except BaseException as error:
@@ -189,14 +206,21 @@ class SegmentWorker:
             elif position == last:
                 outcome.emitted.extend(emitted)
             else:
-                for child in emitted:
-                    try:
-                        selected = select(step.link, child)  # type: ignore[arg-type]  # not last, so it has a link
-                    except NodeContractError as error:
-                        outcome.fail(position, child, error)
-                    else:
-                        self._advance(selected, position + 1, 1, False, outcome)
+                self._advance_all(emitted, position, outcome)
             return
+
+    def _advance_all(self, children: list[Item], position: int, outcome: Pass) -> None:
+        """Take the items that the node at `position` made of one through the rest of the segment."""
+        for child in children:
+            try:
+                onward = self.steps[position].onward(child)
+            except NodeContractError as error:
+                outcome.fail(position, child, error)
+                continue
+            if onward is None:
+                outcome.num_filtered += 1
+            else:
+                self._advance(onward, position + 1, 1, False, outcome)
 
     @staticmethod
     def _call(step: Step, item: Item, attempt: int) -> Item | list[Item]:
@@ -217,6 +241,11 @@ class SegmentWorker:
         stats.items_out += len(accepted) if isinstance(accepted, list) else 1
         stats.audio_seconds += step.audio_seconds(item, accepted)
         return accepted
+
+
+def leaves_by(link: Link, item: Item) -> bool:
+    """Whether an item of a node that chooses has the ports that the link needs."""
+    return all(source in item.payload for source, _ in link.ports)
 
 
 def select(link: Link, item: Item) -> Item:

@@ -1,0 +1,180 @@
+"""What a node is that makes one item of several: a pure state machine, told what comes and what can come no more.
+
+The engine drives it in the event loop; a machine neither waits nor reads a clock. It answers each event with results: parts that
+it made items of, and parts that are left over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import msgspec
+
+from phonograph.flow.tickets import Ticket
+from phonograph.graph import GraphNode
+from phonograph.item import NO_ATTRIBUTES, Item
+from phonograph.node import Node, Params, ParamsT
+from phonograph.porttype import PortType
+from phonograph.spec import Port
+from phonograph.units import parse_duration
+
+Opening = Literal["nowhere", "split", "sources"]
+"""Where the tickets of a gathering node open: where its branches part, or at every source that leads to it."""
+
+MAX_PARTS = 10_000
+"""Items of one ticket, or of one port of a zip, that may wait: an hour of speech has some thousand segments."""
+
+Duration = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h)$", description="with its unit, such as 60s", extra={"duration": True}),
+]
+
+
+class Part:
+    """An item where branches meet.
+
+    Args:
+        port: number of the port that it came to. value: its payload there.
+        ticket: the one that it came with; of several, the oldest; None for a node whose tickets open nowhere.
+        record: key of the record that it was made from.
+        arrived: seconds, on the clock that `expired` is given.
+    """
+
+    __slots__ = ("_is_kept", "_ticket", "arrived", "item", "port", "record", "value")
+
+    def __init__(self, port: int, item: Item, ticket: Ticket | None, record: str, arrived: float) -> None:
+        self.port = port
+        self.item = item
+        (self.value,) = item.payload.values()
+        self.record = record
+        self.arrived = arrived
+        self._ticket = ticket
+        self._is_kept = ticket is not None
+        if ticket is not None:
+            ticket.keep()
+
+    @property
+    def ticket(self) -> Ticket:
+        assert self._ticket is not None, "this node's tickets open nowhere"
+        return self._ticket
+
+    def let_go(self) -> None:
+        """Its ticket may close without it. The engine does that for parts in results; a node for those that it keeps longer."""
+        if self._is_kept:
+            self._is_kept = False
+            self.ticket.let_go()
+
+
+class Made(NamedTuple):
+    """An item, made of parts. The engine gives it the ordinal that it must have."""
+
+    parts: tuple[Part, ...]
+    item: Item
+
+
+class Left(NamedTuple):
+    """A part that nothing will be made of. `reason` is None where that is no failure of its own: its partner was filtered."""
+
+    part: Part
+    reason: str | None
+
+
+Results = list[Made | Left]
+
+
+class Gather(Node[ParamsT]):
+    """Base of the nodes that gather.
+
+    Attributes:
+        ports: names of its inputs; set before the first event.
+    """
+
+    ports: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    opening: ClassVar[Opening] = "sources"
+
+    @classmethod
+    def opens(cls, params: Params) -> Opening:
+        """Where its tickets open."""
+        return cls.opening
+
+    def arrive(self, part: Part) -> Results:
+        raise NotImplementedError(f"{type(self).__name__} has no arrive")
+
+    def settled(self, ticket: Ticket, port: int) -> Results:
+        """Nothing more of the ticket will come to the port."""
+        return []
+
+    def closed(self, ticket: Ticket) -> Results:
+        """Nothing more of the ticket will come at all."""
+        return []
+
+    def port_ended(self, port: int) -> Results:
+        """Nothing more will come to the port."""
+        return []
+
+    def due(self) -> float | None:
+        """When `expired` wants to be called."""
+        return None
+
+    def expired(self, now: float) -> Results:
+        return []
+
+    def ended(self) -> Results:
+        """Nothing more will come; nothing may be kept."""
+        return []
+
+
+def gather_type(node: GraphNode) -> type[Gather[Any]] | None:
+    """The node's class when it gathers."""
+    factory = node.spec.factory
+    return factory if isinstance(factory, type) and issubclass(factory, Gather) else None
+
+
+def seconds(duration: str | None) -> float | None:
+    return None if duration is None else parse_duration(duration)
+
+
+def ports_alike(connected: tuple[str, ...]) -> tuple[Port, ...]:
+    """A port for each input, all of one type."""
+    return tuple(Port(name, PortType.parse("any[type=t]")) for name in connected)
+
+
+def ports_of_their_own(connected: tuple[str, ...]) -> tuple[Port, ...]:
+    """A port for each input, of whatever type comes there."""
+    return tuple(Port(name, PortType.parse(f"any[type=t{number}]")) for number, name in enumerate(connected))
+
+
+def merged(parts: Iterable[Part]) -> Mapping[str, Any]:
+    """The attributes of all parts; where two differ, the first one's."""
+    given = [part.item.attributes for part in parts]
+    if all(attributes is given[0] for attributes in given):
+        return given[0]
+    return MappingProxyType({name: value for attributes in reversed(given) for name, value in attributes.items()})
+
+
+def shared(parts: Iterable[Part]) -> Mapping[str, Any]:
+    """The attributes on which all parts agree."""
+    first, *others = (part.item.attributes for part in parts)
+    agreed = {
+        name: value
+        for name, value in first.items()
+        if all(name in other and (other[name] is value or _equal(other[name], value)) for other in others)
+    }
+    return MappingProxyType(agreed) if agreed else NO_ATTRIBUTES
+
+
+def _equal(one: object, other: object) -> bool:
+    return type(one) is type(other) and isinstance(one, str | int | float | bool) and one == other
+
+
+def child_order(key: str) -> tuple[int, ...]:
+    """Sorts the keys of one record's children as their nodes emitted them, `#10000` behind `#9999`."""
+    numbers: list[int] = []
+    rest, sign, number = key.rpartition("#")
+    while sign and number.isdecimal():
+        numbers.append(int(number))
+        rest, sign, number = rest.rpartition("#")
+    return tuple(reversed(numbers))

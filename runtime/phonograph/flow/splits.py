@@ -1,0 +1,105 @@
+"""Finds where the branches of a graph part, and what can be reached from where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from phonograph.flow.gather import gather_type
+from phonograph.graph import Graph, GraphNode, Link
+
+Reach = Mapping[str, tuple[int, ...]]
+"""Id of a gathering node -> its ports that can be reached."""
+
+_ROOT = ""  # stands before every source
+
+
+class Dominators:
+    """For each node, the nodes through which everything passes that reaches it.
+
+    The immediate dominator of a node is the nearest common one of the nodes that feed it, because they stand before it in the
+    order: Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001), which takes one round where there are no
+    cycles.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self._immediate: dict[str, str] = {}
+        self._depth = {_ROOT: 0}
+        for node in graph.nodes.values():
+            above = self._meet([link.source for link in node.inputs])
+            self._immediate[node.id] = above
+            self._depth[node.id] = self._depth[above] + 1
+
+    def nearest_common(self, nodes: Iterable[str]) -> str | None:
+        """The last node through which everything passes that reaches any of these; None when there is no such node."""
+        return self._meet(nodes) or None
+
+    def _meet(self, nodes: Iterable[str]) -> str:
+        common: str | None = None
+        for node in nodes:
+            one, other = node if node in self._depth else _ROOT, common
+            while other is not None and one != other:
+                if self._depth[one] >= self._depth[other]:
+                    one = self._immediate[one]
+                else:
+                    other = self._immediate[other]
+            common = one
+        return common or _ROOT
+
+
+def openers(graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Gathering node -> the nodes at which its tickets open."""
+    dominators = Dominators(graph)
+    found: dict[str, tuple[str, ...]] = {}
+    for node in graph.nodes.values():
+        gather = gather_type(node)
+        if gather is None:
+            continue
+        opening, split = gather.opens(node.params), None
+        if opening == "split":
+            split = dominators.nearest_common(link.source for link in node.inputs)
+        if split is not None:
+            found[node.id] = (split,)
+        else:
+            found[node.id] = () if opening == "nowhere" else _sources_of(graph, node)
+    return found
+
+
+def reaches(graph: Graph, gathering: Iterable[str]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """For each node, the ports of these gathering nodes that what enters it can reach, its own not among them."""
+    wanted = set(gathering)
+    found: dict[str, dict[str, tuple[int, ...]]] = {}
+    for node in reversed([*graph.nodes.values()]):
+        found[node.id] = united(
+            reach_over(link, graph, found[link.target], wanted) for link in (*node.outputs, *node.dead_letters)
+        )
+    return found
+
+
+def reach_over(link: Link, graph: Graph, beyond: Reach, gathering: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """What can be reached over a link, given what can be reached from its target."""
+    reach = dict(beyond)
+    if link.target in gathering:
+        reach[link.target] = (port_of(link, graph.nodes[link.target]),)
+    return reach
+
+
+def united(reaches: Iterable[Reach]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, tuple[int, ...]] = {}
+    for reach in reaches:
+        for node, ports in reach.items():
+            found[node] = tuple(sorted({*found.get(node, ()), *ports})) if node in found else ports
+    return found
+
+
+def port_of(link: Link, target: GraphNode) -> int:
+    """The number of the port of a gathering node that a link leads to; each of its links has one."""
+    ((_, name),) = link.ports
+    return next(number for number, port in enumerate(target.ports[0]) if port.name == name)
+
+
+def _sources_of(graph: Graph, node: GraphNode) -> tuple[str, ...]:
+    before = {node.id}
+    for other in reversed([*graph.nodes.values()]):
+        if any(link.target in before for link in (*other.outputs, *other.dead_letters)):
+            before.add(other.id)
+    return tuple(other.id for other in graph.nodes.values() if other.id in before and other.spec.kind == "source")
