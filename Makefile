@@ -15,7 +15,7 @@ DEMO := phonograph-out/demo
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test test-checked bench lint types contracts contracts-check accept wheel-test clean
+.PHONY: help demo test test-checked bench lint types contracts contracts-check explained accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -47,6 +47,10 @@ contracts: $(VENV)/installed ## write the generated contract files again
 
 contracts-check: $(VENV)/installed ## fail when a contract file differs from the code
 	@$(BIN)/python -m phonograph.contracts --check contracts docs
+
+explained: $(VENV)/installed ## record again what `run-pipeline explain` says of the shipped manifests
+	@for name in $(notdir $(basename $(wildcard manifests/*.yaml))); do \
+		$(BIN)/run-pipeline explain $$name --run-dir run > tests/manifests/explained/$$name.txt || exit; done
 
 accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)

@@ -215,6 +215,109 @@ def test_json_logs_tell_start_and_end(project: Path) -> None:
     assert (events[-1]["completed"], events[-1]["dead_lettered"]) == (1, 1)
 
 
+def test_a_dry_run_opens_and_writes_nothing(project: Path) -> None:
+    """--dry-run shows segments, outputs and the run directory, and leaves the folder as it was."""
+    result = run_pipeline(project, "small.yaml", "--dry-run")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "small: 3 nodes in 3 segments",
+        "  clips  source.files",
+        "  audio  audio.decode",
+        "  wav    sink.wav",
+        "output         out",
+        result.stdout.splitlines()[5],
+        "dry run: nothing was opened or written",
+    ]
+    assert result.stdout.splitlines()[5].startswith("run directory  .phonograph/small-")
+    assert sorted(path.name for path in project.iterdir()) == ["clips", "small.yaml"]
+
+
+def test_a_dry_run_of_a_wrong_manifest_is_exit_2(project: Path) -> None:
+    """Its complaints come, as without --dry-run."""
+    (project / "small.yaml").write_text(CONVERT.replace("audio.decode", "audio.decoed"))
+    result = run_pipeline(project, "small.yaml", "--dry-run")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "unknown_type" in result.stderr
+
+
+def test_a_sample_is_a_part_of_the_records(project: Path) -> None:
+    """--sample N reads N records and no more."""
+    for number in range(5):
+        write_wav(project / "clips" / f"{number}.wav")
+    result = run_pipeline(project, "small.yaml", "--sample", "3")
+    assert result.returncode == 0, result.stderr
+    assert "records: 3 read = 3 completed" in result.stdout
+
+
+def test_an_override_changes_the_run(project: Path) -> None:
+    """--set replaces a value of the manifest; a path given so starts where the command was given."""
+    (project / "elsewhere").mkdir()
+    result = run_pipeline(project / "elsewhere", "../small.yaml", "--set", "nodes.wav.params.path=here")
+    assert result.returncode == 0, result.stderr
+    assert (project / "elsewhere" / "here" / "clips" / "good.wav.wav").exists()
+
+
+def test_an_override_that_leads_nowhere_is_exit_2(project: Path) -> None:
+    """A slip in a path is named, with what is nearest to it."""
+    result = run_pipeline(project, "small.yaml", "--set", "nodes.wave.params.path=here")
+    assert result.returncode == 2
+    assert "override" in result.stderr and "did you mean 'wav'?" in result.stderr
+
+
+def test_a_manifest_that_wants_inputs_is_exit_2(project: Path) -> None:
+    """What is made to be included or embedded cannot be run by itself, and that is said before anything runs."""
+    text = "version: 1\nname: part\ninputs: {speech: {type: audio}}\nnodes:\n"
+    (project / "part.yaml").write_text(text + "  wav: {type: sink.wav, input: inputs.speech, params: {path: out}}\n")
+    for options in ((), ("--dry-run",)):
+        result = run_pipeline(project, "part.yaml", *options)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert "missing_input" in result.stderr and "'speech'" in result.stderr
+    assert run_pipeline(project, "check", "part.yaml").returncode == 0
+    assert not (project / ".phonograph").exists()
+
+
+def test_warnings_are_logged_and_notes_are_not(project: Path) -> None:
+    """A run says once what is odd about its manifest; what is only worth knowing is left to `check`."""
+    text = CONVERT.replace(
+        "audio.decode, input: clips}", "audio.decode, input: clips}\n  idle: {type: audio.convert, input: audio}"
+    )
+    (project / "small.yaml").write_text(text)
+    result = run_pipeline(project, "small.yaml", "--log-format", "json")
+    events = [json.loads(line) for line in result.stderr.splitlines()]
+    assert [event["code"] for event in events if event["event"] == "manifest_warning"] == ["unused_node"]
+
+
+def test_a_terminal_gets_the_line_and_a_caret(project: Path) -> None:
+    """On a terminal the line of the manifest stands below each complaint, with a caret below the column."""
+    (project / "small.yaml").write_text(CONVERT.replace("audio.decode", "audio.decoed"))
+    try:
+        ours, theirs = pty.openpty()
+    except OSError as error:
+        pytest.skip(f"needs a pseudo-terminal: {error}")
+    try:
+        command = [*COMMAND, "small.yaml"]
+        subprocess.run(command, cwd=project, stdout=subprocess.PIPE, stderr=theirs, timeout=120, check=False)
+        os.close(theirs)
+        shown = os.read(ours, 65536).decode().replace("\r\n", "\n")
+    finally:
+        os.close(ours)
+    assert "\n   5 |   audio: {type: audio.decoed, input: clips}\n     |                 ^\n" in shown
+
+
+def test_a_verb_that_cannot_be_loaded_harms_no_other(project: Path) -> None:
+    """A broken package is named by its own verb and in the help, and the rest works."""
+    package = project / "broken-1.0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text("[phonograph.commands]\nbroken = no_such_module:command\n")
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    result = run_pipeline(project, "--help", env=environment)
+    assert result.returncode == 0 and "explain" in result.stdout and "broken" in result.stdout
+    result = run_pipeline(project, "broken", "--whatever", env=environment)
+    assert result.returncode == 2
+    assert "the verb 'broken', no_such_module:command, cannot be loaded: ModuleNotFoundError" in result.stderr
+
+
 def test_nodes_lists_what_is_installed(tmp_path: Path) -> None:
     """Each node type has a line with its summary."""
     result = run_pipeline(tmp_path, "nodes")

@@ -16,6 +16,7 @@ from phonograph.cli.run import command as run_command
 
 _VERBS_GROUP = "phonograph.commands"
 _INTERRUPTED = 130
+_ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 _COMPLETION = "_RUN_PIPELINE_COMPLETE"  # set by a shell that wants to know how a command line can go on
 
 
@@ -63,7 +64,7 @@ def _loaded(verb: EntryPoint) -> click.Command:
     def refuse() -> None:
         raise click.ClickException(message)
 
-    return click.Command(verb.name, callback=refuse, help=f"! {message}", context_settings={"ignore_unknown_options": True})
+    return click.Command(verb.name, callback=refuse, help=f"! {message}", context_settings=_ANYTHING)
 
 
 def _verbs() -> Iterable[EntryPoint]:

@@ -20,9 +20,9 @@ _ACTIVATION: Mapping[str, tuple[str, str]] = {
 @click.command("completion")
 @click.argument("shell", type=click.Choice(list(_ACTIVATION)))
 def command(shell: str) -> int:
-    """Print the line that turns completion on in SHELL, below a comment that says where it belongs.
+    """Print the line that turns completion on in SHELL.
 
-    Verbs, manifests, --param NAME=, --set PATH= and --node ID are completed. To try it in bash:
+    A comment above it says where it belongs. Verbs, manifests, --param NAME=, --set PATH= and --node ID are completed. To try it in bash:
 
     \b
         eval "$(run-pipeline completion bash)"

@@ -42,8 +42,9 @@ def command(
     run_dir: str | None,
     format_: str,
 ) -> int:
-    """Explain what MANIFEST comes to: values with their origin, types on every edge, segments, queues, workers and why.
+    """Explain what MANIFEST comes to, and why.
 
+    Values with their origin, types on every edge, inserted conversions, segments, queues, workers and their reasons.
     Nothing is opened, run or written. Exit status: 0, or 2 for a wrong manifest or command line.
     """
     from phonograph.cli.complaints import say
@@ -69,17 +70,21 @@ def command(
 
 def lines(found: Explanation, *, whole: bool = True) -> Iterator[str]:
     """The explanation as text; not `whole`: of some nodes alone."""
+    everywhere = _shared(found.nodes)
     if whole:
         yield f"{found.name}: {found.description}" if found.description else found.name
         yield f"  manifest       {found.manifest}"
         yield f"  run directory  {found.run_directory}"
         yield from _section("Parameters", _table(found.params))
+        for subgraph in found.subgraphs:
+            yield from _section(f"Parameters of the sub-graph {subgraph.id}, {subgraph.place}", _table(subgraph.params))
         yield from _section("Limits", _table(found.limits))
+        yield from _section("Policies of every node", _table(everywhere))
         yield from ("", "Nodes")
     for number, node in enumerate(found.nodes):
         if number:
             yield ""
-        yield from _node(node)
+        yield from _node(node, [fact for fact in node.policies if fact not in everywhere or not whole])
     yield from ("", "Segments: each a line of nodes that a worker runs without a queue in between" if whole else "Segment")
     for segment in found.segments:
         yield from _segment(segment)
@@ -129,7 +134,13 @@ def _table(facts: Sequence[Fact], indent: str = "  ") -> Iterator[str]:
             yield f"{start}{fact.value.ljust(value_width)}  {fact.origin}".rstrip()
 
 
-def _node(node: NodeFacts) -> Iterator[str]:
+def _shared(nodes: Sequence[NodeFacts]) -> Sequence[Fact]:
+    """The policies that all nodes of the manifest have alike, which is what `defaults` is for; inserted nodes have none."""
+    first, *others = [node.policies for node in nodes if not node.changes] or [()]
+    return [fact for fact in first if others and all(fact in policies for policies in others)]
+
+
+def _node(node: NodeFacts, policies: Sequence[Fact]) -> Iterator[str]:
     from phonograph.explaining import Fact
 
     yield f"  {node.id}: {node.type}".ljust(_VALUE_COLUMN * 2) + f"  {node.place}"
@@ -142,7 +153,7 @@ def _node(node: NodeFacts) -> Iterator[str]:
         if edge.dead_letters:
             lost.setdefault(edge.port, []).append(edge.source.rpartition(".")[0])
     edges += [Fact(port, f"<- dead letters of {_some(sources)}", "record") for port, sources in lost.items()]
-    yield from _table([*edges, *node.params, *node.policies], "    ")
+    yield from _table([*edges, *node.params, *policies], "    ")
 
 
 def _types(edge: EdgeFacts) -> str:

@@ -31,9 +31,9 @@ def command(
     format_: str | None,
     file: str | None,
 ) -> int:
-    """Draw MANIFEST as it would run, inserted conversions included, with the type of what flows on every edge.
+    """Draw MANIFEST as it would run.
 
-    Text is for terminals, Mermaid for Markdown, SVG for everything else; SVG needs the extra `graph`. Nothing is looked up in a
+    Inserted conversions are shown, and on every edge the type of what flows. Text is for terminals, Mermaid for Markdown, SVG for everything else; SVG needs the extra `graph`. Nothing is looked up in a
     network. Exit status: 0; 2 for a wrong manifest or command line; 1 when it cannot be drawn or written.
     """
     from phonograph.cli.complaints import say

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import operator
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -65,7 +64,7 @@ def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Red
     def secrets() -> tuple[Secrets, bool]:
         from phonograph.errors import PhonographError
         from phonograph.manifest import read_manifest
-        from phonograph.redaction import NO_SECRETS
+        from phonograph.redaction import NO_SECRETS, Secrets
         from phonograph.shipped import find_manifest
 
         try:
@@ -74,10 +73,13 @@ def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Red
             known, files = (found.secrets | _written(found), found.files) if found is not None else (NO_SECRETS, (path,))
         except PhonographError:
             return NO_SECRETS, True
-        declared = [_declared(file) for file in files]
-        if None in declared:
-            return known, True
-        return functools.reduce(operator.or_, filter(None, declared), known), False
+        declared: dict[str, str] = {}
+        for file in files:
+            found_there = _declared(file)
+            if found_there is None:
+                return known, True
+            declared |= found_there
+        return known | Secrets([*declared.values(), *(value for name, value in params if name in declared)]), False
 
     def redact(line: str) -> str:
         from phonograph.redaction import HIDDEN
@@ -89,10 +91,9 @@ def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Red
     return redact
 
 
-def _declared(file: Path) -> Secrets | None:
-    """The defaults that stand in a file for secret parameters, also wrong ones; None when that cannot be told."""
+def _declared(file: Path) -> dict[str, str] | None:
+    """The secret parameters that a file declares, rightly or not, with their defaults; None when that cannot be told."""
     from phonograph.errors import ManifestError
-    from phonograph.redaction import Secrets
     from phonograph.yaml12 import Located, load
 
     def inside(located: Located | None, key: str) -> Located | None:
@@ -102,11 +103,13 @@ def _declared(file: Path) -> Secrets | None:
         params = inside(load(file.read_bytes(), str(file)), "params")
     except (ManifestError, OSError):
         return None
-    declarations = params.value.values() if params is not None and isinstance(params.value, Mapping) else ()
-    defaults = [
-        inside(one, "default") for one in declarations if (kind := inside(one, "type")) is not None and kind.value == "secret"
-    ]
-    return Secrets(str(default.value) for default in defaults if default is not None)
+    declarations = params.value if params is not None and isinstance(params.value, Mapping) else {}
+    found: dict[str, str] = {}
+    for name, one in declarations.items():
+        kind, default = inside(one, "type"), inside(one, "default")
+        if kind is not None and kind.value == "secret":
+            found[name] = "" if default is None else str(default.value)
+    return found
 
 
 def _written(manifest: Manifest) -> Secrets:

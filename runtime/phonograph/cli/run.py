@@ -45,7 +45,7 @@ def command(
     log_format: str,
     log_level: str,
 ) -> int:
-    """Run MANIFEST: the path of a YAML file, or the name of a shipped manifest.
+    """Run MANIFEST, a YAML file or the name of a shipped one.
 
     Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
     end; a second one stops at once.

@@ -7,6 +7,6 @@ and a number of workers that follows the cores is called `auto`.
 from __future__ import annotations
 
 from phonograph.explaining.explainer import explain
-from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
+from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 
-__all__ = ["EdgeFacts", "Explanation", "Fact", "NodeFacts", "SegmentFacts", "explain"]
+__all__ = ["EdgeFacts", "Explanation", "Fact", "NodeFacts", "SegmentFacts", "SubgraphFacts", "explain"]

@@ -14,7 +14,7 @@ from phonograph.binding import secrets_of
 from phonograph.breaker import BreakerPolicy
 from phonograph.entries import NodeEntry, QueueBounds
 from phonograph.errors import Position
-from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
+from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 from phonograph.explaining.words import duration_in_words, path_in_words, size_in_words, value_in_words
 from phonograph.graph import Edge, Graph, GraphNode
 from phonograph.journal import DEAD_LETTERS
@@ -24,6 +24,7 @@ from phonograph.porttype import Dynamic, Variable
 from phonograph.redaction import HIDDEN, Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import path_fields, secret_fields, units
+from phonograph.subgraphs import Subgraph
 from phonograph.yaml12 import Located
 
 _RUNS = {"inline": "inline", "thread": "in threads"}
@@ -65,6 +66,14 @@ class _Explainer:
             manifest=os.path.basename(self._manifest.path),
             run_directory=self._path(str(self._run_directory)),
             params=tuple(self._param(parameter) for parameter in self._manifest.params.values()),
+            subgraphs=tuple(
+                SubgraphFacts(
+                    id=subgraph.id,
+                    place=self._place(subgraph.position),
+                    params=tuple(self._param(parameter, subgraph) for parameter in subgraph.params.values()),
+                )
+                for subgraph in self._manifest.subgraphs.values()
+            ),
             nodes=tuple(self._node(node) for node in self._graph.nodes.values()),
             segments=(*map(_source_segment, self._plan.sources), *map(self._segment, self._plan.segments)),
             outputs=(*self._stored(), *self._given_outside()),
@@ -73,9 +82,11 @@ class _Explainer:
             warnings=tuple(complaint.words for complaint in self._graph.warnings if complaint.severity == "warning"),
         )
 
-    def _param(self, parameter: Parameter) -> Fact:
+    def _param(self, parameter: Parameter, subgraph: Subgraph | None = None) -> Fact:
         unit = parameter.type if parameter.type in ("duration", "size") else ""
         value = HIDDEN if parameter.is_secret else value_in_words(parameter.value, unit)
+        if parameter.is_given and subgraph is not None:
+            return Fact(parameter.name, value, self._origin(Located(None, parameter.position, came_from=parameter.came_from), ""))
         if parameter.is_given:
             return Fact(parameter.name, value, f"--param {parameter.name}")
         origin = f"default, {self._place(parameter.position)}"
@@ -208,9 +219,10 @@ class _Explainer:
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
         value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"
-        entry = self._manifest.nodes.get(node.id)
-        given = [one for one in entry.inputs if one.queue is not None] if entry is not None else []
-        return Fact("queue", value, self._place(given[0].position) if given else "default")
+        inserted = self._conversions.get(node.id)  # it has the queue of what it stands in front of
+        entries = [self._manifest.nodes.get(node_id) for node_id in (inserted.before if inserted is not None else (node.id,))]
+        given = [one for entry in entries if entry is not None for one in entry.inputs if one.queue is not None]
+        return Fact("queue", value, self._place(given[0].position) if given and queue != QueueBounds() else "default")
 
     def _stored(self) -> Iterator[Fact]:
         """What each sink writes to."""

@@ -72,6 +72,15 @@ class SegmentFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubgraphFacts:
+    """What a node includes, and the values that the parameters there have."""
+
+    id: str
+    place: str
+    params: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
     """All that can be told of a plan; texts are ready to be shown, and hold no secret."""
 
@@ -80,6 +89,7 @@ class Explanation:
     manifest: str
     run_directory: str
     params: tuple[Fact, ...]
+    subgraphs: tuple[SubgraphFacts, ...]
     nodes: tuple[NodeFacts, ...]
     segments: tuple[SegmentFacts, ...]
     outputs: tuple[Fact, ...]
