@@ -203,8 +203,13 @@ class ExpectationReader:
         """Facts of audio or of an array, and its values."""
         known = len(self._complaints)
         allowed = (*facts, *VALUES_KEYS, "within")
+        if not isinstance(located.value, Mapping):
+            lists = "" if kind[1] is AudioChunk else "a list of numbers, or "
+            expected = f"{lists}a mapping with one of {', '.join(allowed)}"
+            self._complain("wrong_type", located, f"{what} is {describe(located.value)}", expected)
+            return None
         given = Fields(located, what=what, allowed=allowed, complaints=self._complaints)
-        if given.readable and not located.value:
+        if not located.value:
             self._complain("empty", located, f"{what} is an empty mapping", f"one of {', '.join(allowed)}")
         found = self._facts(given, what, facts)
         values = self._values(given, located, what, with_wav=kind[1] is AudioChunk)
@@ -262,16 +267,20 @@ class ExpectationReader:
         if isinstance(located.value, str):
             return Equal(located.value.encode())
         known = len(self._complaints)
+        if not isinstance(located.value, Mapping):
+            expected = f"text, or a mapping with one of {', '.join(BYTES_KEYS)}"
+            self._complain("wrong_type", located, f"{what} is {describe(located.value)}", expected)
+            return None
         given = Fields(located, what=what, allowed=BYTES_KEYS, complaints=self._complaints)
-        if given.readable and not located.value:
+        if not located.value:
             self._complain("empty", located, f"{what} is an empty mapping", f"text, or one of {', '.join(BYTES_KEYS)}")
         facts: list[Fact] = []
         content, contained = given.read("hex", hexadecimal), given.read("contains", fields.text)
         facts += [] if content is None else [Fact("", bytes, Equal(content))]
         facts += [] if contained is None else [Fact("", bytes, Contains(contained.encode()))]
         size, source = given.get("size"), given.get("file")
-        expected = None if size is None else self.number(size, f"'size' of {what}")
-        facts += [] if expected is None else [Fact("size", len, expected)]
+        counted = None if size is None else self.number(size, f"'size' of {what}")
+        facts += [] if counted is None else [Fact("size", len, counted)]
         path = None if source is None else files.existing(source, self._folder, f"'file' of {what}", self._complaints)
         facts += [] if path is None else [Fact("", bytes, SameFile(path))]
         return Facts("bytes", (bytes,), tuple(facts)) if len(self._complaints) == known else None

@@ -73,16 +73,24 @@ def read_wav(path: str) -> AudioChunk:
 
 def check_npy(path: str, located: Located, complaints: list[Complaint]) -> bool:
     """Whether the file holds one array of numbers; else there is a complaint."""
+    reason = "it does not begin as .npy files do"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(array, np.ndarray) and array.dtype.kind in "iuf":
-            return True
-        reason = f"it holds {array.dtype}" if isinstance(array, np.ndarray) else "it holds several arrays"
+        if _begins_as_npy(path):
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            if array.dtype.kind in "iuf":
+                return True
+            reason = f"it holds {array.dtype}"
     except (ValueError, EOFError, OSError) as error:
         reason = str(error).partition("\n")[0] or "it ends too soon"
     found = f"{path!r} cannot be read as an array: {reason}"
     complain(complaints, "wrong_value", located.position, found, "a .npy file of numbers")
     return False
+
+
+def _begins_as_npy(path: str) -> bool:
+    """Asked first, for NumPy takes any other file for pickled objects, and advises to load those."""
+    with open(path, "rb") as file:
+        return file.read(6) == b"\x93NUMPY"
 
 
 def read_npy(path: str) -> NDArray[np.generic]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -145,10 +146,10 @@ class PayloadReader:
         if not isinstance(located.value, Mapping):
             self._complain("wrong_type", located, f"{what} is {describe(located.value)}", "a mapping, such as {path: clip.wav}")
             return None
-        record = quantities.plain(located)
+        record = quantities.as_json(located)
         if isinstance(record.get("path"), str):
             record["path"] = files.absolute(record["path"], self._folder)
-        return partial(dict, record)
+        return partial(copy.deepcopy, record)  # a node may not change what another item is made of
 
 
 def family_and_value(located: Located, what: str, complaints: list[Complaint]) -> tuple[str, Located] | None:

@@ -68,6 +68,14 @@ def plain(located: Located) -> Any:
     return tuple(plain(entry) for entry in value) if isinstance(value, tuple) else value
 
 
+def as_json(located: Located) -> Any:
+    """A value without its positions, as it would come out of JSON: lists are lists."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return {key: as_json(entry) for key, entry in value.items()}
+    return [as_json(entry) for entry in value] if isinstance(value, tuple) else value
+
+
 def shape(located: Located, what: str, complaints: list[Complaint]) -> tuple[int, ...] | None:
     """The sizes of an array's dimensions."""
     sizes = open_shape(located, what, complaints, expected="a list of whole numbers, such as [10, 80]")

@@ -25,6 +25,7 @@ GIVEN_KEYS = ("key", "attributes")
 EXPECTED_KEYS = (*GIVEN_KEYS, "port")
 
 _USUAL_TIMEOUT_S = 60.0
+_OUTCOMES = "what leaves the last node: a list of items, {count: N}, {error: CODE} or {filtered: true}"
 _WHERE = "'node: ID', or 'from: ID' and 'to: ID'"
 
 
@@ -71,7 +72,7 @@ class _CaseReader:
         timeout = case.read("timeout", _timeout)
         written = case.get("expect")
         if written is None:
-            case.require("expect", "what leaves the last node: a list of items, {count: N}, {error: CODE} or {filtered: true}")
+            case.require("expect", _OUTCOMES)
         if part is None:
             return None
         given = self._given(case, part)
@@ -193,9 +194,11 @@ class _CaseReader:
 
     def _given_item(self, located: Located, what: str, usual_key: str, part: Part) -> GivenItem | None:
         known = len(self._complaints)
-        given = Fields(located, what=what, allowed=(*part.inputs, *GIVEN_KEYS), complaints=self._complaints)
-        if not given.readable:
+        if not isinstance(located.value, Mapping):
+            expected = f"an item, {{{next(iter(part.inputs))}: ...}}, or a list of items"
+            self._complain("wrong_type", located.position, f"{what} is {describe(located.value)}", expected)
             return None
+        given = Fields(located, what=what, allowed=(*part.inputs, *GIVEN_KEYS), complaints=self._complaints)
         key = given.read("key", _words)
         attributes = self._attributes(given, what)
         payload: dict[str, Make] = {}
@@ -220,7 +223,7 @@ class _CaseReader:
             found = f"{what}.attributes is {describe(located.value)}"
             self._complain("wrong_type", located.position, found, "a mapping from name to value")
             return MappingProxyType({})
-        return MappingProxyType(quantities.plain(located))
+        return MappingProxyType(quantities.as_json(located))
 
     # What is expected.
 
@@ -229,9 +232,11 @@ class _CaseReader:
             items = self._items(located, "expect", part)
             return None if items is None else Outcomes(items=items)
         known = len(self._complaints)
-        given = Fields(located, what="'expect'", allowed=OUTCOME_KEYS, complaints=self._complaints)
-        if not given.readable:
+        if not isinstance(located.value, Mapping):
+            found = f"'expect' is {describe(located.value)}"
+            self._complain("wrong_type", located.position, found, _OUTCOMES)
             return None
+        given = Fields(located, what="'expect'", allowed=OUTCOME_KEYS, complaints=self._complaints)
         filtered, error = given.read("filtered", _only_true), given.read("error", _code)
         message, at = given.read("message", fields.text), self._at(given, part)
         for key in ("message", "at"):

@@ -48,8 +48,17 @@ def run_case(case: Case, graph: Graph) -> Verdict:
     """
     kept: list[Kept] = []
     nodes = closed(case, kept)
+    manifest = replace(graph.manifest, inputs={}, outputs={})  # what they brought in comes from the case
     part = replace(
-        graph, nodes=MappingProxyType(nodes), error_rate=1.0, inputs={}, outputs={}, edges=(), conversions=(), warnings=()
+        graph,
+        nodes=MappingProxyType(nodes),
+        manifest=manifest,
+        error_rate=1.0,
+        inputs={},
+        outputs={},
+        edges=(),
+        conversions=(),
+        warnings=(),
     )
     with tempfile.TemporaryDirectory(prefix="phonograph-case-") as folder:
         silent = command_logger("console", "critical", io.StringIO())
