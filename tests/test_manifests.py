@@ -11,7 +11,10 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from phonograph.cli.check import command as check
+from phonograph.cli.test import command as run_cases
 from phonograph.executor import Executor, RunReport
 from phonograph.manifest import load_manifest
 from phonograph.shipped import shipped_manifests, shipped_root
@@ -122,3 +125,20 @@ def test_written_audio_is_16_khz_mono(run: Run, clips: dict[str, float]) -> None
         assert np.abs(samples).max() > 100
         total += samples.size / SAMPLE_RATE
     assert total <= sum(clips.values()) + 0.001 * len(files)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_manifests()))
+def test_the_cases_of_a_shipped_manifest_pass(name: str) -> None:
+    """Each shipped manifest has test cases of its own, and they pass."""
+    result = CliRunner().invoke(run_cases, [name], standalone_mode=False)
+    assert result.return_value == 0, result.output
+    assert result.output.count("\n") >= 3
+
+
+@pytest.mark.parametrize("name", sorted(shipped_manifests()))
+def test_nothing_is_odd_about_a_shipped_manifest(name: str) -> None:
+    """Not even a warning is said about a shipped manifest, and its first line leads an editor to the schema."""
+    assert CliRunner().invoke(check, [name, "--strict"], standalone_mode=False).return_value == 0
+    first = shipped_manifests()[name].read_text("utf-8").partition("\n")[0]
+    relative = first.removeprefix("# yaml-language-server: $schema=")
+    assert (shipped_root("manifests") / relative).samefile(shipped_root("contracts") / "manifest.schema.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -10,8 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from phonograph.builder import load_graph
+from phonograph.cli.check import command as check
+from phonograph.cli.explain import command as explain
 from phonograph.cli.new import command
+from phonograph.cli.test import command as run_cases
 from phonograph.editor import MODELINE
 from phonograph.executor import Executor
 from phonograph.manifest import load_manifest
@@ -201,8 +202,9 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(folder: Path, monkeypatch
 
 
 @every_start
-def test_a_new_manifest_has_nothing_odd(start: tuple[str, ...]) -> None:
-    """Its graph builds without a warning, so that a beginner's first check is clean."""
+def test_the_commands_that_come_next_succeed(start: tuple[str, ...]) -> None:
+    """check says nothing but notes about a new manifest, explain explains it, and its test cases pass."""
     new("mine", *start)
-    graph = load_graph(os.path.abspath("mine.yaml"), Registry.installed())
-    assert [str(warning) for warning in graph.warnings if warning.severity == "warning"] == []
+    for verb, options in ((check, ["--strict"]), (explain, []), (run_cases, [])):
+        result = CliRunner().invoke(verb, ["mine.yaml", *options], standalone_mode=False)
+        assert not result.exception and not result.return_value, result.output
