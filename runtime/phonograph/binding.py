@@ -64,7 +64,7 @@ class _Place:
         folder = ""
         if isinstance(path, Traced):
             folder = path.read_from if self.role == "input" else path.write_to
-        return os.path.normpath(os.path.join(folder or self.folder, os.path.expanduser(path)))
+        return os.path.normpath(os.path.join(folder or self.folder, os.path.expanduser(str(path))))
 
 
 def bind(

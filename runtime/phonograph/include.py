@@ -49,6 +49,7 @@ class Files:
     paths: list[Path] = field(default_factory=list)
     _contents: dict[str, bytes] = field(default_factory=dict)
     _num_values: int = 0
+    _is_full: bool = False  # said once, for what is too large is so at every place
 
     def outermost(self, path: str, content: bytes) -> Source | None:
         """The manifest itself; None, and complaints, when it is not YAML."""
@@ -66,6 +67,8 @@ class Files:
         text = named.value
         assert isinstance(text, str)
         position = named.position
+        if self._is_full:
+            return None
         path = path_beside(text, position)
         identity = os.path.realpath(path)
         chain = (*by.chain, (identity, path))
@@ -74,7 +77,7 @@ class Files:
             self._complain("include_cycle", position, f"files include each other in a circle: {circle}", "one of them not to")
             return None
         if len(chain) > MAX_INCLUDES:
-            self._complain("too_large", position, "files that include files too deeply", f"at most {MAX_INCLUDES} levels")
+            self._too_large(position, "files that include files too deeply", f"at most {MAX_INCLUDES} levels")
             return None
         content = self._read(path, identity, text, position)
         if content is None:
@@ -87,7 +90,7 @@ class Files:
             return None
         self._num_values += _size(root)
         if self._num_values > MAX_VALUES:
-            self._complain("too_large", position, "too many values, with what is included", f"at most {MAX_VALUES}")
+            self._too_large(position, "too many values, with what is included", f"at most {MAX_VALUES}")
             return None
         if Path(path) not in self.paths:
             self.paths.append(Path(path))
@@ -106,6 +109,10 @@ class Files:
                 return None
         return self._contents[identity]
 
+    def _too_large(self, position: Position, found: str, expected: str) -> None:
+        self._is_full = True
+        self._complain("too_large", position, found, expected)
+
     def _complain(self, code: str, position: Position, found: str, expected: str) -> None:
         complain(self.complaints, code, position, found, expected)
 
@@ -117,7 +124,7 @@ def read_start(path: str) -> bytes:
 
 
 def path_beside(text: str, position: Position) -> str:
-    """The path that stands at a place in a manifest; relative ones start at that file, those from outside at the caller's."""
+    """The path that stands at a place in a manifest: a relative one starts at that file, unless it came from outside."""
     if isinstance(text, Traced) and text.is_outside:
         return os.path.expanduser(text)
     return os.path.normpath(os.path.join(os.path.dirname(position.file), os.path.expanduser(text)))

@@ -166,7 +166,7 @@ class _ManifestReader:
             secrets=secrets,
         )
         complaints = redacted(self._complaints, secrets)
-        return Reading(None if level.nodes is None else manifest, complaints, frozenset(levels.unread))
+        return Reading(None if level.nodes is None else manifest, complaints, frozenset(levels.unread | levels.nowhere))
 
     def _name(self) -> str:
         located = self._root.require("name", "a name for the pipeline")

@@ -90,10 +90,10 @@ def read_overrides(given: Sequence[str], start: Position, complaints: list[Compl
             continue
         try:
             overrides.append(Override(steps, load_value(value, start.file), path.strip()))
-        except ManifestError as error:
-            # Not the value itself: it may be a secret.
-            reasons = "; ".join(f"{one.found}, expected {one.expected}" for one in error.complaints)
-            complain(complaints, "override", start, f"the value for {path.strip()!r} is not YAML: {reasons}")
+        except ManifestError:
+            # Neither the value nor what is wrong with it, which would quote it: it may be a secret.
+            found = f"the value for {path.strip()!r} cannot be read as YAML"
+            complain(complaints, "override", start, found, "a value; quotes round text that begins with a sign or has ': ' in it")
     return overrides
 
 

@@ -75,12 +75,14 @@ class LevelReader:
         complaints: is added to.
 
     Attributes:
-        unread: ids of nodes that could not be read. subgraphs: by id. plugins: paths, as written.
+        unread: ids of nodes that could not be read. nowhere: what references name that is not there, and was complained of.
+        subgraphs: by id. plugins: paths, as written.
         parameters: of all levels.
     """
 
     def __init__(self, files: Files, environment_scope: Scope, complaints: list[Complaint]) -> None:
         self.unread: set[str] = set()
+        self.nowhere: set[str] = set()
         self.subgraphs: dict[str, Subgraph] = {}
         self.plugins: list[Located] = []
         self.parameters: list[Parameter] = []
@@ -157,16 +159,20 @@ class LevelReader:
         """The nodes by id, with inputs that lead to nodes or to the outermost manifest's own inputs."""
         if not self._given:
             return {node.id: node for node in nodes}
+        for level in self._levels.values():
+            for output in level.outputs.values():  # also those that nobody reads lead somewhere
+                if output is not None:
+                    self.followed(output)
         return {node.id: replace(node, inputs=tuple(map(self.followed, node.inputs))) for node in nodes}
 
     def followed(self, given: InputEntry) -> InputEntry:
-        """An input as it is where it leads; what leads nowhere is complained of, and counts as unread."""
+        """An input as it is where it leads; what leads nowhere is complained of."""
         here = given
         passed: dict[tuple[str, str | None], InputEntry] = {}
         while True:
             onward = self._next(here)
             if onward is None:
-                self.unread.add(here.source)
+                self.nowhere.add(here.source)
                 return replace(given, source=here.source, source_port=here.source_port)
             if onward is here:
                 return replace(given, source=here.source, source_port=here.source_port, queue=given.queue or here.queue)
@@ -185,7 +191,7 @@ class LevelReader:
         names = [one.source for one in ordered if not one.source.endswith(f"/{_OWN_INPUTS}")][::-1]
         found = f"sub-graphs hand on what they get from each other, in a circle: {' -> '.join([*names, names[0]])}"
         self._once("cycle", ordered[0].position, found, "one of these edges to come from elsewhere")
-        self.unread.update(one.source for one in ways)
+        self.nowhere.update(one.source for one in ways)
 
     def _next(self, given: InputEntry) -> InputEntry | None:
         """One step on from an input: itself when it has arrived, None when there is no way."""

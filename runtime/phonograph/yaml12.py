@@ -79,8 +79,8 @@ class Located:
     Args:
         position: where the value begins.
         keys: for a mapping, where each key begins.
-        came_from: the parameter of the manifest with whose value the text here begins, or `env:` and a variable of the environment;
-            empty when it begins otherwise.
+        came_from: the parameter of the manifest with whose value the text here begins, or `env:` and a variable of the
+            environment; empty when it begins otherwise.
         text_column: where the text itself begins, when it stands on one line as it is; 0 for all else.
     """
 
