@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import operator
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
+from phonograph.errors import Complaint, ManifestError, Position
+from phonograph.plugins import load_plugin
 from phonograph.registry import GROUP, Registry
 from phonograph.spec import NodeSpec
 
@@ -37,22 +40,29 @@ def registry_with(*, manifest: str | None = None, plugins: Sequence[str] = ()) -
 
     Raises:
         ManifestError: no such manifest, nothing that can be read in it, or a plug-in that cannot be loaded.
-        RegistryError: two installed packages, or a package and a plug-in, declare the same type.
+        RegistryError: two installed packages declare the same type.
     """
     registry = Registry.installed()
+    if manifest is None and not plugins:
+        return registry
+    files = [(os.path.abspath(path), Position(path, 1, 1)) for path in plugins]
     if manifest is not None:
-        _add_plugins_of(manifest, registry)
+        files = [*_plugins_of(manifest), *files]
+    complaints: list[Complaint] = []
+    registry = registry.with_plugins(files, complaints)
+    if complaints:
+        raise ManifestError(complaints)
     return registry
 
 
-def _add_plugins_of(manifest: str, registry: Registry) -> None:
-    from phonograph.errors import ManifestError
+def _plugins_of(manifest: str) -> tuple[tuple[str, Position], ...]:
     from phonograph.manifest import read_manifest
     from phonograph.shipped import find_manifest
 
     reading = read_manifest(find_manifest(manifest))
     if reading.manifest is None:
         raise ManifestError(reading.complaints)
+    return reading.manifest.plugins
 
 
 def declared(spec: NodeSpec, registry: Registry) -> Declared:
@@ -69,9 +79,10 @@ def _package(origin: str) -> str:
 
 
 def _file(target: str) -> str:
-    module, _, name = target.partition(":")
+    module, _, name = target.rpartition(":")
     try:
-        found = inspect.unwrap(operator.attrgetter(name)(importlib.import_module(module)))
+        loaded = load_plugin(module).module if os.path.isabs(module) else importlib.import_module(module)
+        found = inspect.unwrap(operator.attrgetter(name)(loaded))
         return f"{inspect.getsourcefile(found)}:{inspect.getsourcelines(found)[1]}"
     except (ImportError, AttributeError, OSError, TypeError):  # declared inside a function, or without source
         return ""
