@@ -34,8 +34,8 @@ def command(
 ) -> int:
     """Check manifests without running them.
 
-    Language, parameters, wiring, types, paths that are read, and what is odd. All complaints come at once, each as FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly
-    meant, a (note) is worth knowing.
+    Language, parameters, wiring, types, paths that are read, and what is odd. All complaints come at once, each as
+    FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly meant, a (note) is worth knowing.
 
     Exit status: 0 no error, 2 at least one (with --strict: or a warning).
     """

@@ -22,7 +22,8 @@ _ACTIVATION: Mapping[str, tuple[str, str]] = {
 def command(shell: str) -> int:
     """Print the line that turns completion on in SHELL.
 
-    A comment above it says where it belongs. Verbs, manifests, --param NAME=, --set PATH= and --node ID are completed. To try it in bash:
+    A comment above it says where it belongs. Verbs, manifests, --param NAME=, --set PATH= and --node ID are completed.
+    To try it in bash:
 
     \b
         eval "$(run-pipeline completion bash)"

@@ -33,8 +33,10 @@ def command(
 ) -> int:
     """Draw MANIFEST as it would run.
 
-    Inserted conversions are shown, and on every edge the type of what flows. Text is for terminals, Mermaid for Markdown, SVG for everything else; SVG needs the extra `graph`. Nothing is looked up in a
-    network. Exit status: 0; 2 for a wrong manifest or command line; 1 when it cannot be drawn or written.
+    Inserted conversions are shown, and on every edge the type of what flows. Text is for terminals, Mermaid for Markdown,
+    SVG for everything else; SVG needs the extra `graph`. Nothing is looked up in a network.
+
+    Exit status: 0; 2 for a wrong manifest or command line; 1 when it cannot be drawn or written.
     """
     from phonograph.cli.complaints import say
     from phonograph.drawing.picture import picture_of

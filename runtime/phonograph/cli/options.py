@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -106,8 +106,24 @@ def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -
 
 
 def _parameter_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
+    """Also those without a value, which no manifest that is read has: they are the ones that have to be given."""
+    from phonograph.errors import ManifestError
+    from phonograph.yaml12 import load
+
     manifest = _manifest(ctx)
-    return () if manifest is None else [(name, parameter.help) for name, parameter in manifest.params.items()]
+    if manifest is None:
+        return ()
+    names = dict.fromkeys(manifest.params, "")
+    for number, file in enumerate(manifest.files):
+        try:
+            root = load(file.read_bytes(), str(file)).value
+        except (ManifestError, OSError):
+            continue
+        if not isinstance(root, Mapping) or (number and root.keys() & {"inputs", "outputs"}):
+            continue  # a sub-graph, whose parameters the manifest itself gives
+        declared = root.get("params")
+        names |= dict.fromkeys(declared.value, "") if declared is not None and isinstance(declared.value, Mapping) else {}
+    return {**names, **{name: parameter.help for name, parameter in manifest.params.items()}}.items()
 
 
 def _paths(ctx: click.Context) -> Iterable[tuple[str, str]]:
