@@ -141,6 +141,15 @@ def _alike(params: Params, names: tuple[str, ...]) -> Ports:
     return ports, ports
 
 
+def _broken(params: Params, names: tuple[str, ...]) -> Ports:
+    raise KeyError("weights")
+
+
+@node("broken.ports", ports_of=_broken)
+class BrokenPorts(Node[Params]):
+    """Cannot tell its ports."""
+
+
 @node("flow.join", ports_of=_alike, variadic=True)
 class Join(Node[Params]):
     """Put together what belongs together."""
@@ -196,7 +205,7 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
-        *(Merge, Join, Route, Filter, AudioSink, AnySink, TextSink, MoreSink),
+        *(Merge, Join, BrokenPorts, Route, Filter, AudioSink, AnySink, TextSink, MoreSink),
     ):
         made.register(declared)
     return made

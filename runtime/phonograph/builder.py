@@ -11,7 +11,7 @@ from phonograph.binding import BoundPath, bind, bound_paths, is_missing, nearest
 from phonograph.breaker import BreakerPolicy
 from phonograph.conversion import Insertion
 from phonograph.entries import InputEntry, NodeEntry
-from phonograph.errors import Complaint, GraphError, ManifestError, Position, nearest
+from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest
 from phonograph.expressions import check_all
 from phonograph.fields import complain
 from phonograph.graph import Conversion, Edge, Graph, GraphNode, Link
@@ -219,14 +219,24 @@ class _Builder:
             return _filled(inputs, params), _filled(outputs, params)
         except ValueError as error:
             self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {' '.join(str(error).split())}")
-            return None
+        except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
+            found = f"the ports of node {entry.id!r} ({spec.type}) cannot be told: {' '.join(in_words(error).split())}"
+            self._complain("type_unavailable", entry.type_position, found, "a node type whose code works")
+        return None
 
     def _input_type(self, declared: InputDeclaration) -> PortType | None:
+        what = f"input {declared.name!r} of the manifest"
         try:
-            return PortType.parse(declared.type)
+            parsed = PortType.parse(declared.type)
         except ValueError as error:
-            self._complain("wrong_value", declared.position, f"input {declared.name!r} of the manifest: {error}")
+            self._complain("wrong_value", declared.position, f"{what}: {error}")
             return None
+        if any(parsed.parameters()):
+            self._complain(
+                "wrong_value", declared.position, f"{what} is {parsed}", "values, for only a node has parameters to name"
+            )
+            return None
+        return parsed
 
     def _check_kinds(self) -> None:
         """A graph begins somewhere and ends somewhere. Not judged while the kind of a node is unknown."""

@@ -175,6 +175,10 @@ def node(
         else:
             raise TypeError(f"@node({type_name!r}) on {target!r}; expected a Node class or a function")
         doc = inspect.cleandoc(target.__doc__ or "")
+        if "dead_letter" in (port.name for port in _ports(declared_outputs)):
+            raise TypeError(
+                f"@node({type_name!r}): an output is called 'dead_letter', which every node has; expected another name"
+            )
         _check_parameters(type_name, params, _ports(declared_inputs) + _ports(declared_outputs), converts or {})
         spec = NodeSpec(
             type=type_name,
