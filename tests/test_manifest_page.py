@@ -1,8 +1,8 @@
 """The reference page of the manifest language: what it shows is checked, what it calls wrong is wrong.
 
-Blocks are marked by a comment before them: `<!-- part -->` for what is no whole manifest, `<!-- file: NAME -->` for a file that lies
-beside the manifests, `<!-- wrong -->` for a manifest that is refused, with the complaints in the text block that follows. Each other
-YAML block is a manifest that passes `run-pipeline check` without a word but notes.
+Blocks are marked by a comment before them: `<!-- part -->` for what is no whole manifest, `<!-- file: NAME -->` for a file that
+lies beside the manifests, `<!-- wrong -->` for a manifest that is refused, with the complaints in the text block that follows.
+Each other YAML block is a manifest that passes `run-pipeline check` without a word but notes.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from phonograph import cli
@@ -207,3 +208,9 @@ def test_the_commands_that_come_next_succeed(start: tuple[str, ...]) -> None:
     for verb, options in ((check, ["--strict"]), (explain, []), (run_cases, [])):
         result = CliRunner().invoke(verb, ["mine.yaml", *options], standalone_mode=False)
         assert not result.exception and not result.return_value, result.output
+
+
+def test_shipped_manifests_are_completed_in_a_shell() -> None:
+    """A shell completes what can stand after --from."""
+    found = ShellComplete(command, {}, "new", "_NEW_COMPLETE").get_completions(["x", "--from"], "f")
+    assert [one.value for one in found] == ["features"]

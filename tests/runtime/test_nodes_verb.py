@@ -9,10 +9,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
 
 from phonograph.catalogue import entry
 from phonograph.cli.nodes import command
+from phonograph.executor import Executor
+from phonograph.manifest import load_manifest
 from phonograph.registry import Registry
 from pipeline_nodes import install
 
@@ -114,6 +117,15 @@ def test_every_type_has_a_page_and_an_example(type_: str) -> None:
     assert page.output.endswith(f"saves it)\n\n{example.output}")
 
 
+@pytest.mark.parametrize("type_", Registry.installed().types())
+def test_the_example_of_a_type_runs_wherever_it_is_saved(type_: str, folder: Path) -> None:
+    """What --example prints is a manifest that runs in an empty folder, on the installed clips."""
+    (folder / "example.yaml").write_text(nodes(type_, "--example").output, "utf-8")
+    report = Executor(load_manifest("example.yaml"), run_dir=folder / "run").run()
+    assert report.status in ("success", "completed_with_errors"), report.error
+    assert report.records.read > 0
+
+
 def test_words_are_wrapped_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a narrow terminal descriptions keep to its width."""
     monkeypatch.setenv("COLUMNS", "60")
@@ -197,8 +209,6 @@ def test_a_manifest_that_is_not_there() -> None:
 
 def test_types_are_completed_in_a_shell() -> None:
     """A shell completes the names of installed types."""
-    from click.shell_completion import ShellComplete
-
     found = ShellComplete(command, {}, "nodes", "_NODES_COMPLETE").get_completions([], "vad.")
     assert [one.value for one in found] == ["vad.energy"]
 

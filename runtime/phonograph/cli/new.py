@@ -6,11 +6,24 @@ import shlex
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
+
+
+def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    from phonograph.shipped import shipped_manifests
+
+    return [CompletionItem(name) for name in shipped_manifests() if name.startswith(incomplete)]
 
 
 @click.command("new")
 @click.argument("name")
-@click.option("--from", "shipped", metavar="MANIFEST", help="Begin with a copy of this shipped manifest, not with the starter.")
+@click.option(
+    "--from",
+    "shipped",
+    metavar="MANIFEST",
+    shell_complete=_complete,
+    help="Begin with a copy of this shipped manifest, not with the starter.",
+)
 @click.option("--samples", is_flag=True, help="Copy the shipped clips beside it, into `samples`.")
 def command(name: str, shipped: str | None, samples: bool) -> int:
     """Write NAME.yaml: a manifest with comments that runs as it is.
