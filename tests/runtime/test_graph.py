@@ -245,7 +245,7 @@ WORDS = [
 CHANGE = st.tuples(st.integers(0, len(GOOD)), st.integers(0, 12), st.sampled_from(["", *WORDS]))  # where, characters out, word in
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(CHANGE, min_size=1, max_size=4))
 def test_changed_manifest_is_read_or_refused(tmp_path: Path, changes: list[tuple[int, int, str]]) -> None:
     """Whatever is cut out of a good manifest or put into it, the result is a graph or complaints, never another exception."""
@@ -260,7 +260,7 @@ def test_changed_manifest_is_read_or_refused(tmp_path: Path, changes: list[tuple
         assert graph.nodes
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(line=st.integers(0, len(LINES) - 1), words=st.tuples(st.sampled_from(WORDS), st.sampled_from(WORDS)), drop=st.booleans())
 def test_manifest_with_another_word_is_read_or_refused(tmp_path: Path, line: int, words: tuple[str, str], drop: bool) -> None:
     """The same when a line is left out or one of its words becomes another: changes that stay YAML more often."""

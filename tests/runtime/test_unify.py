@@ -239,7 +239,7 @@ CHAIN = {
 }
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     types=st.lists(st.sampled_from(sorted(CHAIN)), max_size=8),
     given_type=st.sampled_from(["audio", "record", "audio[rate=8000]"]),
