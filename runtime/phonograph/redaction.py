@@ -85,6 +85,7 @@ def _forms(secret: str) -> Iterable[str]:
     return (
         secret,
         repr(secret)[1:-1],
+        ascii(secret)[1:-1],
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         quote(secret, safe="", errors="replace"),

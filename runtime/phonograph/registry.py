@@ -106,9 +106,8 @@ class Registry:
             try:
                 plugin = load_plugin(path)
             except PluginError as error:
-                complain(
-                    complaints, error.code, position, str(error), candidates=() if os.path.exists(path) else nearest_paths(path)
-                )
+                close = () if os.path.exists(path) else tuple(one for one in nearest_paths(path) if one.endswith(".py"))
+                complain(complaints, error.code, position, str(error), candidates=close)
                 continue
             for spec in plugin.specs:
                 try:
