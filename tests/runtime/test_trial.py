@@ -12,6 +12,7 @@ from phonograph.cases.section import OUTCOME_KEYS
 from phonograph.cases.trial import run_case
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
+from phonograph.spec import Secret
 
 NODES = """\
 defaults: {retry: {base_delay: 1ms, jitter: 0}}
@@ -243,6 +244,32 @@ def test_the_differences_name_place_and_values(tmp_path: Path) -> None:
     assert differences(tmp_path, *lines, "expect: []") == ["expect: items: 0 / 1: item-1"]
 
 
+def test_a_difference_shows_no_secret(tmp_path: Path) -> None:
+    """What a node makes of a secret is hidden where it is shown as what came."""
+    text = """
+params: {word: {type: secret, default: swordfish}}
+nodes:
+  numbers: {type: testing.numbers}
+  says: {type: testing.says, input: numbers, params: {word: "${params.word}"}}
+  out: {type: testing.discard, input: says}
+tests:
+  - {name: word, node: says, input: {record: {}}, expect: [{text: other}]}
+"""
+
+    class SaysParams(Params, frozen=True):
+        word: Secret
+
+    @node("testing.says", inputs={"record": "record"}, outputs="text")
+    class Says(Node[SaysParams]):
+        """Say the word."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"text": f"the word is {self.params.word}"})
+
+    (verdict,) = verdicts(tmp_path, text, Says)
+    assert told(verdict) == ["[0].text: 'other' / 'the word is ***'"]
+
+
 def test_nothing_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run directory of a case is gone after it, and nothing was written beside the manifest."""
     folder = tmp_path / "temporary"
@@ -277,8 +304,8 @@ tests:
     assert right.passed
 
 
-def test_the_examples_of_the_wrong_cases_name_no_case_twice() -> None:
-    """What could be read beside wrong cases can be run."""
+def test_a_right_case_beside_wrong_ones_can_be_run() -> None:
+    """Of a section with complaints, the cases without any are read."""
     path = Path(__file__).parents[1] / "manifests" / "wrong_cases" / "keys.yaml"
     graph, cases, _ = read(path)
     assert [told(run_case(case, graph)) for case in cases] == [["expect: items: 0 / 1: item-1"]]

@@ -24,6 +24,7 @@ from phonograph.executor import Executor, RunReport
 from phonograph.flow.gather import child_order
 from phonograph.graph import Graph
 from phonograph.log import command_logger
+from phonograph.redaction import Secrets
 
 _ALL = "expect"
 
@@ -71,7 +72,12 @@ def run_case(case: Case, graph: Graph) -> Verdict:
             return Verdict(case, (Difference(_ALL, "a run", str(error)),))
         failures = [json.loads(line) for line in report.dead_letters_path.read_text("utf-8").splitlines()]
     kept.sort(key=lambda one: (one.item.ordinal, child_order(one.item.key)))
-    return Verdict(case, tuple(_differences(case.expected, kept, failures, report)))
+    found = _differences(case.expected, kept, failures, report)
+    return Verdict(case, tuple(_without_secrets(difference, graph.secrets) for difference in found))
+
+
+def _without_secrets(difference: Difference, secrets: Secrets) -> Difference:
+    return replace(difference, expected=secrets.clean(difference.expected), got=secrets.clean(difference.got))
 
 
 async def _within(timeout_s: float, executor: Executor) -> RunReport:
