@@ -43,6 +43,7 @@ class InputEntry:
             `dead_letter` stands for every node but the one that reads it and those after it, `clean/*` for those of the
             sub-graph `clean`. The source `inputs` has the manifest's own inputs as its ports.
         queue: None when the manifest says nothing about it.
+        through: the port types that sub-graphs declare for the inputs by which it comes in, the innermost first.
     """
 
     port: str | None
@@ -50,6 +51,7 @@ class InputEntry:
     source_port: str | None
     queue: QueueBounds | None
     position: Position
+    through: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

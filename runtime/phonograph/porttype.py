@@ -207,6 +207,29 @@ class PortType:
         """The type without the axes that say nothing on an input: dynamic ones, variables."""
         return PortType(self.family, tuple(axis for axis in self.axes if not isinstance(axis[1], Dynamic | Variable)))
 
+    def narrowed(self, other: PortType) -> PortType:
+        """What both types demand, for something that has to pass this one behind the other.
+
+        Of two literals this one's counts, because what passes can be converted twice. A literal goes before anything else, unless
+        the other would never let it pass. A family that is not `any` goes before `any`; of two others, this one's.
+        """
+        if self.family == "any" or other.family not in (self.family, "any"):
+            return other.demanded if self.family == "any" and other.family != "any" else self
+        axes = dict(self.axes)
+        for axis, value in other.demanded.axes:
+            known = axes.get(axis)
+            if not isinstance(known, int) or (isinstance(value, OneOf | Between) and not value.contains(known)):
+                axes[axis] = value
+        return PortType(self.family, tuple((axis, axes[axis]) for axis in AXES.get(self.family, ()) if axis in axes))
+
+    def meeting(self, demand: PortType) -> PortType:
+        """The type once it has what a demand of the same family leaves no choice about."""
+        axes = dict(self.axes)
+        for axis, value in demand.demanded.axes:
+            if isinstance(value, int) or isinstance(axes.get(axis, DYNAMIC), Dynamic):
+                axes[axis] = value
+        return PortType(self.family, tuple((axis, axes[axis]) for axis in AXES.get(self.family, ()) if axis in axes))
+
     def __str__(self) -> str:
         return f"{self.family}[{', '.join(f'{name}={value}' for name, value in self.axes)}]" if self.axes else self.family
 

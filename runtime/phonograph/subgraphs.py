@@ -175,8 +175,12 @@ class LevelReader:
                 self.nowhere.add(here.source)
                 return replace(given, source=here.source, source_port=here.source_port)
             if onward is here:
-                return replace(given, source=here.source, source_port=here.source_port, queue=given.queue or here.queue)
-            here = replace(onward, queue=here.queue or onward.queue)
+                return replace(here, port=given.port, position=given.position)
+            through = here.through
+            if here.source.endswith(f"/{_OWN_INPUTS}") and here.source_port is not None:
+                declared = self._levels[here.source.removesuffix(_OWN_INPUTS)].inputs[here.source_port]
+                through = (*through, declared.type)
+            here = replace(onward, queue=here.queue or onward.queue, through=through)
             key = (here.source, here.source_port)
             if key in passed:
                 ways = list(passed)

@@ -90,16 +90,20 @@ class Unification:
     def _unify(self, node: BoundNode, wires: Sequence[Wire]) -> list[Wire]:
         """Judge the wires into one node, and tell what comes out of it; returns the wires, with insertions between."""
         given = [self.given(wire.source, wire.source_port) for wire in wires]
-        bound = self._bind(wires, given)
-        whole = self._bind_whole(wires, given)
+        inside = [_inside(wire, comes) for wire, comes in zip(wires, given, strict=True)]
+        bound = self._bind(wires, inside)
+        whole = self._bind_whole(wires, inside)
         wanted: dict[int, dict[str, int]] = {}  # place among the wires -> axis -> literal
         unproven: dict[str, Port] = {}
         taken_by: dict[str, PortType] = {}
         for number, (wire, comes) in enumerate(zip(wires, given, strict=True)):
             name, declared = wire.target_port.name, wire.target_port.type
             taken = (whole.get(declared.whole, _ANY) if declared.whole else declared.bound(bound)).demanded
+            for demand in wire.through:
+                fits = demand.family in (comes.family, "any") or comes.family == "any"
+                taken = taken.narrowed(demand) if fits else demand.demanded
             taken_by[name] = taken
-            if declared.family == "any":
+            if declared.family == "any" and not wire.through:
                 continue
             if comes.family not in (taken.family, "any"):
                 outputs = (self._nodes[wire.source].ports or ((), ()))[1] if wire.source in self._nodes else ()
@@ -274,6 +278,14 @@ class Unification:
         for wires in self.wires.values():
             read = {insertion.id: wire for wire in wires if wire.is_dead_letters for insertion in behind.get(wire.source, ())}
             wires += [replace(wire, source=node_id) for node_id, wire in read.items()]
+
+
+def _inside(wire: Wire, given: PortType) -> PortType:
+    """What is given, as it is once it has what the sub-graphs demand by whose inputs it comes in."""
+    for demand in wire.through:
+        if demand.family == given.family:
+            given = given.meeting(demand)
+    return given
 
 
 def _common(one: PortType, other: PortType) -> PortType:

@@ -42,7 +42,10 @@ class BoundNode:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One edge, both ends resolved to ports. `position` and `queue` are those of the input that the manifest writes."""
+    """One edge, both ends resolved to ports. `position` and `queue` are those of the input that the manifest writes.
+
+    `through` are the types that sub-graphs declare for the inputs by which the edge comes in.
+    """
 
     source: str
     source_port: Port
@@ -50,6 +53,7 @@ class Wire:
     target_port: Port
     position: Position
     queue: QueueBounds | None
+    through: tuple[PortType, ...] = ()
 
     @property
     def is_dead_letters(self) -> bool:
@@ -125,7 +129,8 @@ class Wiring:
             if target_port is None and given.port is not None:
                 unknown.add(given.port)
             if source_port is not None and target_port is not None:
-                wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue))
+                through = tuple(map(PortType.parse, given.through))
+                wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through))
         if not node.is_variadic:
             self._check_one_node(entry)
             self._check_one_queue(entry)

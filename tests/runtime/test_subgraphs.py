@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from phonograph.builder import load_graph
+from phonograph.errors import GraphError
 from phonograph.manifest import Manifest, load_manifest, read_manifest
 from phonograph.traced import Traced
 from pipeline_nodes import ClipsParams, NpyParams, registry
@@ -270,3 +271,53 @@ def test_faults_of_a_sub_graph_that_is_included_twice(tmp_path: Path) -> None:
         "part.yaml:2:14: unknown_reference no node 'm' (included at main.yaml:6:18)",
         "part.yaml:2:14: unknown_reference no node 'm' (included at main.yaml:7:18)",
     ]
+
+
+BOUNDARY = """\
+inputs: {audio: {type: "%s"}}
+nodes:
+  vad: {type: vad.energy, input: inputs.audio}
+  any: {type: flow.merge, input: {one: inputs.audio}}
+outputs: {audio: vad.audio, any: any.out}
+"""
+AT_8000 = "  low: {type: audio.resample, input: audio, params: {sample_rate: 8000}}\n"
+
+
+def edges(folder: Path, type_text: str, source: str = "low") -> list[tuple[str, str, str]]:
+    (folder / "clips").mkdir(exist_ok=True)
+    ends = "  end: {type: sink.any, input: part}\n  more: {type: sink.any, input: part.any}\n"
+    path = write(folder, AT_8000 + f"  part: {{include: part.yaml, input: {source}}}\n" + ends, part=BOUNDARY % type_text)
+    graph = load_graph(path, registry())
+    return [
+        (edge.source, edge.target, str(edge.given))
+        for edge in graph.edges
+        if edge.source.partition("~")[0] not in ("clips", "audio")
+    ]
+
+
+def test_type_of_an_input_of_a_sub_graph_holds_for_what_comes_in(tmp_path: Path) -> None:
+    """What differs is converted on its way in, once for all nodes that read it, whatever these would have taken."""
+    assert edges(tmp_path, "audio[rate=16000]") == [
+        ("low", "low~resample", "audio[rate=8000, channels=dynamic]"),
+        ("low~resample", "part/vad", "audio[rate=16000, channels=dynamic]"),
+        ("low~resample", "part/any", "audio[rate=16000, channels=dynamic]"),
+        ("part/vad", "end", "audio[rate=16000, channels=dynamic]"),
+        ("part/any", "more", "audio[rate=16000, channels=dynamic]"),
+    ]
+
+
+@pytest.mark.parametrize("type_text", ["audio[rate=8000]", "audio", "any", "audio[rate=r]", "audio[rate=8000|16000]"])
+def test_type_of_an_input_that_is_met(tmp_path: Path, type_text: str) -> None:
+    """Nothing is inserted where what comes in is of that type already."""
+    assert ("low", "part/vad", "audio[rate=8000, channels=dynamic]") in edges(tmp_path, type_text)
+
+
+@pytest.mark.parametrize(
+    ("type_text", "taken"), [("features", "features"), ("audio[rate=16000..48000]", "audio[rate=16000..48000]")]
+)
+def test_type_of_an_input_that_cannot_be_met(tmp_path: Path, type_text: str, taken: str) -> None:
+    """The complaint names the node inside that reads it, and the type that the sub-graph declares."""
+    with pytest.raises(GraphError) as caught:
+        edges(tmp_path, type_text)
+    assert {one.code for one in caught.value.complaints} == {"port_type"}
+    assert all(taken in str(one) and "low" in one.found for one in caught.value.complaints)
