@@ -140,7 +140,7 @@ def named_paths(located: Located | None, key: str, complaints: list[Complaint]) 
 
 
 def with_fragments(source: Source, files: Files) -> Located:
-    """The path that stands at a place in a manifest: a relative one starts at that file, unless it is from outside."""
+    """The manifest with what its `include` names merged in: what it says itself holds, then what the later fragment says."""
     return _merged(source, files, {source.chain[-1][0]})
 
 

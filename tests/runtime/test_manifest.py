@@ -237,3 +237,48 @@ def test_shipped_manifest_loaded_by_its_name(tmp_path: Path, monkeypatch: pytest
         load_manifest("features")
     with pytest.raises(ManifestError, match=r"expected a YAML file$"):
         load_manifest("no-such-name")
+
+
+def test_manifest_of_any_size_is_refused_at_once(tmp_path: Path) -> None:
+    """No more is read than it takes to see that it is too large, which a file without an end shows."""
+    (tmp_path / "demo.yaml").symlink_to("/dev/zero")
+    with pytest.raises(ManifestError, match=r"1:1: too_large a file of more than 1048576 bytes; expected a smaller one$"):
+        load_manifest(tmp_path / "demo.yaml")
+
+
+def test_policies_say_where_they_were_set(tmp_path: Path) -> None:
+    """Each leads to the node or to the defaults, whichever holds; what nobody set is not there."""
+    manifest = read(
+        tmp_path,
+        "defaults: {retry: {max_retries: 5, jitter: 0}, auto_convert: false}\n"
+        "nodes:\n  a: {type: x.y, retry: {jitter: 1s}, breaker: {max_open: 1h}}\n  b: {type: x.y, auto_convert: true}\n",
+    )
+    lines = {key: place.line for key, place in manifest.nodes["a"].origins.items()}
+    assert lines == {"retry.max_retries": 3, "retry.jitter": 5, "auto_convert": 3, "breaker.max_open": 5}
+    assert (manifest.nodes["a"].auto_convert, manifest.nodes["b"].auto_convert) == (False, True)
+
+
+def test_references_to_dead_letters_and_own_inputs(tmp_path: Path) -> None:
+    """They are read like any reference; what they lead to is for the graph."""
+    manifest = read(tmp_path, 'nodes: {a: {type: x.y, input: {p: inputs.audio, q: b.dead_letter, r: "*.dead_letter"}}}\n')
+    assert [(one.source, one.source_port) for one in manifest.nodes["a"].inputs] == [
+        ("inputs", "audio"),
+        ("b", "dead_letter"),
+        ("*", "dead_letter"),
+    ]
+
+
+def test_test_section_is_kept_as_it_stands(tmp_path: Path) -> None:
+    """Its meaning is for the verb that runs it."""
+    manifest = read(tmp_path, NODE % 1 + "tests: [{name: one, anything: goes}]\n")
+    assert manifest.tests is not None
+    assert manifest.tests.position.line == 4
+
+
+def test_first_step_reads_the_manifests_own_input(tmp_path: Path) -> None:
+    """A line of steps that has inputs begins with the first of them."""
+    manifest = read(tmp_path, "inputs: {audio: {type: audio}, other: {type: text}}\nsteps: [{type: x.y}, {type: x.z}]\n")
+    assert [(one.source, one.source_port) for node in manifest.nodes.values() for one in node.inputs] == [
+        ("inputs", "audio"),
+        ("y", None),
+    ]
