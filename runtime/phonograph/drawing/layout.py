@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from phonograph.drawing.picture import Arrow, Picture
 
-MAX_VERTICES = 12_000  # about half a minute of igraph's time would be the next stop; nobody reads a drawing of that size
+MAX_VERTICES = 40_000  # a good second or two of igraph's time, which grows with the square
 _GAP = 28.0  # between neighbours in one layer
 _SWEEPS = 24
 _STRAIGHTNESS = (1.0, 2.0, 8.0)  # weight of an edge with 0, 1, 2 ends that are no boxes: long arrows are to be straight
