@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from phonograph.errors import NodeContractError
 from phonograph.flow.splits import Reach
 from phonograph.flow.tickets import Gate, Held, Ticket, enter, leave
 from phonograph.graph import Link
@@ -15,6 +14,9 @@ from phonograph.item import Item
 from phonograph.journal import DeadLetter
 from phonograph.queues import BoundedQueue
 from phonograph.worker import leaves_by, select
+
+
+_SIZED = (bytes, str)  # a tuple, because a union is made anew wherever it is written
 
 
 class Entry:
@@ -28,7 +30,7 @@ class Entry:
     __slots__ = ("attempt", "began", "error", "held", "is_probe", "item", "letter", "position", "queued_at")
 
     def __init__(
-        self, item: Item, queued_at: float, position: int = 0, *, held: Held = (), letter: DeadLetter | None = None
+        self, item: Item, queued_at: float, position: int = 0, held: Held = (), letter: DeadLetter | None = None
     ) -> None:
         self.item = item
         self.queued_at = queued_at
@@ -57,32 +59,30 @@ class Outlet:
         chooses: the node that it leaves sends an item over some of its links only.
     """
 
-    __slots__ = ("_chooses", "_link", "_queue", "_reach", "_target")
+    __slots__ = ("_reach", "_target", "chooses", "link", "queue")
 
     def __init__(self, link: Link, target: Target, reach: Reach, *, chooses: bool) -> None:
-        self._link = link
+        self.link = link
         self._target = target
-        self._queue = target.queue
+        self.queue = target.queue
         self._reach = reach
-        self._chooses = chooses
+        self.chooses = chooses
 
     def select(self, item: Item) -> Item | None:
         """The item as the far end sees it; None when it goes another way. Raises NodeContractError."""
-        if self._chooses and not leaves_by(self._link, item):
+        if self.chooses and not leaves_by(self.link, item):
             return None
-        return select(self._link, item)
+        return select(self.link, item)
 
-    async def put(self, item: Item, tickets: Iterable[Ticket] = (), letter: DeadLetter | None = None) -> None:
+    def hold(self, tickets: Iterable[Ticket]) -> Held:
+        """Enter one more entry in those of the tickets that matter beyond."""
         reach = self._reach
-        held: Held = ()
-        if reach:
-            held = tuple((ticket, reach[ticket.gate.gather]) for ticket in tickets if ticket.gate.gather in reach)
-            enter(held)
-        entry = Entry(item, asyncio.get_running_loop().time(), held=held, letter=letter)
-        await self._queue.put(entry, _payload_bytes(item.payload.values()))
+        held = tuple((ticket, reach[ticket.gate.gather]) for ticket in tickets if ticket.gate.gather in reach)
+        enter(held)
+        return held
 
     def close(self) -> None:
-        self._target.close(self._link)
+        self._target.close(self.link)
 
 
 Parcels = list[tuple[Outlet, Item]]
@@ -96,32 +96,36 @@ class Exit:
         gates: for each gathering node whose branches begin here.
     """
 
-    __slots__ = ("_gates", "outlets")
+    __slots__ = ("_gates", "_only", "outlets")
 
     def __init__(self, outlets: Sequence[Outlet] = (), gates: Sequence[Gate] = ()) -> None:
         self.outlets = tuple(outlets)
         self._gates = tuple(gates)
+        self._only = self.outlets[0] if len(self.outlets) == 1 and not self.outlets[0].chooses else None
 
-    def choose(self, item: Item) -> tuple[Parcels, list[NodeContractError]]:
-        """What each reader gets of the item, and the readers' complaints that it lacks what they need."""
-        parcels: Parcels = []
-        errors: list[NodeContractError] = []
-        for outlet in self.outlets:
-            try:
-                selected = outlet.select(item)
-            except NodeContractError as error:
-                errors.append(error)
-            else:
-                if selected is not None:
-                    parcels.append((outlet, selected))
-        return parcels, errors
+    def choose(self, item: Item) -> Parcels:
+        """What each reader gets of the item; nothing for those that it does not go to.
+
+        Raises:
+            NodeContractError: it lacks something that a reader needs.
+        """
+        if self._only is not None:
+            return [(self._only, select(self._only.link, item))]
+        chosen = [(outlet, outlet.select(item)) for outlet in self.outlets]
+        return [(outlet, selected) for outlet, selected in chosen if selected is not None]
 
     async def send(self, parcels: Parcels, held: Held = (), letter: DeadLetter | None = None) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""
-        opened = [await gate.open() for gate in self._gates]
-        tickets = [*(ticket for ticket, _ in held), *opened]
+        opened = [await gate.open() for gate in self._gates] if self._gates else []
+        tickets = [*(ticket for ticket, _ in held), *opened] if held else opened
+        clock = asyncio.get_running_loop().time
         for outlet, item in parcels:
-            await outlet.put(item, tickets, letter)
+            entry = Entry(item, clock(), 0, outlet.hold(tickets) if tickets else (), letter)
+            num_bytes, queue = _payload_bytes(item.payload), outlet.queue
+            if queue.has_room_for(num_bytes):  # asked first, because a coroutine costs as much as all the rest
+                queue.append(entry, num_bytes)
+            else:
+                await queue.put(entry, num_bytes)
         for ticket in opened:
             ticket.leave(ticket.gate.ports)
 
@@ -135,24 +139,25 @@ class Outbox:
     """Dead letters on their way to the nodes that read them; giving an item up must not wait, and delivering may."""
 
     def __init__(self) -> None:
-        self._letters: deque[tuple[Exit, Parcels, Held, DeadLetter]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._letters)
+        self.letters: deque[tuple[Exit, Parcels, Held, DeadLetter]] = deque()
 
     def add(self, exit: Exit, parcels: Parcels, held: Held, letter: DeadLetter) -> None:
         enter(held)
-        self._letters.append((exit, parcels, held, letter))
+        self.letters.append((exit, parcels, held, letter))
 
     async def send(self) -> None:
         """Deliver everything."""
-        while self._letters:
-            exit, parcels, held, letter = self._letters.popleft()
+        while self.letters:
+            exit, parcels, held, letter = self.letters.popleft()
             await exit.send(parcels, held, letter)
             leave(held)
 
 
-def _payload_bytes(values: Iterable[Any]) -> int:
+def _payload_bytes(payload: Mapping[str, Any]) -> int:
     """Bytes that payloads keep alive, as far as they say (arrays, audio) or show (text, bytes)."""
-    sizes = (len(value) if isinstance(value, bytes | str) else getattr(value, "nbytes", 0) for value in values)
-    return sum(size for size in sizes if isinstance(size, int))
+    total = 0
+    for value in payload.values():
+        size = len(value) if isinstance(value, _SIZED) else getattr(value, "nbytes", 0)
+        if isinstance(size, int):
+            total += size
+    return total

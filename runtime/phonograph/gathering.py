@@ -164,9 +164,7 @@ class Gathering:
             ledger.add(item.ordinal, 1 - len(ordinals))
         else:
             item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key)))
-        parcels, errors = self.node.exit.choose(item)
-        if errors:
-            raise errors[0]
+        parcels = self.node.exit.choose(item)
         if not parcels:
             ledger.end(item.ordinal, Outcome.FILTERED)
             return

@@ -118,7 +118,7 @@ class Judge:
     def _post(self, outbox: Outbox, node: NodeRun, entry: Entry, letter: DeadLetter) -> None:
         """Send a dead letter to the nodes that read it, as one more item of the record."""
         fields = MappingProxyType(msgspec.structs.asdict(letter))
-        parcels, _ = node.letters.choose(msgspec.structs.replace(entry.item, payload={DEAD_LETTER: fields}))
+        parcels = node.letters.choose(msgspec.structs.replace(entry.item, payload={DEAD_LETTER: fields}))
         self._ledger.add(entry.item.ordinal, len(parcels))
         outbox.add(node.letters, parcels, entry.held, letter)
 

@@ -66,7 +66,7 @@ class Lane:
 
     @property
     def is_finished(self) -> bool:
-        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox
+        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox.letters
 
     def close(self, link: Link) -> None:
         """Nothing more will come over one of the links that lead here."""

@@ -20,8 +20,8 @@ from phonograph.breaker import CircuitBreaker
 from phonograph.budget import Budget
 from phonograph.course import Course, node_error
 from phonograph.crew import Crew, Post
-from phonograph.delivery import Entry
-from phonograph.errors import NodeError, PhonographError
+from phonograph.delivery import Entry, Parcels
+from phonograph.errors import NodeContractError, NodeError, PhonographError
 from phonograph.flow.tickets import leave
 from phonograph.item import Item, Outcome, Record
 from phonograph.journal import Identity, RunDirectory
@@ -169,11 +169,8 @@ class Scheduler:
             attributes = MappingProxyType(dict(record.attributes))  # branches share it
             ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
             node.totals.records_read += 1
-            parcels, errors = node.exit.choose(
-                Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
-            )
-            if errors:
-                raise errors[0]
+            item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
+            parcels = node.exit.choose(item)
             if not parcels:  # a source that nothing reads
                 self.ledger.end(ordinal, Outcome.FILTERED)
                 continue
@@ -191,7 +188,7 @@ class Scheduler:
     async def _pump(self, lane: Lane, worker: SegmentWorker, thread: WorkerThread) -> None:
         inline, course = lane.plan.run == "inline", self._course
         while not lane.is_finished:
-            if lane.outbox:
+            if lane.outbox.letters:
                 await lane.outbox.send()
                 continue
             entry = lane.take()
@@ -220,18 +217,19 @@ class Scheduler:
         """Deliver, complete, filter or judge everything that came of one pass through a segment."""
         ordinal, exit = entry.item.ordinal, lane.nodes[-1].exit
         self._course.num_events += 1
-        sendings = []
-        num_sent = num_ended = 0
+        sendings: list[Parcels] = []
+        num_ended = 0
         for item in result.emitted:
-            parcels, errors = exit.choose(item)
-            for error in errors:
+            try:
+                parcels = exit.choose(item)
+            except NodeContractError as error:
                 result.fail(len(lane.nodes) - 1, item, error)
+                continue
             if parcels:
                 sendings.append(parcels)
-                num_sent += len(parcels)
-            elif not errors:
+            else:
                 num_ended += 1
-        num_after = num_sent + num_ended + result.num_filtered + result.num_failures
+        num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
         if num_after != 1:
             self.ledger.add(ordinal, num_after - 1)
         for event in result.trail:  # in order, because breakers count failures in a row
@@ -246,7 +244,8 @@ class Scheduler:
             self.ledger.end(ordinal, end)
         for parcels in sendings:
             await exit.send(parcels, entry.held)
-        leave(entry.held)
+        if entry.held:
+            leave(entry.held)
 
     # Where branches meet.
 
