@@ -113,7 +113,8 @@ class _Builder:
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
         graph = self._graph(types, inputs, outputs)
-        return replace(graph, warnings=tuple(sorted([*self.warnings, *lint(graph)], key=lambda one: one.position)))
+        warnings = redacted([*self.warnings, *lint(graph)], graph.secrets)
+        return replace(graph, warnings=tuple(sorted(warnings, key=lambda one: one.position)))
 
     def _graph(
         self, types: Unification, inputs: Mapping[str, PortType | None], outputs: Mapping[str, tuple[InputEntry, Port]]

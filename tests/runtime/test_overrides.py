@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from phonograph.builder import load_graph
-from phonograph.errors import ManifestError
+from phonograph.errors import GraphError, ManifestError
 from phonograph.manifest import Manifest, load_manifest, read_manifest
 from phonograph.overrides import NOTE
 from phonograph.settable import override_paths
@@ -37,7 +39,7 @@ nodes:
   in: {type: vad.energy, input: inputs.audio, params: {open_ms: "${params.open_ms}", close_ms: "${params.closed}"}}
 outputs: {audio: in.audio}
 """
-STEPS = "version: 1\nname: line\nsteps:\n  - {type: source.clips, params: {paths: clips}}\n  - {type: audio.decode}\n"
+LINE = "version: 1\nname: line\nsteps:\n  - {type: source.clips, params: {paths: clips}}\n  - {type: audio.decode}\n"
 
 
 @pytest.fixture
@@ -99,7 +101,7 @@ def test_elements_of_lists_go_by_number(path: Path) -> None:
     """Lists count from 0, in parameters and in steps; steps also go by their ids."""
     manifest = load_manifest(path, overrides=["nodes.vad.params.bands.1.low=25"])
     assert [band.value["low"].value for band in param(manifest, "vad", "bands").value] == [10, 25]
-    path.write_text(STEPS)
+    path.write_text(LINE)
     for name in ("steps.0", "nodes.clips"):
         assert param(load_manifest(path, overrides=[f"{name}.params.limit=3"]), "clips", "limit").value == 3
 
@@ -269,7 +271,23 @@ def test_paths_of_what_can_be_read(path: Path) -> None:
 
 def test_paths_of_a_line_can_be_set(path: Path) -> None:
     """Steps are listed by their ids."""
-    path.write_text(STEPS)
+    path.write_text(LINE)
     found = override_paths(path, registry())
     assert "nodes.clips.params.limit" in found
     assert complaints(path, "nodes.clips.params.limit=2") == []
+
+
+STEPS = ["nodes", "params", "defaults", "limits", "mono", "vad", "talk", "talk/in", "bands", "0", "retry", "rate", "x"]
+VALUES = ["", "1", "x", "[a, 1]", "{a: {b: 1}}", "*a", "${params.rate}", "${", "null", "\t", "1e999", "in.audio"]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.lists(st.sampled_from(STEPS), max_size=5), st.sampled_from(VALUES)), min_size=1, max_size=3))
+def test_any_override_is_taken_or_refused(path: Path, given: list[tuple[list[str], str]]) -> None:
+    """Whatever the paths and values, the result is a graph or complaints, never another exception."""
+    try:
+        graph = load_graph(path, registry(), overrides=[f"{'.'.join(steps)}={value}" for steps, value in given])
+    except (ManifestError, GraphError) as error:
+        assert error.complaints
+    else:
+        assert graph.nodes
