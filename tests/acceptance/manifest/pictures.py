@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -22,7 +23,7 @@ def explain_says_what_is_recorded() -> Figure:
     names = sorted(shipped_manifests())
     with temporary_folder() as folder:
         for name in names:
-            printed = run([PIPELINE, "explain", name], deadline_s=60, cwd=folder).stdout
+            printed = run([PIPELINE, "explain", name, "--run-dir", "run"], deadline_s=60, cwd=folder).stdout
             if printed != (TESTS / "manifests" / "explained" / f"{name}.txt").read_text("utf-8"):
                 off.append(name)
     return Figure(f"{len(names) - len(off)} of {len(names)}", not off, f"another text: {off}" if off else "")
@@ -31,10 +32,12 @@ def explain_says_what_is_recorded() -> Figure:
 @claim(issue="manifest", bar="every id and type shown, no text over another or cut off, nothing fetched", fast=False)
 def graphs_open_in_a_browser() -> Figure:
     """The SVG of `run-pipeline graph` opens in a browser: the shipped manifests, a diamond with conversions, thirty nodes."""
-    drawings = sorted((TESTS / "manifests" / "good").glob("*.yaml"))
     found, faults = [], []
     with temporary_folder() as folder:
-        for path in [*shipped_manifests().values(), *drawings]:
+        shutil.copytree(TESTS / "manifests" / "good", folder / "good")
+        for samples in ("samples", "good/samples"):
+            (folder / samples).mkdir()
+        for path in [*shipped_manifests().values(), *sorted((folder / "good").glob("*.yaml"))]:
             picture = folder / f"{path.stem}.svg"
             run([PIPELINE, "graph", path, "--format", "svg", "-o", picture], deadline_s=60, cwd=folder)
             drawn = draw(picture, folder)
