@@ -1,0 +1,142 @@
+"""Draws random graphs of nodes that fan out, choose, filter, split, fail and gather, for tests that they always come to an end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from phonograph.errors import BadInputError
+from phonograph.flow.collect import Collect
+from phonograph.flow.join import Join
+from phonograph.flow.merge import Merge
+from phonograph.flow.zip import Zip
+from phonograph.item import Item
+from phonograph.node import Node, Params, node
+
+RECORD = {"record": "record"}
+
+
+class EveryParams(Params, frozen=True):
+    every: int = 3
+
+
+def _number(item: Item) -> int:
+    """Something reproducible to decide by; the digits of the key, because composites have payloads of their own."""
+    return sum(int(sign) for sign in item.key if sign.isdigit())
+
+
+@node("test.thin", inputs={"record": "any"}, outputs=RECORD, cardinality="1:0..1", run="inline")
+class Thin(Node[EveryParams]):
+    """Let every n-th item go no further."""
+
+    def process(self, item: Item, state: None) -> Item | None:
+        return None if _number(item) % self.params.every == 0 else item
+
+
+@node("test.split", inputs={"record": "any"}, outputs=RECORD, cardinality="1:N", run="inline")
+class Split(Node[EveryParams]):
+    """Emit no child, one, or several."""
+
+    def process(self, item: Item, state: None) -> Iterator[Item]:
+        return (item.child(number, item.payload) for number in range(_number(item) % (self.params.every + 1)))
+
+
+@node("test.fail", inputs={"record": "any"}, outputs=RECORD)
+class Fail(Node[EveryParams]):
+    """Refuse every n-th item."""
+
+    def process(self, item: Item, state: None) -> Item:
+        if _number(item) % self.params.every == 0:
+            raise BadInputError(f"{item.key} is refused")
+        return item
+
+
+@node("test.choose", inputs={"record": "any"}, outputs={"left": "any", "right": "any"}, run="inline", chooses=True)
+class Choose(Node[EveryParams]):
+    """Send every n-th item to the left."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item.with_payload({"left" if _number(item) % self.params.every == 0 else "right": item.payload["record"]})
+
+
+@node("test.work", inputs={"record": "any"}, outputs=RECORD)
+class Work(Node[Params]):
+    """Hand items on from a thread, in whatever order the threads come to it."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item
+
+
+TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect)
+
+
+@dataclass
+class Drawn:
+    """A graph in the making: lines of YAML, the outputs that may be read, and which sources lead to each."""
+
+    lines: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
+    origins: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def add(self, name: str, text: str, outputs: tuple[str, ...], origins: frozenset[str]) -> None:
+        self.lines.append(f"  {name}: {text}")
+        self.outputs += outputs
+        self.origins |= dict.fromkeys(outputs, origins)
+
+
+@st.composite
+def graphs(draw: st.DrawFn, *, across: bool = True, max_nodes: int = 9) -> str:
+    """The text of a manifest without its head.
+
+    Args:
+        across: with nodes that bring together items of different records.
+    """
+    drawn = Drawn()
+    for number in range(draw(st.integers(1, 2))):
+        count = draw(st.sampled_from([0, 1, 7, 30, 150]))
+        drawn.add(f"s{number}", f"{{type: testing.numbers, params: {{count: {count}}}}}", (f"s{number}",), frozenset({f"s{number}"}))
+    kinds = ["thin", "split", "fail", "choose", "work", "merge", "source", "join", "join", "record"] + ["count", "zip"] * across
+    for number in range(draw(st.integers(1, max_nodes))):
+        _add_node(draw, drawn, f"n{number}", draw(st.sampled_from(kinds)))
+    read = " ".join(drawn.lines)
+    loose = [one for one in drawn.outputs if f" {one}," not in read and f" {one}}}" not in read]
+    for number, output in enumerate(loose or drawn.outputs[-1:]):
+        drawn.lines.append(f"  out{number}: {{type: testing.discard, input: {{item: {_from(draw, output)}}}}}")
+    if draw(st.booleans()):
+        drawn.lines.append('  rejected: {type: testing.discard, input: "*.dead_letter"}')
+    policy = draw(st.sampled_from(["dead_letter", "dead_letter", "skip", "fail"]))
+    defaults = f"defaults: {{breaker: {{failure_threshold: 100000}}, on_error: {policy}}}\n"
+    return f"{defaults}limits: {{error_rate: 1.0}}\nnodes:\n" + "\n".join(drawn.lines) + "\n"
+
+
+def _add_node(draw: st.DrawFn, drawn: Drawn, name: str, kind: str) -> None:
+    if kind in ("merge", "source", "zip", "join"):
+        inputs = draw(st.lists(st.sampled_from(drawn.outputs), min_size=2, max_size=3))
+        if kind == "join":
+            alike = [one for one in inputs if drawn.origins[one] == drawn.origins[inputs[0]] and len(drawn.origins[one]) == 1]
+            inputs = alike or inputs[:1]
+        connected = ", ".join(f"p{number}: {_from(draw, one)}" for number, one in enumerate(inputs))
+        origins = frozenset().union(*(drawn.origins[one] for one in inputs))
+        types = {"merge": "flow.merge", "source": "flow.merge, params: {order: source}", "zip": "flow.zip", "join": "flow.join"}
+        outputs = tuple(f"{name}.p{number}" for number in range(len(inputs))) if kind in ("zip", "join") else (f"{name}.out",)
+        drawn.add(name, f"{{type: {types[kind]}, input: {{{connected}}}}}", outputs, origins)
+        return
+    source = draw(st.sampled_from(drawn.outputs))
+    origins, fed = drawn.origins[source], _from(draw, source)
+    if kind in ("record", "count"):
+        params = "" if kind == "record" else f", params: {{by: count, size: {draw(st.sampled_from([1, 4, 100]))}}}"
+        drawn.add(name, f"{{type: flow.collect, input: {{item: {fed}}}{params}}}", (f"{name}.items",), origins)
+        return
+    every, port = draw(st.integers(1, 4)), "record"
+    outputs = (f"{name}.left", f"{name}.right") if kind == "choose" else (f"{name}.record",)
+    if kind == "fail" and draw(st.booleans()):
+        outputs += (f"{name}.dead_letter",)
+    params = f"params: {{every: {every}}}" if kind != "work" else f"workers: {draw(st.integers(1, 3))}"
+    drawn.add(name, f"{{type: test.{kind}, input: {{{port}: {fed}}}, {params}}}", outputs, origins)
+
+
+def _from(draw: st.DrawFn, output: str) -> str:
+    """An input, sometimes with a queue that holds next to nothing."""
+    return draw(st.sampled_from([output, f"{{from: {output}, queue: {{items: 1}}}}"]))
