@@ -1,4 +1,4 @@
-"""Draws random graphs of nodes that fan out, choose, filter, split, fail and gather, for tests that they always come to an end."""
+"""Draws random graphs of nodes that fan out, choose, filter, split, fail and gather, for tests that they all end."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ def graphs(draw: st.DrawFn, *, across: bool = True, max_nodes: int = 9) -> str:
     drawn = Drawn()
     for number in range(draw(st.integers(1, 2))):
         count = draw(st.sampled_from([0, 1, 7, 30, 150]))
-        drawn.add(f"s{number}", f"{{type: testing.numbers, params: {{count: {count}}}}}", (f"s{number}",), frozenset({f"s{number}"}))
+        name = f"s{number}"
+        drawn.add(name, f"{{type: testing.numbers, params: {{count: {count}}}}}", (name,), frozenset({name}))
     kinds = ["thin", "split", "fail", "choose", "work", "merge", "source", "join", "join", "record"] + ["count", "zip"] * across
     for number in range(draw(st.integers(1, max_nodes))):
         _add_node(draw, drawn, f"n{number}", draw(st.sampled_from(kinds)))

@@ -37,7 +37,7 @@ def run_graph(text: str, workers: int) -> RunReport:
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), workers=st.integers(1, 3))
 def test_every_graph_comes_to_an_end(across: bool, data: st.DataObject, workers: int, caplog: pytest.LogCaptureFixture) -> None:
-    """Whatever meets whatever, a run ends with an outcome for each record; no gate must widen unless items wait across records."""
+    """Whatever meets whatever, a run ends, each record too; no gate must widen unless items wait across records."""
     caplog.set_level(logging.INFO, logger="phonograph")
     caplog.clear()
     report = run_graph(data.draw(graphs(across=across)), workers)

@@ -104,3 +104,42 @@ def test_cancelling_stands_ends_that_happen_meanwhile() -> None:
     ledger.cancel_all()
     assert sorted(ends) == ["0", "1", "2", "3"]
     assert ledger.balance().cancelled == 4
+
+
+def test_parts_of_a_composite_end_as_it_does() -> None:
+    """An item made of two records keeps both live, and ends both."""
+    ended: list[tuple[str, Outcome]] = []
+    ledger: Ledger[str] = Ledger(lambda key, outcome: ended.append((key, outcome)))
+    first, second = ledger.read("a"), ledger.read("b")
+    pair = ledger.gather([first, second], "a+b")
+    assert (pair < 0, ledger.identity(pair), ledger.num_live) == (True, "a+b", 2)
+    ledger.add(pair, 1)
+    ledger.end(pair, Outcome.COMPLETED)
+    assert ended == []
+    ledger.end(pair, Outcome.DEAD_LETTERED)
+    assert ended == [("a", Outcome.DEAD_LETTERED), ("b", Outcome.DEAD_LETTERED)]
+    assert ledger.balance().dead_lettered == 2
+
+
+def test_a_composite_may_take_several_parts_of_one_record() -> None:
+    """Each part of a record that went into a composite is one live item of the record."""
+    ledger: Ledger[str] = Ledger(lambda key, outcome: None)
+    record, other = ledger.read("a"), ledger.read("b")
+    ledger.add(record, 2)
+    pair = ledger.gather([record, record, other], "pair")
+    ledger.end(pair, Outcome.COMPLETED)
+    assert ledger.num_live == 1
+    ledger.end(record, Outcome.FILTERED)
+    assert ledger.balance().completed == 2
+
+
+def test_cancelling_reaches_through_composites_of_composites() -> None:
+    """Records in flight inside a composite of composites end once each."""
+    ended: list[str] = []
+    ledger: Ledger[str] = Ledger(lambda key, outcome: ended.append(key))
+    ordinals = [ledger.read(key) for key in "abc"]
+    inner = ledger.gather(ordinals[:2], "ab")
+    ledger.gather([inner, ordinals[2]], "abc")
+    ledger.cancel_all()
+    assert sorted(ended) == ["a", "b", "c"]
+    assert ledger.balance().cancelled == 3

@@ -1,0 +1,142 @@
+"""`flow.collect`: one item made of many, by record or by count."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from flow_runs import keys, run_flow
+from phonograph.errors import GraphError, ManifestError
+from phonograph.flow.collect import Collect, CollectParams
+from phonograph.flow.gather import Made, Part, Results
+from phonograph.flow.tickets import Gate
+from phonograph.item import Item
+from small_runs import dead_letters
+
+
+def test_the_parts_of_a_record_are_collected(tmp_path: Path) -> None:
+    """All children of a record come out as one item under its key, in their order, and a record without any gives none."""
+    report, kept = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 4}}
+        parts: {type: test.split, input: numbers, params: {every: 3}}
+        slow: {type: test.work, input: parts, workers: 3}
+        whole: {type: flow.collect, input: slow}
+        out: {type: test.keep, input: whole}
+        """,
+    )
+    found = {item.key: item for item in kept["out"]}
+    assert sorted(found) == ["numbers/1", "numbers/2", "numbers/3"]
+    assert found["numbers/3"].payload["item"] == {
+        "keys": ["numbers/3#0000", "numbers/3#0001", "numbers/3#0002"],
+        "items": [{"number": 3}] * 3,
+        "attributes": [{}] * 3,
+    }
+    assert found["numbers/3"].parents == ("numbers/3#0000", "numbers/3#0001", "numbers/3#0002")
+    assert (report.records.completed, report.records.filtered) == (3, 1)
+
+
+def test_filtered_parts_are_left_out(tmp_path: Path) -> None:
+    """A collection is made of the parts that came."""
+    _, kept = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 4}}
+        parts: {type: test.split, input: numbers, params: {every: 3}}
+        some: {type: test.thin, input: parts, params: {every: 2}}
+        whole: {type: flow.collect, input: some}
+        out: {type: test.keep, input: whole}
+        """,
+    )
+    assert [item.payload["item"]["keys"] for item in kept["out"]] == [
+        ["numbers/1#0000"],
+        ["numbers/2#0001"],
+        ["numbers/3#0000", "numbers/3#0002"],
+    ]
+
+
+@pytest.mark.parametrize(("on_error", "collected"), [("dead_letter", []), ("skip", [["numbers/3#0000", "numbers/3#0002"]])])
+def test_a_failed_part_spoils_the_collection(tmp_path: Path, on_error: str, collected: list[list[str]]) -> None:
+    """When a part failed the others become dead letters; when the manifest skips failures, they are collected without it."""
+    report, kept = run_flow(
+        tmp_path,
+        f"""
+        numbers: {{type: testing.numbers, params: {{count: 4}}}}
+        parts: {{type: test.split, input: numbers, params: {{every: 3}}}}
+        ok: {{type: test.fail, input: parts, params: {{every: 2}}, on_error: {on_error}}}
+        whole: {{type: flow.collect, input: ok}}
+        out: {{type: test.keep, input: whole}}
+        """,
+    )
+    told = {letter["key"]: letter["message"] for letter in dead_letters(report) if letter["node"] == "whole"}
+    reason = "the collection of its record cannot be complete, because 'numbers/3#0001' failed"
+    of_three = {key: message for key, message in told.items() if key.startswith("numbers/3")}
+    assert of_three == ({} if collected else {"numbers/3#0000": reason, "numbers/3#0002": reason})
+    assert [item.payload["item"]["keys"] for item in kept["out"] if item.key == "numbers/3"] == collected
+
+
+def test_collections_of_so_many(tmp_path: Path) -> None:
+    """Every 100 items of whatever record become one, in source order; the last collection is smaller; more than a gate holds."""
+    report, kept = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 250}}
+        slow: {type: test.work, input: numbers, workers: 3}
+        batches: {type: flow.collect, input: slow, params: {by: count, size: 100}}
+        out: {type: test.keep, input: batches}
+        """,
+    )
+    assert keys(kept["out"]) == ["numbers/0+batches-0000", "numbers/100+batches-0001", "numbers/200+batches-0002"]
+    assert [len(item.payload["item"]["keys"]) for item in kept["out"]] == [100, 100, 50]
+    assert kept["out"][2].payload["item"]["keys"] == [f"numbers/{number}" for number in range(200, 250)]
+    assert report.records.completed == 250
+
+
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ("{by: count}", "'by: count' without 'size'; expected how many items to collect"),
+        ("{size: 3}", "'size' with 'by: record'; expected it with 'by: count' only"),
+        ("{timeout: 3s}", "'timeout' with 'by: record'"),
+        ("{by: count, size: 2, timeout: 3}", "'timeout' is the number 3"),
+    ],
+)
+def test_parameters_that_do_not_go_together(tmp_path: Path, params: str, said: str) -> None:
+    """A size without `by: count`, or the other way round, is refused before anything runs."""
+    with pytest.raises((GraphError, ManifestError)) as raised:
+        run_flow(
+            tmp_path,
+            f"""
+            numbers: {{type: testing.numbers}}
+            batches: {{type: flow.collect, input: numbers, params: {params}}}
+            out: {{type: test.keep, input: batches}}
+            """,
+        )
+    assert said in str(raised.value)
+
+
+def test_a_small_collection_goes_on_in_time() -> None:
+    """With a time-out, what has come goes on when the first item of the collection has waited so long."""
+    machine = Collect(CollectParams(by="count", size=3, timeout="500ms"), "batches")
+    machine.ports = ("item",)
+    gate = Gate("batches", (0,), 1, lambda settled: None)
+
+    def arrive(key: str, at: float) -> Results:
+        ticket = asyncio.run(gate.open())
+        part = Part(0, Item(key=key, ordinal=0, payload={"item": key}), ticket, key, at)
+        return [*machine.arrive(part), *machine.closed(ticket)]
+
+    assert machine.due() is None
+    assert arrive("a", 10.0) == arrive("b", 10.4) == []
+    assert machine.due() == 10.5
+    assert machine.expired(10.4) == []
+    (made,) = machine.expired(10.5)
+    assert isinstance(made, Made)
+    assert (made.item.key, made.item.parents) == ("a+batches-0000", ("a", "b"))
+    assert machine.due() is None
+    assert arrive("c", 20.0) == []
+    (rest,) = machine.ended()
+    assert isinstance(rest, Made) and rest.item.parents == ("c",)
