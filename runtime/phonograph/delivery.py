@@ -15,7 +15,6 @@ from phonograph.journal import DeadLetter
 from phonograph.queues import BoundedQueue
 from phonograph.worker import leaves_by, select
 
-
 _SIZED = (bytes, str)  # a tuple, because a union is made anew wherever it is written
 
 
