@@ -61,9 +61,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     time: str
 
     @classmethod
-    def of(
-        cls, node: GraphNode, item: Item, error: Exception, attempts: int, secrets: Secrets = NO_SECRETS
-    ) -> DeadLetter:
+    def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int, secrets: Secrets = NO_SECRETS) -> DeadLetter:
         """What is told of a failure, without the secrets that may be in its words."""
         own = isinstance(error, PhonographError)
         return cls(
