@@ -43,10 +43,10 @@ types: $(VENV)/installed ## check types, strictly
 	@$(BIN)/mypy --strict $(TYPED)
 
 contracts: $(VENV)/installed ## write the generated contract files again
-	@$(BIN)/python -m phonograph.contracts contracts docs
+	@$(BIN)/python -m phonograph.reference.contracts contracts docs
 
 contracts-check: $(VENV)/installed ## fail when a contract file differs from the code
-	@$(BIN)/python -m phonograph.contracts --check contracts docs
+	@$(BIN)/python -m phonograph.reference.contracts --check contracts docs
 
 explained: $(VENV)/installed ## record again what `run-pipeline explain` says of the shipped manifests
 	@for name in $(notdir $(basename $(wildcard manifests/*.yaml))); do \

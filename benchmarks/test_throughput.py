@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from phonograph.executor import Executor
-from phonograph.manifest import load_manifest
-from phonograph.registry import Registry
+from phonograph.graph.registry import Registry
+from phonograph.language.manifest import load_manifest
 from phonograph.shipped import shipped_manifests
 from phonograph.testing import Discard, NumberSource, PassOn
 from phonograph_nodes import convert, energy_vad, load, log_mel, resample

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from phonograph.builder import load_graph
 from phonograph.cases import Case, read_cases
 from phonograph.cases.trial import Verdict, run_case
 from phonograph.errors import Complaint
-from phonograph.graph import Graph
-from phonograph.registry import Registry
+from phonograph.graph.builder import load_graph
+from phonograph.graph.model import Graph
+from phonograph.graph.registry import Registry
 from phonograph.testing import Discard, FlakyNode, NumberSource, PassOn
 
 

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from phonograph.builder import load_graph
 from phonograph.errors import GraphError, ManifestError
-from phonograph.registry import Registry
+from phonograph.graph.builder import load_graph
+from phonograph.graph.registry import Registry
 from phonograph.shipped import shipped_manifests
 
 _GOOD = Path(__file__).parent / "manifests" / "good"

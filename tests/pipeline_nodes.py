@@ -9,11 +9,11 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from phonograph.builder import load_graph
 from phonograph.flow.filter import Filter
-from phonograph.graph import Graph
+from phonograph.graph.builder import load_graph
+from phonograph.graph.model import Graph
+from phonograph.graph.registry import Registry
 from phonograph.node import InputPath, Node, OutputPath, Params, Port, PortType, Source, node
-from phonograph.registry import Registry
 from phonograph.sink import Sink
 from phonograph.spec import Ports
 

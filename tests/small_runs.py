@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from phonograph.executor import Executor, RunReport
-from phonograph.manifest import load_manifest
-from phonograph.registry import Registry
+from phonograph.graph.registry import Registry
+from phonograph.language.manifest import load_manifest
 from phonograph.testing import Discard, FlakyNode, NumberSource, PassOn
 
 LINE = """

@@ -12,12 +12,14 @@ import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.protocols import Validator
 
-from phonograph import cases, catalogue, contracts, entries, errors, parameters, policies, subgraphs
+from phonograph import cases, errors
 from phonograph.executor import Executor
-from phonograph.manifest import load_manifest
+from phonograph.graph.registry import Registry
+from phonograph.language import entries, parameters, policies, subgraphs
+from phonograph.language.manifest import load_manifest
 from phonograph.node import Node, Params, Secret, node
-from phonograph.registry import Registry
-from phonograph.schema import manifest_schema, schema_for
+from phonograph.reference import catalogue, contracts
+from phonograph.reference.schema import manifest_schema, schema_for
 from phonograph.shipped import shipped_manifests, shipped_root
 from pipeline_nodes import registry
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from phonograph.cli.check import command as check
 from phonograph.cli.test import command as run_cases
 from phonograph.executor import Executor
-from phonograph.manifest import load_manifest
+from phonograph.language.manifest import load_manifest
 from phonograph.shipped import shipped_root
 from places import NEEDS_SOURCE_TREE, source_tree
 
@@ -135,7 +135,7 @@ def test_a_part_is_yaml(block: Block) -> None:
 
 def test_every_key_is_on_the_page() -> None:
     """The page names each key that a manifest may have at its top, and explains it in a section that is there."""
-    from phonograph.subgraphs import ROOT_KEYS
+    from phonograph.language.subgraphs import ROOT_KEYS
 
     table = page().partition("## All top-level keys")[2]
     assert {key for key in ROOT_KEYS if f"`{key}`" not in table} == set()

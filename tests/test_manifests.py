@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from phonograph.cli.check import command as check
 from phonograph.cli.test import command as run_cases
 from phonograph.executor import Executor, RunReport
-from phonograph.manifest import load_manifest
+from phonograph.language.manifest import load_manifest
 from phonograph.shipped import shipped_manifests, shipped_root
 
 SAMPLE_RATE = 16000

@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from phonograph import catalogue, contracts
 from phonograph.executor import Executor
-from phonograph.manifest import load_manifest
-from phonograph.nodes_page import nodes_page
-from phonograph.registry import Registry
+from phonograph.graph.registry import Registry
+from phonograph.language.manifest import load_manifest
+from phonograph.reference import catalogue, contracts
+from phonograph.reference.nodes_page import nodes_page
 from phonograph.shipped import shipped_root
 from phonograph.spec import NodeSpec
 from pipeline_nodes import registry as declared_for_tests

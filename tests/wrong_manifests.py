@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from phonograph.builder import load_graph
 from phonograph.errors import GraphError, ManifestError
+from phonograph.graph.builder import load_graph
 from pipeline_nodes import registry
 
 WRONG = sorted((Path(__file__).parent / "manifests" / "wrong").glob("*.yaml"))

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
         TransientError,
     )
     from phonograph.executor import Executor, Progress, RunReport
+    from phonograph.graph.registry import Registry
     from phonograph.item import Item, Outcome, Record
-    from phonograph.manifest import Manifest, load_manifest
+    from phonograph.language.manifest import Manifest, load_manifest
     from phonograph.node import Axes, InputPath, Node, NodeSpec, OutputPath, Params, Port, PortType, Source
-    from phonograph.registry import Registry
     from phonograph.sink import FilePart, Part, Sink, Written, output_path
 
 # Loaded on first use, so that `run-pipeline --help` does not import NumPy. The decorator `node` is not here but in
@@ -54,9 +54,9 @@ _MODULES = {
     ),
     "executor": ("Executor", "Progress", "RunReport"),
     "item": ("Item", "Outcome", "Record"),
-    "manifest": ("Manifest", "load_manifest"),
+    "language.manifest": ("Manifest", "load_manifest"),
     "node": ("Axes", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source"),
-    "registry": ("Registry",),
+    "graph.registry": ("Registry",),
     "sink": ("FilePart", "Part", "Sink", "Written", "output_path"),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import msgspec
 
-from phonograph.builder import build_graph
+from phonograph.engine.journal import DEAD_LETTERS, RunDirectory, default_run_directory
+from phonograph.engine.plan import make_plan, plan_as_dict
+from phonograph.engine.scheduler import Scheduler
 from phonograph.errors import Complaint, GraphError, PhonographError
-from phonograph.graph import Graph
+from phonograph.graph.builder import build_graph
+from phonograph.graph.model import Graph
+from phonograph.graph.registry import Registry
 from phonograph.item import Outcome
-from phonograph.journal import DEAD_LETTERS, RunDirectory, default_run_directory
+from phonograph.language.manifest import Manifest
 from phonograph.log import Logger, library_logger
-from phonograph.manifest import Manifest
 from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
-from phonograph.plan import make_plan, plan_as_dict
-from phonograph.registry import Registry
-from phonograph.scheduler import Scheduler
 
 _EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
 ISA = "portable"  # the kernels are built for one instruction set only

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from phonograph.audio import AudioChunk
-from phonograph.builder import load_graph
 from phonograph.executor import Executor
-from phonograph.graph import Graph
-from phonograph.manifest import load_manifest
-from phonograph.registry import Registry
+from phonograph.graph.builder import load_graph
+from phonograph.graph.model import Graph
+from phonograph.graph.registry import Registry
+from phonograph.language.manifest import load_manifest
 from phonograph.shipped import find_manifest, shipped_manifests
 from phonograph.testing import item_with
 from phonograph_nodes.features import LogMel

@@ -11,17 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonograph.binding import secrets_of
-from phonograph.builder import load_graph
+from phonograph.engine.journal import DEAD_LETTERS
 from phonograph.errors import BadInputError, GraphError, ManifestError, NodeError
 from phonograph.executor import Executor
+from phonograph.graph.builder import load_graph
+from phonograph.graph.registry import Registry
 from phonograph.item import Item
-from phonograph.journal import DEAD_LETTERS
+from phonograph.language.binding import secrets_of
+from phonograph.language.manifest import load_manifest
 from phonograph.log import command_logger
-from phonograph.manifest import load_manifest
 from phonograph.node import Node, Params, Secret, node
 from phonograph.redaction import HIDDEN, Secrets, redact
-from phonograph.registry import Registry
 from phonograph.spec import secret_fields
 from phonograph.traced import Traced
 from pipeline_nodes import registry

@@ -11,7 +11,7 @@ from phonograph.breaker import BreakerPolicy
 from phonograph.cases.case import Case, GivenItem
 from phonograph.cases.part import Door
 from phonograph.errors import Position
-from phonograph.graph import GraphNode, Link
+from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Item, Record
 from phonograph.node import Node, Params, Source
 from phonograph.porttype import PortType

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from phonograph import fields
 from phonograph.audio import AudioChunk, Segment
 from phonograph.cases import files, quantities
 from phonograph.cases.arrays import ARRAY_FACTS, AUDIO_FACTS, Values, array_of
@@ -33,8 +32,9 @@ from phonograph.cases.comparison import (
 )
 from phonograph.cases.payloads import SEGMENT_KEYS, family_and_value, hexadecimal
 from phonograph.errors import Complaint, nearest
-from phonograph.fields import Fields, Reader, complain, describe
-from phonograph.yaml12 import Located
+from phonograph.language import fields
+from phonograph.language.fields import Fields, Reader, complain, describe
+from phonograph.language.yaml12 import Located
 
 NUMBER_KEYS = ("near", "within", "min", "max")
 TEXT_KEYS = ("matches", "contains")

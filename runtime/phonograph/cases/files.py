@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from phonograph import fields
 from phonograph.audio import AudioChunk
-from phonograph.binding import nearest_paths
 from phonograph.errors import Complaint
-from phonograph.fields import complain
-from phonograph.yaml12 import Located
+from phonograph.language import fields
+from phonograph.language.binding import nearest_paths
+from phonograph.language.fields import complain
+from phonograph.language.yaml12 import Located
 
 _OTHER_AUDIO = "a PCM WAV file; for other audio begin the case at the node that decodes, with 'record: {path: ...}'"
 

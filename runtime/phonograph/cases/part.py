@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 
 from phonograph.audio import AudioChunk
-from phonograph.graph import Graph, GraphNode, Link
-from phonograph.order import reach
+from phonograph.graph.model import Graph, GraphNode, Link
+from phonograph.graph.order import reach
 from phonograph.porttype import PortType
 
 INPUTS = "inputs"

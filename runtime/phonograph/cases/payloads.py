@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from phonograph import fields
 from phonograph.audio import Segment
 from phonograph.cases import files, quantities
 from phonograph.cases.sound import Make, one_of, read_audio
 from phonograph.errors import Complaint
-from phonograph.fields import Fields, complain, describe
+from phonograph.language import fields
+from phonograph.language.fields import Fields, complain, describe
+from phonograph.language.yaml12 import Located
 from phonograph.porttype import FAMILIES
-from phonograph.yaml12 import Located
 
 FEATURES_KEYS = ("zeros", "noise", "shape", "file")
 BYTES_KEYS = ("hex", "file")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonograph.errors import Complaint
-from phonograph.fields import MismatchError, complain, describe
-from phonograph.yaml12 import Located
+from phonograph.language.fields import MismatchError, complain, describe
+from phonograph.language.yaml12 import Located
 
 MAX_VALUES = 2**26  # of one array that a case makes; an hour of audio at 16 kHz, and no slip of a digit fills the memory
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from phonograph import fields
 from phonograph.cases import quantities
 from phonograph.cases.case import Case, ExpectedItem, GivenItem, Outcomes
 from phonograph.cases.comparison import Expected
@@ -14,10 +13,11 @@ from phonograph.cases.part import INPUTS, Part, PartError, part_between
 from phonograph.cases.payloads import PayloadReader
 from phonograph.cases.sound import Make
 from phonograph.errors import CODES, Complaint, Position, nearest
-from phonograph.fields import Fields, complain, describe
-from phonograph.graph import Graph
-from phonograph.manifest import Manifest
-from phonograph.yaml12 import Located
+from phonograph.graph.model import Graph
+from phonograph.language import fields
+from phonograph.language.fields import Fields, complain, describe
+from phonograph.language.manifest import Manifest
+from phonograph.language.yaml12 import Located
 
 CASE_KEYS = ("name", "node", "from", "to", "input", "expect", "timeout")
 OUTCOME_KEYS = ("items", "count", "error", "message", "at", "skipped", "filtered")

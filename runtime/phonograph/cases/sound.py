@@ -11,12 +11,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from phonograph import fields
 from phonograph.audio import AudioChunk
 from phonograph.cases import files, quantities
 from phonograph.errors import Complaint
-from phonograph.fields import Fields, complain, describe
-from phonograph.yaml12 import Located
+from phonograph.language import fields
+from phonograph.language.fields import Fields, complain, describe
+from phonograph.language.yaml12 import Located
 
 Make: TypeAlias = Callable[[], Any]
 """Makes a payload. Called when the case runs, so that checking a manifest makes no audio."""

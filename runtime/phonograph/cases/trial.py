@@ -22,7 +22,7 @@ from phonograph.cases.ends import Kept, closed
 from phonograph.errors import ErrorBudgetError, PhonographError
 from phonograph.executor import Executor, RunReport
 from phonograph.flow.gather import child_order
-from phonograph.graph import Graph
+from phonograph.graph.model import Graph
 from phonograph.log import command_logger
 from phonograph.redaction import Secrets
 

@@ -15,7 +15,7 @@ from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.errors import Complaint
-    from phonograph.graph import Graph
+    from phonograph.graph.model import Graph
 
 FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 

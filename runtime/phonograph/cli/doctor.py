@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:  # `run-pipeline --help` must not wait for what a check-up imports
-    from phonograph.checkup import Finding
+    from phonograph.cli.checkup import Finding
 
 _MARKS = {"ok": "ok", "note": "note", "problem": "PROBLEM"}
 
@@ -27,7 +27,7 @@ def command(format_: str) -> int:
     """
     from importlib.metadata import version
 
-    from phonograph.checkup import check_up
+    from phonograph.cli.checkup import check_up
     from phonograph.executor import ISA
 
     findings = check_up(isa=ISA, working_folder=Path.cwd())

@@ -16,7 +16,7 @@ from phonograph.cli.options import ManifestName, complete_node, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.explaining import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
-    from phonograph.graph import Graph
+    from phonograph.graph.model import Graph
 
 FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 _WIDTH = 100
@@ -48,9 +48,9 @@ def command(
     Nothing is opened, run or written. Exit status: 0, or 2 for a wrong manifest or command line.
     """
     from phonograph.cli.complaints import say
+    from phonograph.engine.journal import default_run_directory
+    from phonograph.engine.plan import make_plan
     from phonograph.explaining import explain
-    from phonograph.journal import default_run_directory
-    from phonograph.plan import make_plan
 
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:

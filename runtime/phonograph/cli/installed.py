@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from phonograph.errors import Complaint, ManifestError, Position
-from phonograph.plugins import load_plugin
-from phonograph.registry import GROUP, Registry
+from phonograph.graph.plugins import load_plugin
+from phonograph.graph.registry import GROUP, Registry
 from phonograph.spec import NodeSpec
 
 
@@ -56,7 +56,7 @@ def registry_with(*, manifest: str | None = None, plugins: Sequence[str] = ()) -
 
 
 def _plugins_of(manifest: str) -> tuple[tuple[str, Position], ...]:
-    from phonograph.manifest import read_manifest
+    from phonograph.language.manifest import read_manifest
     from phonograph.shipped import find_manifest
 
     reading = read_manifest(find_manifest(manifest))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
     from phonograph.cli.complaints import Redact
-    from phonograph.graph import Graph
-    from phonograph.manifest import Manifest
+    from phonograph.graph.model import Graph
+    from phonograph.language.manifest import Manifest
     from phonograph.redaction import Secrets
 
 Assignments = Sequence[tuple[str, str]]
@@ -32,8 +32,8 @@ def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_i
         ManifestError, GraphError: with every complaint at once.
         RegistryError: the installed packages contradict each other.
     """
-    from phonograph.builder import load_graph
-    from phonograph.registry import Registry
+    from phonograph.graph.builder import load_graph
+    from phonograph.graph.registry import Registry
     from phonograph.shipped import find_manifest
 
     return load_graph(
@@ -63,7 +63,7 @@ def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Red
     @functools.cache
     def secrets() -> tuple[Secrets, bool]:
         from phonograph.errors import PhonographError
-        from phonograph.manifest import read_manifest
+        from phonograph.language.manifest import read_manifest
         from phonograph.redaction import NO_SECRETS, Secrets
         from phonograph.shipped import find_manifest
 
@@ -94,7 +94,7 @@ def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Red
 def _declared(file: Path) -> dict[str, str] | None:
     """The secret parameters that a file declares, rightly or not, with their defaults; None when that cannot be told."""
     from phonograph.errors import ManifestError
-    from phonograph.yaml12 import Located, load
+    from phonograph.language.yaml12 import Located, load
 
     def inside(located: Located | None, key: str) -> Located | None:
         return located.value.get(key) if located is not None and isinstance(located.value, Mapping) else None
@@ -115,8 +115,8 @@ def _declared(file: Path) -> dict[str, str] | None:
 def _written(manifest: Manifest) -> Secrets:
     """What stands in a manifest for parameters of nodes that their types call secret."""
     from phonograph.errors import PhonographError
+    from phonograph.graph.registry import Registry
     from phonograph.redaction import Secrets
-    from phonograph.registry import Registry
     from phonograph.spec import secret_fields
 
     registry = Registry.installed()

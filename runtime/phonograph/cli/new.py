@@ -33,9 +33,9 @@ def command(name: str, shipped: str | None, samples: bool) -> int:
 
     Exit status: 0 written, 1 it cannot be written, 2 there is something of that name, or no such shipped manifest.
     """
+    from phonograph.cli.starter import NewManifestError, file_and_id, make_manifest
     from phonograph.errors import PhonographError, nearest
     from phonograph.shipped import shipped_manifests
-    from phonograph.starter import NewManifestError, file_and_id, make_manifest
 
     known = shipped_manifests()
     if shipped is not None and shipped not in known:
@@ -62,8 +62,8 @@ def command(name: str, shipped: str | None, samples: bool) -> int:
 
 def _modeline() -> str:
     """The line for editors, with the schema of the installed node types where that can be written, else the shipped one."""
-    from phonograph.editor import SCHEMA, CacheError, modeline, schema_file, schema_of
-    from phonograph.registry import Registry
+    from phonograph.cli.editor import SCHEMA, CacheError, modeline, schema_file, schema_of
+    from phonograph.graph.registry import Registry
     from phonograph.shipped import shipped_root
 
     try:

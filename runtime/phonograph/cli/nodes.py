@@ -14,9 +14,9 @@ from click.shell_completion import CompletionItem
 from phonograph.cli.options import ManifestName
 
 if TYPE_CHECKING:  # loaded when the verb is used: `run-pipeline --help` must not wait for them
-    from phonograph.catalogue import Parameter
     from phonograph.cli.installed import Declared
-    from phonograph.registry import Registry
+    from phonograph.graph.registry import Registry
+    from phonograph.reference.catalogue import Parameter
     from phonograph.spec import NodeSpec
 
 _WIDEST = 100
@@ -35,7 +35,7 @@ _STREAMING = {
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    from phonograph.registry import Registry, RegistryError
+    from phonograph.graph.registry import Registry, RegistryError
 
     try:
         return [CompletionItem(name) for name in Registry.installed().types() if name.startswith(incomplete)]
@@ -63,7 +63,7 @@ def command(type_: str | None, manifest: str | None, plugins: tuple[str, ...], i
     """
     from phonograph.cli.installed import registry_with
     from phonograph.errors import ManifestError
-    from phonograph.registry import RegistryError
+    from phonograph.graph.registry import RegistryError
 
     if is_example and type_ is None:
         raise click.UsageError("--example: expected a TYPE, whose example is to be printed")
@@ -85,8 +85,8 @@ def command(type_: str | None, manifest: str | None, plugins: tuple[str, ...], i
 
 
 def _show(spec: NodeSpec, registry: Registry, *, is_example: bool, format_: str) -> int:
-    from phonograph.catalogue import entry
     from phonograph.cli.installed import declared
+    from phonograph.reference.catalogue import entry
 
     if is_example and not spec.example:
         raise click.UsageError(f"--example: the type {spec.type!r} has none")
@@ -117,7 +117,7 @@ def _refuse(type_: str, registry: Registry) -> NoReturn:
 
 def _all_lines(registry: Registry) -> Iterator[str]:
     """A line a type, the types of one room together."""
-    from phonograph.registry import RegistryError
+    from phonograph.graph.registry import RegistryError
 
     width = max((len(name) for name in registry.types()), default=0)
     room = ""
@@ -138,8 +138,8 @@ def _all_lines(registry: Registry) -> Iterator[str]:
 
 def _all_as_json(registry: Registry) -> dict[str, Any]:
     """The catalogue, as in the contract `nodes.json`, with what cannot be used beside it."""
-    from phonograph.catalogue import entry
-    from phonograph.registry import RegistryError
+    from phonograph.graph.registry import RegistryError
+    from phonograph.reference.catalogue import entry
 
     types: dict[str, Any] = {}
     broken = [{"entry_point": origin, "reason": _in_one(reason)} for origin, reason in registry.broken()]
@@ -204,7 +204,7 @@ def _attributes(spec: NodeSpec) -> Iterator[str]:
 
 
 def _parameters(spec: NodeSpec, width: int) -> Iterator[str]:
-    from phonograph.catalogue import parameters
+    from phonograph.reference.catalogue import parameters
 
     found = parameters(spec)
     if not found:

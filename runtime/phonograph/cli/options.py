@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
-    from phonograph.manifest import Manifest
+    from phonograph.language.manifest import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -108,7 +108,7 @@ def complete_node(ctx: click.Context, param: click.Parameter, incomplete: str) -
 def _parameter_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
     """Also those without a value, which no manifest that is read has: they are the ones that have to be given."""
     from phonograph.errors import ManifestError
-    from phonograph.yaml12 import load
+    from phonograph.language.yaml12 import load
 
     manifest = _manifest(ctx)
     if manifest is None:
@@ -127,8 +127,8 @@ def _parameter_names(ctx: click.Context) -> Iterable[tuple[str, str]]:
 
 
 def _paths(ctx: click.Context) -> Iterable[tuple[str, str]]:
-    from phonograph.registry import Registry, RegistryError
-    from phonograph.settable import settable
+    from phonograph.graph.registry import Registry, RegistryError
+    from phonograph.graph.settable import settable
 
     manifest = _manifest(ctx)
     try:
@@ -140,7 +140,7 @@ def _paths(ctx: click.Context) -> Iterable[tuple[str, str]]:
 def _manifest(ctx: click.Context) -> Manifest | None:
     """What can be read of the manifest that stands on the command line so far."""
     from phonograph.errors import ManifestError
-    from phonograph.manifest import read_manifest
+    from phonograph.language.manifest import read_manifest
     from phonograph.shipped import find_manifest
 
     given = ctx.params.get("manifest") or ctx.params.get("manifests")

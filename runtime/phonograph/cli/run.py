@@ -172,7 +172,7 @@ def _progress_on_terminal(log_format: str) -> Iterator[Show | None]:
 
 def _copy_metrics(report: RunReport, metrics: str | None) -> None:
     if metrics is not None:
-        from phonograph.journal import METRICS
+        from phonograph.engine.journal import METRICS
         from phonograph.sink import FilePart
 
         content = (report.run_directory / METRICS).read_bytes()

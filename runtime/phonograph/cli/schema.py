@@ -26,8 +26,8 @@ def command(manifest: str | None, as_path: bool) -> int:
 
     Exit status: 0 printed, 1 the schema cannot be written, 2 there is no such manifest or its plug-ins cannot be loaded.
     """
+    from phonograph.cli.editor import schema_file, schema_of
     from phonograph.cli.installed import registry_with
-    from phonograph.editor import schema_file, schema_of
     from phonograph.errors import ManifestError, PhonographError
 
     try:

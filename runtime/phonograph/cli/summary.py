@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from phonograph.executor import RunReport
-from phonograph.graph import Graph
+from phonograph.graph.model import Graph
 from phonograph.item import Outcome
 from phonograph.metrics import NodeMetrics
 from phonograph.spec import path_fields

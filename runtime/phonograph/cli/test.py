@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # imported when cases run: `run-pipeline --help` must not wai
     from phonograph.cases import Case
     from phonograph.cases.trial import Verdict
     from phonograph.errors import Complaint
-    from phonograph.graph import Graph
+    from phonograph.graph.model import Graph
 
 FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 

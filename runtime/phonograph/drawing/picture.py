@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from phonograph.graph import Edge, Graph, GraphNode, Link
+from phonograph.graph.model import Edge, Graph, GraphNode, Link
 
 Shape = Literal["source", "transform", "gather", "conversion", "sink", "letters", "outside"]
 

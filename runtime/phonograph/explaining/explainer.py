@@ -10,22 +10,22 @@ from typing import Any
 
 import msgspec
 
-from phonograph.binding import secrets_of
 from phonograph.breaker import BreakerPolicy
-from phonograph.entries import NodeEntry, QueueBounds
+from phonograph.engine.journal import DEAD_LETTERS
+from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 from phonograph.explaining.words import duration_in_words, path_in_words, size_in_words, value_in_words
-from phonograph.graph import Edge, Graph, GraphNode
-from phonograph.journal import DEAD_LETTERS
-from phonograph.parameters import Parameter
-from phonograph.plan import Plan, SegmentPlan
+from phonograph.graph.model import Edge, Graph, GraphNode
+from phonograph.language.binding import secrets_of
+from phonograph.language.entries import NodeEntry, QueueBounds
+from phonograph.language.parameters import Parameter
+from phonograph.language.subgraphs import Subgraph
+from phonograph.language.yaml12 import Located
 from phonograph.porttype import Dynamic, Variable
 from phonograph.redaction import HIDDEN, Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import path_fields, secret_fields, units
-from phonograph.subgraphs import Subgraph
-from phonograph.yaml12 import Located
 
 _RUNS = {"inline": "inline", "thread": "in threads"}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from phonograph.binding import bound_texts
 from phonograph.errors import Complaint, Position, nearest
 from phonograph.expressions.parser import parse
 from phonograph.expressions.tree import (
@@ -22,8 +21,9 @@ from phonograph.expressions.tree import (
     Or,
     Presence,
 )
+from phonograph.language.binding import bound_texts
+from phonograph.language.yaml12 import Located
 from phonograph.spec import AttributeType, NodeSpec, Params, expression_fields, has_open_attributes
-from phonograph.yaml12 import Located
 
 AttributeTypes = Mapping[str, AttributeType | None]
 """Attribute -> its type; None: nodes disagree about it, so it is judged for each item."""

@@ -32,7 +32,7 @@ from phonograph.expressions.tree import (
     Or,
     Presence,
 )
-from phonograph.units import DURATION, parse_duration
+from phonograph.language.units import DURATION, parse_duration
 
 MAX_LENGTH = 4000
 """Characters; longer ones are the work of a program, which can make attributes instead."""

@@ -13,12 +13,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import msgspec
 
 from phonograph.flow.tickets import Ticket
-from phonograph.graph import GraphNode
+from phonograph.graph.model import GraphNode
 from phonograph.item import NO_ATTRIBUTES, Item
+from phonograph.language.units import parse_duration
 from phonograph.node import Node, Params, ParamsT
 from phonograph.porttype import PortType
 from phonograph.spec import Port
-from phonograph.units import parse_duration
 
 Opening = Literal["nowhere", "split", "sources"]
 """Where the tickets of a gathering node open: where its branches part, or at every source that leads to it."""

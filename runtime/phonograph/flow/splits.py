@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from phonograph.flow.gather import gather_type
-from phonograph.graph import Graph, GraphNode, Link
+from phonograph.graph.model import Graph, GraphNode, Link
 
 Reach = Mapping[str, tuple[int, ...]]
 """Id of a gathering node -> its ports that can be reached."""

@@ -132,7 +132,7 @@ def a_huge_manifest_costs_nothing() -> Figure:
         peaks, seconds, status = {}, {}, {}
         for name in ("small", "huge"):
             started = time.monotonic()
-            command = [sys.executable, "-c", _WITH_PEAK, PIPELINE, "check", f"{name}.yaml"]
+            command: list[str | Path] = [sys.executable, "-c", _WITH_PEAK, PIPELINE, "check", f"{name}.yaml"]
             ended = run(command, cwd=folder, deadline_s=60, accept=(0, 2))
             seconds[name], status[name] = time.monotonic() - started, ended.returncode
             peaks[name] = int(ended.stderr.splitlines()[-1]) / 1024

@@ -8,7 +8,7 @@ from pathlib import Path
 from acceptance.claims import Figure, claim
 from acceptance.language_server import LanguageServer, install, language_server
 from acceptance.processes import run, temporary_folder
-from phonograph.registry import Registry
+from phonograph.graph.registry import Registry
 
 HEAD = """\
 # yaml-language-server: $schema={schema}

@@ -9,8 +9,8 @@ from pathlib import Path
 from acceptance.browser import draw
 from acceptance.claims import Figure, claim
 from acceptance.processes import TESTS, run, temporary_folder
-from phonograph.builder import load_graph
-from phonograph.registry import Registry
+from phonograph.graph.builder import load_graph
+from phonograph.graph.registry import Registry
 from phonograph.shipped import shipped_manifests
 
 PIPELINE = Path(sys.executable).parent / "run-pipeline"

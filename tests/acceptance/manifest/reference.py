@@ -8,7 +8,7 @@ from pathlib import Path
 
 from acceptance.claims import Figure, claim
 from acceptance.processes import CommandError, run, temporary_folder
-from phonograph.registry import Registry
+from phonograph.graph.registry import Registry
 from phonograph.shipped import shipped_root
 
 PIPELINE = Path(sys.executable).parent / "run-pipeline"

@@ -14,9 +14,9 @@ NUM_NODES = 1_000
 
 CHECK_AND_PLAN = """
 import sys, time
-from phonograph.builder import load_graph
-from phonograph.plan import make_plan
-from phonograph.registry import Registry
+from phonograph.graph.builder import load_graph
+from phonograph.engine.plan import make_plan
+from phonograph.graph.registry import Registry
 registry = Registry.installed()
 started = time.perf_counter()
 graph = load_graph(sys.argv[1], registry)

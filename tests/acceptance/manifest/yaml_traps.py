@@ -8,7 +8,7 @@ from typing import Any
 
 from acceptance.claims import Figure, claim
 from phonograph.errors import ManifestError
-from phonograph.yaml12 import MAX_BYTES, load
+from phonograph.language.yaml12 import MAX_BYTES, load
 
 # Text of a plain scalar -> what the core schema of YAML 1.2 (chapter 10.3) says that it is.
 SCALARS: dict[str, Any] = {

@@ -1,0 +1,91 @@
+"""Course: how a run stands, what ended it, and what is said about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from phonograph.engine.delivery import Entry
+from phonograph.engine.journal import Identity, RunDirectory
+from phonograph.engine.lane import NodeRun
+from phonograph.engine.ledger import Ledger
+from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
+from phonograph.flow.tickets import leave
+from phonograph.item import Outcome
+from phonograph.log import Logger
+
+
+class Course:
+    """What all parts of one run share.
+
+    Attributes:
+        error: why the run failed, if it did.
+        is_draining: no more records are read. is_aborting: nothing that waits goes on.
+        on_abort: is called when the run is to be stopped, perhaps more than once.
+        num_calls: calls that threads work on.
+        num_events: counts whatever happens, so that one can see whether anything does.
+    """
+
+    def __init__(self, nodes: dict[str, NodeRun], run_directory: RunDirectory, log: Logger) -> None:
+        self.nodes = nodes
+        self.run_directory = run_directory
+        self.ledger: Ledger[Identity] = Ledger(self._record_ended)
+        self.error: PhonographError | None = None
+        self.is_draining = False
+        self.is_aborting = False
+        self.on_abort: Callable[[], None] = lambda: None
+        self.on_end: Callable[[Outcome], None] = lambda outcome: None
+        self.num_calls = 0
+        self.num_events = 0
+        self._log: Logger | None = log
+
+    def fail(self, error: PhonographError, *, abort: bool = True) -> None:
+        """Stop the run because of an error; the first one is the one reported. `abort` cancels what waits."""
+        error.args = tuple(self.run_directory.secrets.clean_all(list(error.args)))
+        self.error = self.error or error
+        self.is_draining = True
+        if isinstance(error, NodeError) and error.node in self.nodes:
+            self.nodes[error.node].totals.stopped_the_run = True
+        if abort:
+            self.abort()
+
+    def abort(self) -> None:
+        """Cancel every item that waits, and every one that would go on."""
+        self.is_aborting = True
+        self.on_abort()
+
+    def cancel(self, entry: Entry) -> None:
+        """End an entry because the run is being stopped. A dead letter that has not been read is kept all the same."""
+        if entry.letter is not None:
+            try:
+                self.run_directory.add_dead_letter(entry.letter)
+            except RunDirectoryError as unwritable:
+                self.error = self.error or unwritable
+        self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
+        leave(entry.held)
+
+    def tell(self, level: str, event: str, **facts: object) -> None:
+        """Log an event. A log that cannot be written must not change what becomes of a record, so it is given up."""
+        if self._log is None:
+            return
+        try:
+            getattr(self._log, level)(event, **self.run_directory.secrets.clean_all(facts))
+        except Exception:  # noqa: BLE001  # whatever the host's log handlers raise
+            self._log = None
+
+    @staticmethod
+    def now() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _record_ended(self, identity: Identity, outcome: Outcome) -> None:
+        try:
+            self.run_directory.record_ended(identity, outcome)
+        except RunDirectoryError as unwritable:
+            self.fail(unwritable)
+        self.on_end(outcome)
+
+
+def node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:
+    failure = NodeError(node.plan.id, key, in_words(error))
+    failure.__cause__ = error
+    return failure

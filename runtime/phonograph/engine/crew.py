@@ -1,0 +1,106 @@
+"""Crew: the threads of one run, each with the segment worker or source reader that lives in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from phonograph.breaker import CircuitBreaker
+from phonograph.engine.plan import Plan, SegmentPlan
+from phonograph.engine.reader import SourceReader
+from phonograph.engine.threads import WorkerThread
+from phonograph.engine.worker import SegmentWorker
+from phonograph.errors import NodeError, PhonographError
+from phonograph.graph.model import GraphNode
+from phonograph.metrics import NodeTotals
+
+MemberT = TypeVar("MemberT", SegmentWorker, SourceReader)
+
+
+@dataclass(eq=False)
+class Post(Generic[MemberT]):
+    """A thread and who works there; `member` is made in the thread by `Crew.open`."""
+
+    thread: WorkerThread
+    make: Callable[[], MemberT]
+    _member: MemberT | None = field(default=None, init=False)
+
+    @property
+    def member(self) -> MemberT:
+        assert self._member is not None, "the crew is not open"
+        return self._member
+
+    async def open(self) -> None:
+        self._member = await self.thread.call(self.make)
+        await self.thread.call(self._member.open)
+
+    def close(self) -> asyncio.Future[None] | None:
+        return None if self._member is None else self.thread.call(self._member.close)
+
+
+class Crew:
+    """Everyone who works for a run. Make it in the event loop of the run; `close` it whatever happens.
+
+    Args:
+        totals: None when nothing is measured.
+    """
+
+    def __init__(self, plan: Plan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+        def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker]:
+            return Post(WorkerThread(f"{segment.name}-{number}"), lambda: SegmentWorker(segment, breakers, totals))
+
+        def reader(source: GraphNode) -> Post[SourceReader]:
+            return Post(WorkerThread(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
+
+        self.workers: Mapping[str, list[Post[SegmentWorker]]] = {
+            segment.name: [worker(segment, number) for number in range(segment.num_workers)]
+            for segment in plan.segments
+            if not segment.gathers
+        }
+        self.readers: Mapping[str, Post[SourceReader]] = {source.id: reader(source) for source in plan.sources}
+
+    async def open(self) -> None:
+        """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`."""
+        for post in self._all_workers():
+            await post.open()
+        for source in self.readers.values():
+            await source.open()
+
+    async def finish(self) -> None:
+        """Let the sinks complete outputs that span items. Raises NodeError, the first one after all have tried."""
+        finishing = [post.thread.call(post.member.finish) for post in self._all_workers()]
+        results = await asyncio.gather(*finishing, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def close(self, timeout_s: float | None) -> tuple[list[PhonographError], int]:
+        """Close who was opened and end the threads.
+
+        Args:
+            timeout_s: how long to wait for calls that still run; None: for ever. What runs longer is left behind in its daemon
+                thread, which closes the node when the call returns.
+
+        Returns:
+            The errors of closing, and the number of threads left behind.
+        """
+        posts: list[Post[SegmentWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
+        closings = [closing for post in posts if (closing := post.close()) is not None]
+        for post in posts:
+            post.thread.stop()
+        errors: list[PhonographError] = []
+        stuck: set[asyncio.Future[None]] = set()
+        if closings:
+            done, stuck = await asyncio.wait(closings, timeout=timeout_s)
+            failures = [error for future in done if (error := future.exception()) is not None]
+            errors = [
+                error if isinstance(error, PhonographError) else NodeError("close", None, repr(error)) for error in failures
+            ]
+        for post in posts:
+            post.thread.join(0.0 if timeout_s is not None else None)
+        return errors, len(stuck)
+
+    def _all_workers(self) -> Iterable[Post[SegmentWorker]]:
+        return (post for posts in self.workers.values() for post in posts)

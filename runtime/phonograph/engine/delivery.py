@@ -1,0 +1,160 @@
+"""Delivery: how what leaves a node gets to the lanes that read it, with the tickets that it carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from phonograph.engine.journal import DeadLetter
+from phonograph.engine.queues import BoundedQueue
+from phonograph.engine.worker import select, select_if_chosen
+from phonograph.flow.splits import Reach
+from phonograph.flow.tickets import Gate, Held, Ticket, enter, leave
+from phonograph.graph.model import Link
+from phonograph.item import Item
+
+_SIZED = (bytes, str)  # a tuple, because a union is made anew wherever it is written
+
+
+class Entry:
+    """An item and where in its segment it goes on.
+
+    `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
+    breaker let the item through. `held` are the tickets that it carries; `letter` is the dead letter that it is, for a node that
+    reads those.
+    """
+
+    __slots__ = ("attempt", "began", "error", "held", "is_probe", "item", "letter", "position", "queued_at")
+
+    def __init__(
+        self, item: Item, queued_at: float, position: int = 0, held: Held = (), letter: DeadLetter | None = None
+    ) -> None:
+        self.item = item
+        self.queued_at = queued_at
+        self.position = position
+        self.held = held
+        self.letter = letter
+        self.attempt = 1
+        self.error: Exception | None = None
+        self.is_probe = False
+        self.began = queued_at
+
+
+class Target(Protocol):
+    """A lane, as far as one that sends to it is concerned."""
+
+    queue: BoundedQueue[Any]
+
+    def close(self, link: Link) -> None: ...
+
+
+class Outlet:
+    """One link at run time.
+
+    Args:
+        reach: what can be reached over it of the gathering nodes.
+        chooses: the node that it leaves sends an item over some of its links only.
+    """
+
+    __slots__ = ("_reach", "_target", "chooses", "link", "queue")
+
+    def __init__(self, link: Link, target: Target, reach: Reach, *, chooses: bool) -> None:
+        self.link = link
+        self._target = target
+        self.queue = target.queue
+        self._reach = reach
+        self.chooses = chooses
+
+    def select(self, item: Item) -> Item | None:
+        """The item as the far end sees it; None when it goes another way. Raises NodeContractError."""
+        return select_if_chosen(self.link, item) if self.chooses else select(self.link, item)
+
+    def hold(self, tickets: Iterable[Ticket]) -> Held:
+        """Enter one more entry in those of the tickets that matter beyond."""
+        reach = self._reach
+        held = tuple((ticket, reach[ticket.gate.gather]) for ticket in tickets if ticket.gate.gather in reach)
+        enter(held)
+        return held
+
+    def close(self) -> None:
+        self._target.close(self.link)
+
+
+Parcels = list[tuple[Outlet, Item]]
+"""What one item becomes on the way to each of its readers."""
+
+
+class Exit:
+    """Where items leave a node for the lanes that read it.
+
+    Args:
+        gates: for each gathering node whose branches begin here.
+    """
+
+    __slots__ = ("_gates", "_only", "outlets")
+
+    def __init__(self, outlets: Sequence[Outlet] = (), gates: Sequence[Gate] = ()) -> None:
+        self.outlets = tuple(outlets)
+        self._gates = tuple(gates)
+        self._only = self.outlets[0] if len(self.outlets) == 1 and not self.outlets[0].chooses else None
+
+    def choose(self, item: Item) -> Parcels:
+        """What each reader gets of the item; nothing for those that it does not go to.
+
+        Raises:
+            NodeContractError: it lacks something that a reader needs.
+        """
+        if self._only is not None:
+            return [(self._only, select(self._only.link, item))]
+        chosen = [(outlet, outlet.select(item)) for outlet in self.outlets]
+        return [(outlet, selected) for outlet, selected in chosen if selected is not None]
+
+    async def send(self, parcels: Parcels, held: Held = (), letter: DeadLetter | None = None) -> None:
+        """Deliver, waiting for room in queues, and for leave to open tickets."""
+        opened = [await gate.open() for gate in self._gates] if self._gates else []
+        tickets = [*(ticket for ticket, _ in held), *opened] if held else opened
+        clock = asyncio.get_running_loop().time
+        for outlet, item in parcels:
+            entry = Entry(item, clock(), 0, outlet.hold(tickets) if tickets else (), letter)
+            num_bytes, queue = _payload_bytes(item.payload), outlet.queue
+            if queue.has_room_for(num_bytes):  # asked first, because a coroutine costs as much as all the rest
+                queue.append(entry, num_bytes)
+            else:
+                await queue.put(entry, num_bytes)
+        for ticket in opened:
+            ticket.leave(ticket.gate.ports)
+
+    def close(self) -> None:
+        """Nothing more will leave."""
+        for outlet in self.outlets:
+            outlet.close()
+
+
+class Outbox:
+    """Dead letters on their way to the nodes that read them; giving an item up must not wait, and delivering may."""
+
+    def __init__(self) -> None:
+        self.letters: deque[tuple[Exit, Parcels, Held, DeadLetter]] = deque()
+
+    def add(self, exit: Exit, parcels: Parcels, held: Held, letter: DeadLetter) -> None:
+        enter(held)
+        self.letters.append((exit, parcels, held, letter))
+
+    async def send(self) -> None:
+        """Deliver everything."""
+        while self.letters:
+            exit, parcels, held, letter = self.letters.popleft()
+            await exit.send(parcels, held, letter)
+            leave(held)
+
+
+def _payload_bytes(payload: Mapping[str, Any]) -> int:
+    """Bytes that payloads keep alive, as far as they say (arrays, audio) or show (text, bytes)."""
+    total = 0
+    for value in payload.values():
+        size = len(value) if isinstance(value, _SIZED) else getattr(value, "nbytes", 0)
+        if isinstance(size, int):
+            total += size
+    return total

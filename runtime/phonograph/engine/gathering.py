@@ -1,0 +1,189 @@
+"""Gathering: drives a node that makes one item of several, in the event loop.
+
+Everything that a gathering node must know comes through one queue, in order: items, tickets that can bring nothing more to a
+port, ports that have ended, deadlines. What it answers is delivered before the next event, so that back-pressure reaches its
+branches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter_ns
+from typing import Any
+
+import msgspec
+
+from phonograph.engine.course import Course
+from phonograph.engine.delivery import Entry, Outbox
+from phonograph.engine.journal import Identity
+from phonograph.engine.judge import Judge
+from phonograph.engine.lane import NodeRun
+from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.queues import BoundedQueue
+from phonograph.errors import LeftOverError
+from phonograph.flow.gather import Gather, Left, Made, Part, Results, gather_type
+from phonograph.flow.splits import port_of
+from phonograph.flow.tickets import Held, Settled, leave
+from phonograph.graph.model import Link
+from phonograph.item import Outcome
+from phonograph.metrics import NodeStats
+
+
+class _PortEnded:
+    """Nothing more will come to a port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+
+class _Due:
+    """A deadline of the node has come."""
+
+
+class Gathering:
+    """A gathering node at run time. All methods are for the event loop.
+
+    Args:
+        num_producers: links that lead to it.
+        measure: count and time what it does.
+    """
+
+    def __init__(
+        self, plan: SegmentPlan, node: NodeRun, num_producers: int, course: Course, judge: Judge, *, measure: bool
+    ) -> None:
+        self.plan = plan
+        self.node = node
+        self.queue: BoundedQueue[Entry | Settled | _PortEnded | _Due] = BoundedQueue(
+            plan.queue.items, plan.queue.num_bytes, num_producers
+        )
+        self.outbox = Outbox()
+        self._course = course
+        self._judge = judge
+        gather = gather_type(node.plan)
+        assert gather is not None
+        self._machine: Gather[Any] = gather(node.plan.params, node.plan.id)
+        self._machine.ports = tuple(port.name for port in node.plan.ports[0])
+        self._open_links = [0] * len(self._machine.ports)
+        for link in node.plan.inputs:
+            self._open_links[port_of(link, node.plan)] += 1
+        self._stats = node.totals.new_worker() if measure else NodeStats()
+        self._held: dict[Part, Held] = {}  # of each part in the machine, the tickets that lead further
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self, link: Link) -> None:
+        """Nothing more will come over one of the links that lead here."""
+        port = port_of(link, self.node.plan)
+        self._open_links[port] -= 1
+        if not self._open_links[port]:
+            self.queue.append(_PortEnded(port))
+        self.queue.close()
+
+    def tell(self, settled: Settled) -> None:
+        """Nothing more of a ticket can reach a port."""
+        self.queue.append(settled)
+
+    async def run(self) -> None:
+        """Take what comes until nothing more can."""
+        try:
+            while True:
+                event = self.queue.get_nowait()
+                if event is not None:
+                    await self._apply(self._answer(event))
+                    self._set_timer()
+                    del event
+                elif self.queue.is_exhausted:
+                    break
+                else:
+                    await self.queue.wait()
+            await self._apply(self._machine.ended())
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+        self.node.exit.close()
+        self.node.letters.close()
+
+    def _answer(self, event: Entry | Settled | _PortEnded | _Due) -> Results:
+        """Let the machine know, and measure what it takes."""
+        self._course.num_events += 1
+        if isinstance(event, Entry):
+            return self._arrived(event)
+        start_ns = perf_counter_ns()
+        machine = self._machine
+        if isinstance(event, Settled):
+            results = machine.settled(event.ticket, event.port)
+            if event.is_last:
+                results += machine.closed(event.ticket)
+        elif isinstance(event, _PortEnded):
+            results = machine.port_ended(event.port)
+        else:
+            self._timer = None
+            results = machine.expired(self._course.now())
+        self._stats.busy_ns += perf_counter_ns() - start_ns
+        return results
+
+    def _arrived(self, entry: Entry) -> Results:
+        now, node_id = self._course.now(), self.node.plan.id
+        self.node.totals.queue_wait_s += now - entry.queued_at
+        if self._course.is_aborting:
+            self._course.cancel(entry)
+            return []
+        ((port_name, _),) = entry.item.payload.items()
+        own = [(ticket, ports) for ticket, ports in entry.held if ticket.gate.gather == node_id]
+        oldest = min((ticket for ticket, _ in own), key=lambda ticket: ticket.number, default=None)
+        record = self._course.ledger.identity(entry.item.ordinal).key
+        part = Part(self._machine.ports.index(port_name), entry.item, oldest, record, now)
+        self._held[part] = tuple(held for held in entry.held if held not in own)
+        start_ns = perf_counter_ns()
+        results = self._machine.arrive(part)
+        self._stats.items_in += 1
+        self._stats.called(start_ns, perf_counter_ns())
+        leave(tuple(own))
+        return results
+
+    async def _apply(self, results: Results) -> None:
+        for result in results:
+            parts = result.parts if isinstance(result, Made) else (result.part,)
+            if self._course.is_aborting:
+                for part in parts:
+                    self._course.cancel(Entry(part.item, part.arrived))
+            elif isinstance(result, Made):
+                await self._send(result)
+            else:
+                self._leave_out(result)
+            for part in parts:
+                leave(self._held.pop(part))
+                part.let_go()
+            await self.outbox.send()
+
+    async def _send(self, made: Made) -> None:
+        """Account for what became one item, and deliver it."""
+        self._stats.items_out += 1
+        item, ledger = made.item, self._course.ledger
+        ordinals = [part.item.ordinal for part in made.parts]
+        if len(set(ordinals)) == 1:
+            ledger.add(item.ordinal, 1 - len(ordinals))
+        else:
+            item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key)))
+        parcels = self.node.exit.choose(item)
+        if not parcels:
+            ledger.end(item.ordinal, Outcome.FILTERED)
+            return
+        ledger.add(item.ordinal, len(parcels) - 1)
+        # Parts of one ticket reach the same ports from here on, so that it is enough to name each ticket once.
+        await self.node.exit.send(parcels, tuple(dict(held for part in made.parts for held in self._held[part]).items()))
+
+    def _leave_out(self, left: Left) -> None:
+        entry = Entry(left.part.item, left.part.arrived, held=self._held[left.part])
+        if left.reason is None:
+            self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
+            return
+        self._stats.errors += 1
+        self._judge.give_up(self.outbox, self.node, entry, LeftOverError(left.reason), attempts=1)
+
+    def _set_timer(self) -> None:
+        due = self._machine.due()
+        if self._timer is not None:
+            if due == self._timer.when():
+                return
+            self._timer.cancel()
+        self._timer = None if due is None else asyncio.get_running_loop().call_at(due, self.queue.append, _Due())

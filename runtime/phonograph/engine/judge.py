@@ -1,0 +1,168 @@
+"""Judge: decides what becomes of an item that stopped at a node.
+
+A failure is tried again after a delay, held by an open breaker, passed over, or given up as the node's `on_error` says. A dead
+letter goes to the nodes that read it; where there are none, and when the run is about to stop, it lands in the run directory.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+import msgspec
+
+from phonograph.engine.course import Course, node_error
+from phonograph.engine.delivery import Entry, Outbox
+from phonograph.engine.journal import DeadLetter
+from phonograph.engine.lane import Lane, NodeRun
+from phonograph.engine.worker import Failure, select
+from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, in_words
+from phonograph.flow.tickets import enter, leave, lose
+from phonograph.item import Outcome
+
+DEAD_LETTER = "dead_letter"
+"""The output of every node that its dead letters leave by."""
+
+
+class Judge:
+    """Judges for one run."""
+
+    def __init__(self, course: Course) -> None:
+        self._course = course
+        self._ledger = course.ledger
+
+    def credit(self, lane: Lane, entry: Entry, position: int) -> None:
+        """A call of the node at `position` succeeded."""
+        node = lane.nodes[position]
+        if position == entry.position and entry.attempt > 1:
+            node.totals.healed_items += 1
+        if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._course.now()):
+            self._breaker_changed(lane, node)
+
+    def judge(self, lane: Lane, entry: Entry, failure: Failure) -> None:
+        """Decide what becomes of an item that stopped: try again, hold, pass over, or give up.
+
+        `entry` is what was taken in, and leaves its tickets when its pass is settled; what waits again enters them once more.
+        """
+        node, item, error = lane.nodes[failure.position], failure.item, failure.error
+        if failure.position == entry.position and item is entry.item:
+            again = entry
+        else:
+            again = Entry(item, entry.queued_at, failure.position, held=entry.held)
+            again.began = entry.began
+        if error is None:
+            self._refused(lane, node, again)
+            return
+        course = self._course
+        if isinstance(error, OutputError):
+            node.totals.stopped_the_run = True
+            course.fail(error)
+            self._end(again, Outcome.CANCELLED)
+            return
+        delay_s = (
+            None if isinstance(error, BadInputError) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
+        )
+        if delay_s is not None:
+            node.totals.retries += 1
+            node.totals.retried_items += again.attempt == 1
+            course.tell(
+                "info", "retry", node=node.plan.id, key=item.key, attempt=again.attempt, delay_s=delay_s, error=in_words(error)
+            )
+            again.error = error
+            again.attempt += 1
+            enter(again.held)
+            lane.back_off(again, delay_s)
+            return
+        if isinstance(error, BadInputError):
+            node.breaker.release(again.began)
+            lane.review(node)
+        elif node.breaker.fail(again.began, course.now()):
+            self._breaker_changed(lane, node)
+        self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """Give up an item that waited for a breaker until it could wait no longer."""
+        self._shed(lane, node, entry)
+        leave(entry.held)
+
+    def _shed(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        breaker = node.breaker
+        error = CircuitOpenError(
+            f"the circuit breaker of node {node.plan.id!r} is open: {breaker.policy.failure_threshold} records failed there in a "
+            f"row; it is tried again every {breaker.policy.reset_timeout_s:g} s"
+        )
+        error.__cause__ = entry.error
+        self.give_up(lane.outbox, node, entry, error, attempts=entry.attempt - 1)
+
+    def give_up(self, outbox: Outbox, node: NodeRun, entry: Entry, error: Exception, *, attempts: int) -> None:
+        """End an item as the node's `on_error` says. The entry's tickets stay entered."""
+        on_error, item, course = node.plan.on_error, entry.item, self._course
+        course.tell("warning", "record_failed", node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
+        lose(entry.held, item.key, is_dead_letter=on_error != "skip")
+        if on_error == "skip":
+            self._end(entry, Outcome.SKIPPED)
+            return
+        letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
+        if node.letters.outlets and on_error != "fail" and not course.is_aborting:
+            self._post(outbox, node, entry, letter)
+        else:
+            try:
+                course.run_directory.add_dead_letter(letter)
+            except RunDirectoryError as unwritable:
+                course.fail(unwritable)
+                self._end(entry, Outcome.CANCELLED)
+                return
+        self._end(entry, Outcome.DEAD_LETTERED)
+        if on_error == "fail":
+            course.fail(node_error(node, item.key, error))
+
+    def _post(self, outbox: Outbox, node: NodeRun, entry: Entry, letter: DeadLetter) -> None:
+        """Send a dead letter to the nodes that read it, as one more item of the record."""
+        fields = MappingProxyType(msgspec.structs.asdict(letter))
+        parcels = node.letters.choose(msgspec.structs.replace(entry.item, payload={DEAD_LETTER: fields}))
+        self._ledger.add(entry.item.ordinal, len(parcels))
+        outbox.add(node.letters, parcels, entry.held, letter)
+
+    def _end(self, entry: Entry, outcome: Outcome) -> None:
+        """An item has ended at a node. A dead letter that its reader fails on lands in the run directory as well."""
+        if entry.letter is not None:
+            try:
+                self._course.run_directory.add_dead_letter(entry.letter)
+            except RunDirectoryError as unwritable:
+                self._course.fail(unwritable)
+        self._ledger.end(entry.item.ordinal, outcome)
+
+    def _refused(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """An open breaker kept an item from its node."""
+        now, breaker = self._course.now(), node.breaker
+        if self._course.is_aborting:
+            self._end(entry, Outcome.CANCELLED)
+        elif breaker.policy.when_open == "wait":
+            enter(entry.held)
+            lane.hold(node, entry)
+        elif breaker.admit(now):
+            enter(entry.held)
+            entry.is_probe, entry.began = not breaker.is_closed, now
+            lane.resume(entry)
+        elif breaker.policy.when_open == "shed":
+            self._shed(lane, node, entry)
+        else:
+            enter(entry.held)
+            self._pass_over(lane, node, entry)
+
+    def _pass_over(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """Hand the item on as if the node, which takes and returns one port of the same family, had changed nothing."""
+        node.totals.passed_over += 1
+        (taken, *_), (given, *_) = node.plan.ports
+        item = entry.item.with_payload({given.name: entry.item.payload[taken.name]})
+        entry.position, entry.attempt, entry.is_probe = entry.position + 1, 1, False
+        if entry.position < len(lane.nodes):
+            item = select(lane.nodes[entry.position].plan.inputs[0], item)
+        entry.item = item
+        lane.resume(entry)
+
+    def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
+        breaker, facts = node.breaker, {}
+        if not breaker.is_closed:
+            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
+        self._course.tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
+        lane.review(node)

@@ -1,0 +1,143 @@
+"""Lane: a segment at run time, with every place where an item can wait for it.
+
+An item waits in one of three places. The queue holds what upstream sent. Back-off holds items whose node failed and will be
+tried again. `held` holds items that an open breaker refused. The last two are bounded by not taking from the queue while they
+are full, so back-pressure reaches the sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from phonograph.breaker import BreakerState, CircuitBreaker
+from phonograph.engine.delivery import Entry, Exit, Outbox
+from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.queues import BoundedQueue
+from phonograph.graph.model import GraphNode, Link
+from phonograph.metrics import NodeTotals
+
+
+class NodeRun:
+    """One node at run time, all its workers together.
+
+    Attributes:
+        exit: where what it makes leaves its lane. letters: where its dead letters do; both without outlets until they are wired.
+    """
+
+    def __init__(self, plan: GraphNode, totals: NodeTotals, breaker: CircuitBreaker) -> None:
+        self.plan = plan
+        self.totals = totals
+        self.breaker = breaker
+        self.exit = Exit()
+        self.letters = Exit()
+        self.held: deque[Entry] = deque()
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Lane:
+    """The waiting places of one segment. All methods are for the event loop.
+
+    Args:
+        num_producers: links that lead to it.
+        give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
+    """
+
+    def __init__(
+        self,
+        plan: SegmentPlan,
+        nodes: tuple[NodeRun, ...],
+        num_producers: int,
+        give_up: Callable[[Lane, NodeRun, Entry], None],
+    ) -> None:
+        self.plan = plan
+        self.nodes = nodes
+        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes, num_producers)
+        self.outbox = Outbox()
+        self._give_up = give_up
+        self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
+        self._backing_off: dict[Entry, asyncio.TimerHandle] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._backing_off) + sum(len(node.held) for node in self.nodes)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox.letters
+
+    def close(self, link: Link) -> None:
+        """Nothing more will come over one of the links that lead here."""
+        self.queue.close()
+
+    def take(self) -> Entry | None:
+        """The next entry to run now, or None; those that come back go first."""
+        if self._ready:
+            return self._ready.popleft()
+        if self.num_waiting >= self.queue.max_items:
+            return None
+        entry = self.queue.get_nowait()
+        if entry is not None:
+            entry.began = self._loop.time()
+            self.nodes[0].totals.queue_wait_s += entry.began - entry.queued_at
+        return entry
+
+    def resume(self, entry: Entry) -> None:
+        """Run the entry as soon as a worker is free."""
+        self._ready.append(entry)
+        self.queue.nudge()
+
+    def back_off(self, entry: Entry, delay_s: float) -> None:
+        """Run the entry after a delay."""
+
+        def wake() -> None:
+            del self._backing_off[entry]
+            if entry.began < self.nodes[entry.position].breaker.changed_at:
+                entry.is_probe = False  # the breaker it was a probe of has opened again
+            self.resume(entry)
+
+        self._backing_off[entry] = self._loop.call_later(delay_s, wake)
+
+    def hold(self, node: NodeRun, entry: Entry) -> None:
+        """Keep the entry until the node's breaker lets it through."""
+        node.held.append(entry)
+        self.review(node)
+
+    def review(self, node: NodeRun) -> None:
+        """Let go of held entries as the breaker now allows; to be called whenever it may have changed its mind."""
+        now, policy, breaker = self._loop.time(), node.breaker.policy, node.breaker
+        if node.timer is not None:
+            node.timer.cancel()
+            node.timer = None
+        while node.held:
+            if breaker.admit(now):
+                entry = node.held.popleft()
+                entry.is_probe = not breaker.is_closed
+                entry.began = now
+                self.resume(entry)
+            elif now >= breaker.out_since + policy.max_open_s:
+                self._give_up(self, node, node.held.popleft())
+            else:
+                wake_at = breaker.out_since + policy.max_open_s
+                if breaker.state is BreakerState.OPEN:
+                    wake_at = min(wake_at, breaker.probe_at)
+                node.timer = self._loop.call_at(wake_at, self.review, node)
+                break
+        self.queue.nudge()
+
+    def abandon(self) -> list[Entry]:
+        """Take every waiting entry out of back-off and breakers, for the run is being stopped."""
+        waiting = list(self._backing_off)
+        for timer in self._backing_off.values():
+            timer.cancel()
+        self._backing_off.clear()
+        for node in self.nodes:
+            waiting.extend(node.held)
+            node.held.clear()
+            if node.timer is not None:
+                node.timer.cancel()
+                node.timer = None
+        self.queue.nudge()
+        return waiting

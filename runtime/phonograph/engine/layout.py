@@ -1,0 +1,69 @@
+"""Layout: lanes, gatherings and gates of one run, made of a plan and connected."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from phonograph.engine.course import Course
+from phonograph.engine.delivery import Exit, Outlet, Target
+from phonograph.engine.gathering import Gathering
+from phonograph.engine.judge import Judge
+from phonograph.engine.lane import Lane, NodeRun
+from phonograph.engine.plan import Plan
+from phonograph.flow.splits import reach_over, reaches, united
+from phonograph.flow.tickets import Gate
+from phonograph.graph.model import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Everything in a run that takes items from a queue, and the gates."""
+
+    lanes: tuple[Lane, ...]
+    gatherings: tuple[Gathering, ...]
+    gates: tuple[Gate, ...]
+
+
+def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge, *, measure: bool) -> Layout:
+    """Make the lanes of a plan; give each node its exits to them."""
+    graph = plan.graph
+    heads = {segment.nodes[0].id for segment in plan.segments}
+    links = [link for node in graph.nodes.values() for link in (*node.outputs, *node.dead_letters) if link.target in heads]
+    producers = Counter(link.target for link in links)
+    lanes: list[Lane] = []
+    gatherings: list[Gathering] = []
+    targets: dict[str, Target] = {}
+    for segment in plan.segments:
+        members = tuple(nodes[node.id] for node in segment.nodes)
+        head = segment.nodes[0].id
+        if segment.gathers:
+            gatherings.append(Gathering(segment, members[0], producers[head], course, judge, measure=measure))
+            targets[head] = gatherings[-1]
+        else:
+            lanes.append(Lane(segment, members, producers[head], judge.shed_held))
+            targets[head] = lanes[-1]
+
+    counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}
+    beyond = reaches(graph, counted)
+    over = {id(link): reach_over(link, graph, beyond[link.target], counted) for link in links}
+
+    def outlets(links: tuple[Link, ...], *, chooses: bool) -> tuple[Outlet, ...]:
+        crossing = [link for link in links if link.target in heads]
+        return tuple(Outlet(link, targets[link.target], over[id(link)], chooses=chooses) for link in crossing)
+
+    gates: list[Gate] = []
+    by_name = {gathering.plan.name: gathering for gathering in gatherings}
+    for node_id, run in nodes.items():
+        node = run.plan
+        opening = [gather for gather, opened_at in plan.openers.items() if node_id in opened_at]
+        own: list[Gate] = []
+        if opening:
+            reach = united(over[id(link)] for link in (*node.outputs, *node.dead_letters) if id(link) in over)
+            for gather in opening:
+                gathering = by_name[gather]
+                own.append(Gate(gather, reach[gather], len(gathering.node.plan.ports[0]), gathering.tell))
+        gates += own
+        run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
+        run.letters = Exit(outlets(node.dead_letters, chooses=False), own)
+    return Layout(tuple(lanes), tuple(gatherings), tuple(gates))

@@ -1,0 +1,151 @@
+"""Graph -> Plan: nodes fused into segments, with the queues and workers that run them.
+
+A segment is a line of nodes that one worker runs for an item without queue or thread hop in between. Nodes fuse when nothing
+asks for a barrier: a fan-out, an explicit queue or worker count, a change of where nodes run. Sources, sinks and the nodes that
+gather stand alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from phonograph.flow.gather import gather_type
+from phonograph.flow.splits import openers
+from phonograph.graph.model import Graph, GraphNode, Link, QueueBounds
+from phonograph.sink import Sink
+from phonograph.spec import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentPlan:
+    """A line of nodes that runs as one.
+
+    Args:
+        nodes: in order; the first takes its input from `queue`.
+        num_workers: threads that run it at the same time; 1 for inline segments, which run in the event loop; 0 for a node that
+            gathers, which needs no worker.
+        queue: bounds of the queue in front of it.
+    """
+
+    nodes: tuple[GraphNode, ...]
+    run: Run
+    num_workers: int
+    queue: QueueBounds
+
+    @property
+    def name(self) -> str:
+        return "+".join(node.id for node in self.nodes)
+
+    @property
+    def is_sink(self) -> bool:
+        return self.nodes[0].spec.kind == "sink"
+
+    @property
+    def gathers(self) -> bool:
+        return self.num_workers == 0
+
+    @property
+    def outputs(self) -> tuple[Link, ...]:
+        return self.nodes[-1].outputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How a graph runs: its sources, and its segments in topological order.
+
+    Args:
+        openers: gathering node -> the nodes at which its tickets open, see `phonograph.flow.tickets`.
+    """
+
+    graph: Graph
+    sources: tuple[GraphNode, ...]
+    segments: tuple[SegmentPlan, ...]
+    openers: Mapping[str, tuple[str, ...]]
+
+
+def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
+    """Fuse the graph's nodes into segments.
+
+    Args:
+        workers: threads for segments whose nodes do not say how many; None: one for each core.
+    """
+    opened_at = openers(graph)
+    opening = {node_id for node_ids in opened_at.values() for node_id in node_ids}
+    lines: list[list[GraphNode]] = []
+    line_of: dict[str, list[GraphNode]] = {}
+    for node in graph.nodes.values():
+        if node.spec.kind == "source":
+            continue
+        before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
+        if before is not None and before[-1].id not in opening and _fuses(before[-1], node):
+            before.append(node)
+            line_of[node.id] = before
+        else:
+            line_of[node.id] = [node]
+            lines.append(line_of[node.id])
+    automatic = workers or _available_cores()
+    return Plan(
+        graph=graph,
+        sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source"),
+        segments=tuple(_segment(line, automatic) for line in lines),
+        openers=opened_at,
+    )
+
+
+def plan_as_dict(plan: Plan) -> Mapping[str, object]:
+    """The plan as plain values, for plan.json in the run directory."""
+    return {
+        "name": plan.graph.name,
+        "nodes": [{"id": node.id, "type": node.spec.type, "version": node.spec.version} for node in plan.graph.nodes.values()],
+        "segments": [
+            {
+                "nodes": [node.id for node in segment.nodes],
+                "run": segment.run,
+                "workers": segment.num_workers,
+                "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes},
+                **({"gathers_from": list(plan.openers[segment.name])} if segment.gathers else {}),
+            }
+            for segment in plan.segments
+        ],
+    }
+
+
+def _fuses(before: GraphNode, node: GraphNode) -> bool:
+    return (
+        before.spec.kind == node.spec.kind == "transform"
+        and len(before.outputs) == 1
+        and not node.inputs[0].is_dead_letters
+        and node.inputs[0].queue is None
+        and gather_type(before) is gather_type(node) is None
+        and before.spec.run == node.spec.run
+        and before.workers == node.workers
+    )
+
+
+def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
+    first = line[0]
+    num_workers = first.workers or automatic
+    if first.spec.run == "inline" or _has_single_writer(first):
+        num_workers = 1
+    if gather_type(first) is not None:
+        num_workers = 0
+    return SegmentPlan(nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=_queue_in_front_of(first))
+
+
+def _queue_in_front_of(node: GraphNode) -> QueueBounds:
+    """The bounds that the manifest gives, the widest where it gives several for a node that gathers."""
+    given = [link.queue for link in node.inputs if link.queue is not None]
+    if not given:
+        return QueueBounds()
+    return QueueBounds(items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given))
+
+
+def _has_single_writer(node: GraphNode) -> bool:
+    factory = node.spec.factory
+    return isinstance(factory, type) and issubclass(factory, Sink) and factory.writers == "single_writer"
+
+
+def _available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,79 @@
+"""SourceReader: reads a source's records in batches, in a thread of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import perf_counter_ns
+from typing import Any
+
+from phonograph._memory import leave
+from phonograph.errors import NodeContractError, naming_node
+from phonograph.graph.model import GraphNode
+from phonograph.item import Record
+from phonograph.metrics import NodeStats, NodeTotals
+from phonograph.node import Source
+
+_BATCH_RECORDS = 64  # pays for the thread hop of a fast source
+_BATCH_NS = 5_000_000  # a slow source hands over what it has after 5 ms
+_END = object()
+
+
+class SourceReader:
+    """One open source. Every method runs in the source's thread."""
+
+    def __init__(self, plan: GraphNode, totals: NodeTotals | None) -> None:
+        with naming_node(plan.id, "could not be made"):
+            source = plan.spec.factory(plan.params, plan.id)
+        assert isinstance(source, Source)
+        self._source: Source[Any] = source
+        self._account = totals.account if totals is not None else None
+        self._stats = totals.new_worker() if totals is not None else NodeStats()
+        self._records: Iterator[Record] | None = None
+        self._error: BaseException | None = None
+        self._is_open = False
+
+    def open(self) -> None:
+        with naming_node(self._source.node_id, "could not be opened"):
+            self._source.open()
+            self._is_open = True
+            self._records = iter(self._source.read())
+
+    def next_batch(self) -> list[Record]:
+        """The next records; empty when the source has ended.
+
+        An error of the source is raised once the records that it gave before have been handed over.
+        """
+        assert self._records is not None
+        if self._error is not None:
+            raise self._error
+        previous = self._account.enter() if self._account is not None else None
+        start_ns = end_ns = perf_counter_ns()
+        batch: list[Record] = []
+        try:
+            while len(batch) < _BATCH_RECORDS and end_ns - start_ns < _BATCH_NS:
+                record = next(self._records, _END)
+                end_ns = perf_counter_ns()
+                if record is _END:
+                    break
+                if not isinstance(record, Record):
+                    raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
+                batch.append(record)
+        except BaseException as error:
+            self._stats.errors += 1
+            self._error = error
+            if not batch:
+                raise
+        finally:
+            if self._account is not None:
+                leave(previous)
+        self._stats.called(start_ns, end_ns)
+        return batch
+
+    def close(self) -> None:
+        with naming_node(self._source.node_id, "could not be closed"):
+            try:
+                if self._records is not None and hasattr(self._records, "close"):
+                    self._records.close()
+            finally:
+                if self._is_open:
+                    self._source.close()

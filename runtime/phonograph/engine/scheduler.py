@@ -1,0 +1,288 @@
+"""Runs a plan: moves items between sources, workers and queues, until every record has ended.
+
+The life of a record. A source reads it; the ledger gives it an ordinal. It travels as an item from lane to lane: a lane's
+worker takes it through the lane's nodes, the scheduler settles what came of that (deliver, complete, filter, judge). A failure
+is a value until the judge has decided: tried again after a delay, held by an open breaker, or given up as the node's `on_error`
+says. Where branches meet, a gathering makes one item of several. When the last item of a record has ended, the ledger tells the
+journal how the record ended.
+
+Stopping. `drain` stops the sources; what is in flight ends as usual. A failure stops the sources too, and every item that has not
+reached a node's call yet ends as cancelled; calls that run are waited for and accounted for. Cancelling `run` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from types import MappingProxyType
+
+from phonograph.breaker import CircuitBreaker
+from phonograph.engine.budget import Budget
+from phonograph.engine.course import Course, node_error
+from phonograph.engine.crew import Crew, Post
+from phonograph.engine.delivery import Entry, Parcels
+from phonograph.engine.journal import Identity, RunDirectory
+from phonograph.engine.judge import Judge
+from phonograph.engine.lane import Lane, NodeRun
+from phonograph.engine.layout import connect
+from phonograph.engine.ledger import Ledger
+from phonograph.engine.plan import Plan
+from phonograph.engine.reader import SourceReader
+from phonograph.engine.threads import WorkerThread
+from phonograph.engine.worker import Failure, Pass, SegmentWorker
+from phonograph.errors import NodeContractError, NodeError, PhonographError
+from phonograph.flow.tickets import leave
+from phonograph.item import Item, Outcome, Record
+from phonograph.log import Logger
+from phonograph.metrics import BreakerMetrics, ConversionMetrics, NodeMetrics, NodeTotals
+
+_STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
+_LOOK_EVERY_S = 0.02  # how long nothing may move before it is looked into
+_QUIET_TURNS = 16  # turns of the event loop; an item that can move does so within four
+
+
+class Scheduler:
+    """One run of a plan. Make it inside the event loop that runs it; use it once.
+
+    Args:
+        measure: time nodes and count their memory.
+        sample: how many records to read, shared out over the sources; None: all.
+    """
+
+    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool, sample: int | None = None) -> None:
+        self.was_interrupted = False
+        self._plan = plan
+        self._measure = measure
+        self._nodes = {
+            node.id: NodeRun(
+                node,
+                NodeTotals(node.id, node.spec.type, sees_native_memory=node.spec.sees_native_memory),
+                CircuitBreaker(node.breaker),
+            )
+            for node in plan.graph.nodes.values()
+        }
+        self._course = Course(self._nodes, run_directory, log)
+        self._course.on_abort = self._abandon
+        self._budget = Budget(self._course, plan.graph.error_rate)
+        self._judge = Judge(self._course)
+        self._layout = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._quotas = _shares(sample, [source.id for source in plan.sources])
+
+    @property
+    def ledger(self) -> Ledger[Identity]:
+        return self._course.ledger
+
+    @property
+    def error(self) -> PhonographError | None:
+        """Why the run failed, if it did."""
+        return self._course.error
+
+    async def run(self) -> None:
+        """Read every source to its end and see every record through.
+
+        Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, or cancellation, is raised.
+        """
+        course = self._course
+        totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
+        crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals)
+        timeout_s: float | None = _STUCK_AFTER_S
+        course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
+        try:
+            await crew.open()
+            async with asyncio.TaskGroup() as group:
+                watch = group.create_task(self._watch(), name="watch") if self._layout.gates else None
+                async with asyncio.TaskGroup() as moving:
+                    self._start(moving, crew)
+                if watch is not None:
+                    watch.cancel()
+            if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
+                course.fail(self._budget.error())
+            if self.error is None:
+                await crew.finish()
+            timeout_s = None
+        except NodeError as error:
+            timeout_s = None
+            course.fail(error)
+        finally:
+            course.abort()
+            try:
+                self.ledger.cancel_all()
+            finally:
+                errors, num_stuck = await crew.close(timeout_s)
+                for failure in errors:
+                    course.fail(failure)
+                if num_stuck:
+                    course.tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
+                course.tell("info", "run_ended", **counts)
+
+    def drain(self) -> None:
+        """Stop reading because someone asked; let what is in flight end. Call it in the event loop."""
+        self._course.is_draining = self.was_interrupted = True
+
+    def node_metrics(self) -> tuple[NodeMetrics, ...]:
+        return tuple(
+            run.totals.summarise(BreakerMetrics(run.breaker.state.value, run.breaker.opens)) for run in self._nodes.values()
+        )
+
+    def conversion_metrics(self) -> tuple[ConversionMetrics, ...]:
+        return tuple(
+            ConversionMetrics(
+                node=one.node, changes=one.changes, loses=one.loses, items_changed=self._nodes[one.node].totals.items_changed
+            )
+            for one in self._plan.graph.conversions
+        )
+
+    def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
+        for node_id, post in crew.readers.items():
+            group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
+        for lane in self._layout.lanes:
+            group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
+        for gathering in self._layout.gatherings:
+            group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
+
+    # Moving items.
+
+    async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
+        course, quota = self._course, self._quotas[node.plan.id]
+        try:
+            while not course.is_draining and quota != node.totals.records_read:
+                course.num_calls += 1
+                try:
+                    batch = await post.thread.call(post.member.next_batch)
+                finally:
+                    course.num_calls -= 1
+                if not batch:
+                    break
+                await self._admit(node, batch if quota is None else batch[: quota - node.totals.records_read])
+        except Exception as error:  # noqa: BLE001  # a source may raise anything; the records it read are seen through
+            course.fail(node_error(node, None, error), abort=False)
+        node.exit.close()
+        node.letters.close()
+
+    async def _admit(self, node: NodeRun, batch: Sequence[Record]) -> None:
+        """Take records in; those that are left when the run drains count as not read."""
+        for record in batch:
+            if self._course.is_draining:
+                return
+            self._course.num_events += 1
+            attributes = MappingProxyType(dict(record.attributes))  # branches share it
+            ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
+            node.totals.records_read += 1
+            item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
+            parcels = node.exit.choose(item)
+            if not parcels:  # a source that nothing reads
+                self.ledger.end(ordinal, Outcome.FILTERED)
+                continue
+            self.ledger.add(ordinal, len(parcels) - 1)
+            await node.exit.send(parcels)
+
+    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker]]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for post in posts:
+                group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
+        lane.nodes[-1].exit.close()
+        for node in lane.nodes:
+            node.letters.close()
+
+    async def _pump(self, lane: Lane, worker: SegmentWorker, thread: WorkerThread) -> None:
+        inline, course = lane.plan.run == "inline", self._course
+        while not lane.is_finished:
+            if lane.outbox.letters:
+                await lane.outbox.send()
+                continue
+            entry = lane.take()
+            if entry is None:
+                await lane.queue.wait()
+                continue
+            if course.is_aborting:
+                course.cancel(entry)
+                continue
+            arguments = (entry.item, entry.position, entry.attempt, entry.is_probe)
+            if entry.position == len(lane.nodes):  # an open breaker passed over the last node
+                result = Pass([entry.item])
+            elif inline:
+                result = worker.run(*arguments)
+            else:
+                course.num_calls += 1
+                try:
+                    result = await thread.call(worker.run, *arguments)
+                finally:
+                    course.num_calls -= 1
+            await self._settle(lane, entry, result)
+            del entry, arguments, result  # a waiting worker must not keep an item's memory alive
+        lane.queue.nudge()
+
+    async def _settle(self, lane: Lane, entry: Entry, result: Pass) -> None:
+        """Deliver, complete, filter or judge everything that came of one pass through a segment."""
+        ordinal, exit = entry.item.ordinal, lane.nodes[-1].exit
+        self._course.num_events += 1
+        sendings: list[Parcels] = []
+        num_ended = 0
+        for item in result.emitted:
+            try:
+                parcels = exit.choose(item)
+            except NodeContractError as error:
+                result.fail(len(lane.nodes) - 1, item, error)
+                continue
+            if parcels:
+                sendings.append(parcels)
+            else:
+                num_ended += 1
+        num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
+        if num_after != 1:
+            self.ledger.add(ordinal, num_after - 1)
+        for event in result.trail:  # in order, because breakers count failures in a row
+            if isinstance(event, Failure):
+                self._judge.judge(lane, entry, event)
+                continue
+            breaker = lane.nodes[event].breaker
+            if entry.attempt > 1 or breaker.failures or not breaker.is_closed:
+                self._judge.credit(lane, entry, event)
+        for _ in range(result.num_filtered):
+            self.ledger.end(ordinal, Outcome.FILTERED)
+        end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
+        for _ in range(num_ended):
+            self.ledger.end(ordinal, end)
+        for parcels in sendings:
+            await exit.send(parcels, entry.held)
+        if entry.held:
+            leave(entry.held)
+
+    # Where branches meet.
+
+    async def _watch(self) -> None:
+        """Widen the gates that someone waits at when nothing else can happen; see `phonograph.flow.tickets`."""
+        course = self._course
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            waited_at = [gate for gate in self._layout.gates if gate.is_waited_at]
+            if not waited_at or self._is_something_coming:
+                continue
+            before = course.num_events
+            for _ in range(_QUIET_TURNS):
+                await asyncio.sleep(0)
+            if course.num_events == before and not self._is_something_coming:
+                for gate in waited_at:
+                    gate.widen()
+                    course.tell("info", "gate_widened", node=gate.gather, open_tickets=int(gate.limit))
+
+    @property
+    def _is_something_coming(self) -> bool:
+        """A thread works on a call, or an item will come back from a back-off or a breaker."""
+        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._layout.lanes)
+
+    def _abandon(self) -> None:
+        for gate in self._layout.gates:
+            gate.lift()
+        for lane in self._layout.lanes:
+            for entry in lane.abandon():
+                self._course.cancel(entry)
+
+
+def _shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:
+    """How many records each source may read, as equal as can be; None: all."""
+    if sample is None:
+        return dict.fromkeys(sources)
+    each, more = divmod(sample, max(1, len(sources)))
+    return {source: each + (number < more) for number, source in enumerate(sources)}

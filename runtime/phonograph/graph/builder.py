@@ -1,0 +1,329 @@
+"""Manifest and registry -> Graph: binds nodes to their types, checks the edges, finds an order in which data can flow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from phonograph.breaker import BreakerPolicy
+from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest
+from phonograph.expressions import check_all
+from phonograph.graph.conversion import Insertion
+from phonograph.graph.lint import lint, shared_paths
+from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
+from phonograph.graph.order import flow_order, reach
+from phonograph.graph.registry import Registry, RegistryError
+from phonograph.graph.unify import Unification
+from phonograph.graph.wiring import INPUTS, UNNAMED, BoundNode, Wiring, links_of
+from phonograph.language.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths, secrets_of
+from phonograph.language.entries import InputEntry, NodeEntry
+from phonograph.language.fields import complain
+from phonograph.language.manifest import InputDeclaration, Manifest, read_manifest
+from phonograph.porttype import PortType
+from phonograph.redaction import redacted
+from phonograph.retry import RetryPolicy
+from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields
+
+
+def build_graph(manifest: Manifest, registry: Registry) -> Graph:
+    """Check that the nodes of a manifest exist and fit together.
+
+    Raises:
+        GraphError: with every complaint at once.
+    """
+    builder = _Builder(manifest, registry, frozenset())
+    graph = builder.build()
+    if graph is not None:
+        graph = builder.with_inputs_in_place(graph)
+    if graph is None:
+        raise GraphError(builder.shown())
+    return graph
+
+
+def load_graph(
+    path: str | os.PathLike[str],
+    registry: Registry,
+    *,
+    params: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+    inputs_in_place: bool = True,
+) -> Graph:
+    """Read a manifest and build its graph.
+
+    Args:
+        inputs_in_place: paths that nodes read must exist.
+
+    Raises:
+        ManifestError: the text is wrong; complaints about the graph that can be told all the same are among them.
+        GraphError: the text is right, and the graph is not.
+    """
+    reading = read_manifest(path, params=params, overrides=overrides)
+    if reading.manifest is None:
+        raise ManifestError(reading.complaints)
+    builder = _Builder(reading.manifest, registry, reading.unread)
+    graph = builder.build()
+    if reading.complaints:
+        raise ManifestError([*reading.complaints, *builder.shown()])
+    if graph is not None and inputs_in_place:
+        graph = builder.with_inputs_in_place(graph)
+    if graph is None:
+        raise GraphError(builder.shown())
+    return graph
+
+
+class _Builder:
+    """One attempt at a graph. A node that has a complaint already is left out of the checks that build on it.
+
+    Args:
+        unread: ids that stand in the manifest and could not be read.
+    """
+
+    def __init__(self, manifest: Manifest, registry: Registry, unread: frozenset[str]) -> None:
+        self.complaints: list[Complaint] = []
+        self.warnings: list[Complaint] = []
+        self._manifest = manifest
+        self._registry = registry.with_plugins(manifest.plugins, self.complaints) if manifest.plugins else registry
+        self._unread = unread
+        self._nodes: dict[str, BoundNode] = {}
+
+    def shown(self) -> tuple[Complaint, ...]:
+        """The complaints, without the secrets in them."""
+        bound = (node.params for node in self._nodes.values() if node.params is not None)
+        return redacted(self.complaints, self._manifest.secrets | secrets_of(bound))
+
+    def build(self) -> Graph | None:
+        """The graph; None when there are complaints."""
+        inputs = {declared.name: self._input_type(declared) for declared in self._manifest.inputs.values()}
+        self._nodes = {entry.id: self._bind(entry) for entry in self._manifest.nodes.values()}
+        wiring = Wiring(self._nodes, inputs, self._unread, self.complaints)
+        order, circles = flow_order(wiring.fed_by)
+        for circle in circles:
+            found = f"nodes feed each other in a circle: {' -> '.join([*circle, circle[0]])}"
+            position = self._manifest.nodes[circle[0]].position
+            self._complain("cycle", position, found, "one of these edges to come from elsewhere")
+        circling = {node_id for circle in circles for node_id in circle}
+        ordered = {node_id: self._nodes[node_id] for node_id in (*order, *self._nodes)}  # those in circles last
+        types = Unification(ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints)
+        outputs = wiring.outputs(self._manifest)
+        self._check_kinds()
+        self._weigh(shared_paths(self._nodes.values()))
+        self._check_expressions(wiring)
+        if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
+            return None
+        graph = self._graph(types, inputs, outputs)
+        warnings = redacted([*self.warnings, *lint(graph)], graph.secrets)
+        return replace(graph, warnings=tuple(sorted(warnings, key=lambda one: one.position)))
+
+    def _graph(
+        self, types: Unification, inputs: Mapping[str, PortType | None], outputs: Mapping[str, tuple[InputEntry, Port]]
+    ) -> Graph:
+        into = {
+            node_id: links_of(wires, variadic=node_id in self._nodes and self._nodes[node_id].is_variadic)
+            for node_id, wires in types.wires.items()
+        }
+        out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*into, INPUTS)}
+        for node_id in (*self._nodes, *types.insertions):
+            for link in into[node_id]:
+                out_of[link.source].append(link)
+        nodes: dict[str, GraphNode] = {}
+        for node_id in types.wires:
+            insertion = types.insertions.get(node_id)
+            made = self._node(self._nodes[node_id]) if insertion is None else self._inserted(insertion)
+            nodes[node_id] = replace(
+                made,
+                inputs=into[node_id],
+                outputs=tuple(link for link in out_of[node_id] if not link.is_dead_letters),
+                dead_letters=tuple(link for link in out_of[node_id] if link.is_dead_letters),
+                unproven=types.unproven.get(node_id, ()),
+            )
+        return Graph(
+            name=self._manifest.name,
+            nodes=MappingProxyType(nodes),
+            error_rate=self._manifest.error_rate,
+            manifest=self._manifest,
+            inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
+            outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),
+            edges=tuple(types.edges(tuple(self._nodes))),
+            conversions=tuple(
+                Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
+                for one in types.insertions.values()
+            ),
+        )
+
+    def with_inputs_in_place(self, graph: Graph) -> Graph | None:
+        """The graph; None, and complaints, when a path that a node reads does not exist.
+
+        Asked last: which files exist is no matter of the manifest, so a wrong manifest gets the same complaints everywhere.
+        """
+        for node in self._nodes.values():
+            for found in bound_paths(node.params, node.entry.params, "input") if node.params is not None else ():
+                if is_missing(found.path):
+                    self._complain_missing(node.entry, found)
+        return None if self.complaints else graph
+
+    def _complain_missing(self, entry: NodeEntry, missing: BoundPath) -> None:
+        """Say so where the path came from: in the node's parameters, or in those of the manifest."""
+        what, position = f"parameter {missing.parameter!r} of node {entry.id!r}", missing.written.position
+        origin = self._manifest.params.get(missing.written.came_from)
+        if origin is not None:
+            value = "the value given for" if origin.is_given else "the default of"
+            what, position = f"{value} parameter {origin.name!r}, for node {entry.id!r},", origin.position
+        found = f"{what} leads to {missing.path!r}, which does not exist"
+        self._complain("missing_file", position, found, "a file, a folder or a glob", nearest_paths(missing.path))
+
+    def _complain(self, code: str, position: Position, found: str, expected: str = "", candidates: tuple[str, ...] = ()) -> None:
+        complain(self.complaints, code, position, found, expected, candidates)
+
+    def _bind(self, entry: NodeEntry) -> BoundNode:
+        """Find the type of a node; give its parameters their types, and its ports theirs."""
+        unknown = BoundNode(entry, None, None, None)
+        try:
+            spec = self._registry.get(entry.type)
+        except RegistryError as error:
+            self._complain(
+                "type_unavailable", entry.type_position, " ".join(str(error).split()), "an installed package that loads"
+            )
+            return unknown
+        if spec is None:
+            known = self._registry.types()
+            expected = "an installed node type; `run-pipeline nodes` lists them" if known else "an installed node type; none is"
+            for origin, reason in self._registry.broken():
+                expected += f"; the entry point {origin}, which may declare it, {' '.join(reason.split())}"
+            found = f"no node type {entry.type!r}"
+            self._complain("unknown_type", entry.type_position, found, expected, nearest(entry.type, known))
+            return unknown
+        if entry.breaker.get("when_open") == "skip" and not _can_be_skipped(spec):
+            found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
+            expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
+            self._complain("wrong_value", entry.position, found, expected)
+        params = bind(
+            spec.params,
+            entry.params,
+            what=f"node {entry.id!r} ({spec.type})",
+            input_folder=self._manifest.input_folder,
+            output_folder=self._manifest.output_folder,
+            complaints=self.complaints,
+        )
+        return BoundNode(entry, spec, params, self._ports(entry, spec, params))
+
+    def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
+        """The ports of one node; None when they depend on what could not be read."""
+        if spec.ports_of is None and not spec.has_typed_parameters:
+            return spec.inputs, spec.outputs
+        if params is None:
+            return None
+        names = tuple(dict.fromkeys(given.port or UNNAMED for given in entry.inputs))
+        try:
+            inputs, outputs = (spec.inputs, spec.outputs) if spec.ports_of is None else spec.ports_of(params, names)
+            return _filled(inputs, params), _filled(outputs, params)
+        except ValueError as error:
+            self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {' '.join(str(error).split())}")
+        except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
+            found = f"the ports of node {entry.id!r} ({spec.type}) cannot be told: {' '.join(in_words(error).split())}"
+            self._complain("type_unavailable", entry.type_position, found, "a node type whose code works")
+        return None
+
+    def _input_type(self, declared: InputDeclaration) -> PortType | None:
+        what = f"input {declared.name!r} of the manifest"
+        try:
+            parsed = PortType.parse(declared.type)
+        except ValueError as error:
+            self._complain("wrong_value", declared.position, f"{what}: {error}")
+            return None
+        if any(parsed.parameters()):
+            self._complain(
+                "wrong_value", declared.position, f"{what} is {parsed}", "values, for only a node has parameters to name"
+            )
+            return None
+        return parsed
+
+    def _check_kinds(self) -> None:
+        """A graph begins somewhere and ends somewhere. Not judged while the kind of a node is unknown."""
+        kinds = {node.spec.kind for node in self._nodes.values() if node.spec is not None}
+        if self._unread or any(node.spec is None for node in self._nodes.values()):
+            return
+        if "source" not in kinds and not self._manifest.inputs:
+            self._complain("no_source", self._manifest.position, "no node is a source", "at least one node that reads records")
+        if "sink" not in kinds and not self._manifest.outputs:
+            self._complain("no_sink", self._manifest.position, "no node is a sink", "at least one node that stores results")
+
+    def _check_expressions(self, wiring: Wiring) -> None:
+        """Hold the expressions among the parameters of nodes against the attributes that nodes upstream set."""
+        for node in self._nodes.values():
+            if node.params is None or node.spec is None or not expression_fields(type(node.params)):
+                continue
+            before = [self._nodes[node_id] for node_id in reach(wiring.fed_by[node.entry.id], wiring.fed_by)]
+            known = [(other.spec, other.params) for other in before if other.spec is not None]
+            # What comes from outside, or out of nodes that nobody can tell anything about, may have any attribute.
+            inputs = [given for other in (node, *before) for given in other.entry.inputs]
+            is_complete = len(known) == len(before) and all(given.source in self._nodes for given in inputs)
+            what = f"node {node.entry.id!r} ({node.spec.type})"
+            self._weigh(check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what))
+
+    def _weigh(self, found: Iterable[Complaint]) -> None:
+        """Tell what stops a run from what does not."""
+        for complaint in found:
+            (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
+
+    def _node(self, node: BoundNode) -> GraphNode:
+        """A node without its links."""
+        entry, spec, params, ports = node.entry, node.spec, node.params, node.ports
+        assert spec is not None and params is not None and ports is not None  # or there would be a complaint
+        return GraphNode(
+            id=entry.id,
+            spec=spec,
+            params=params,
+            ports=ports,
+            inputs=(),
+            outputs=(),
+            retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+            breaker=replace(BreakerPolicy(), **entry.breaker),
+            on_error=entry.on_error,
+            workers=entry.workers,
+            position=entry.position,
+        )
+
+    def _inserted(self, insertion: Insertion) -> GraphNode:
+        """The node of an insertion, with the policies of the first node behind it, and without its links."""
+        entry, spec = self._nodes[insertion.before[0]].entry, insertion.spec()
+        breaker = replace(BreakerPolicy(), **entry.breaker)
+        return GraphNode(
+            id=insertion.id,
+            spec=spec,
+            params=insertion.params,
+            ports=(spec.inputs, spec.outputs),
+            inputs=(),
+            outputs=(),
+            retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+            # Passing over it would hand on what the next node does not take.
+            breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
+            on_error=entry.on_error,
+            workers=entry.workers,
+            position=insertion.position,
+        )
+
+
+def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edge:
+    """One of the manifest's own outputs."""
+    return Edge(
+        source=given.source,
+        source_port=port.name,
+        target="outputs",
+        target_port=name,
+        given=types.given(given.source, port),
+        taken=PortType("any"),
+        position=given.position,
+    )
+
+
+def _filled(ports: tuple[Port, ...], params: Params) -> tuple[Port, ...]:
+    return tuple(Port(port.name, port.type.filled(lambda name: getattr(params, name))) for port in ports)
+
+
+def _can_be_skipped(spec: NodeSpec) -> bool:
+    """Whether what enters the node can pass for what leaves it."""
+    if spec.kind != "transform" or spec.cardinality != "1:1" or len(spec.inputs) != 1 or len(spec.outputs) != 1:
+        return False
+    return spec.inputs[0].type.family == spec.outputs[0].type.family

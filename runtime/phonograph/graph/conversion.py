@@ -1,0 +1,178 @@
+"""The nodes that are inserted where the two ends of an edge differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from phonograph.errors import Position
+from phonograph.graph.registry import Registry, RegistryError
+from phonograph.item import Item
+from phonograph.language.entries import QueueBounds
+from phonograph.node import Node
+from phonograph.porttype import Between, Bound, OneOf, PortType
+from phonograph.spec import NodeSpec, Params, Port
+
+CONVERTERS: Mapping[str, str] = {"audio": "audio.resample"}
+"""Family -> the node type that changes axes of it. Named here, for finding one would load every installed node."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """A node type that can be inserted: one port in, one port out, one item for an item.
+
+    Args:
+        settings: axis -> the parameter that sets it.
+    """
+
+    spec: NodeSpec
+    settings: Mapping[str, str]
+
+    @classmethod
+    def of(cls, family: str, registry: Registry) -> Converter | None:
+        """The converter of a family; None when there is none, or it cannot be loaded."""
+        try:
+            spec = registry.get(CONVERTERS.get(family, ""))
+        except RegistryError:
+            return None
+        if spec is None or not spec.converts or spec.cardinality != "1:1" or spec.stateful:
+            return None
+        return cls(spec, spec.converts) if len(spec.inputs) == len(spec.outputs) == 1 else None
+
+    def params_for(self, given: PortType, wanted: Mapping[str, int]) -> Params | None:
+        """Parameters with which it makes what is wanted of what is given; None when it cannot.
+
+        The constraints on its parameters say what it can make. An axis that nobody asks for keeps its value where that is known,
+        and is null, for "as it is", where it is not.
+        """
+        if not wanted.keys() <= self.settings.keys():
+            return None
+        asked = {self.settings[axis]: value for axis, value in wanted.items()}
+        as_it_is: dict[str, int | None] = dict.fromkeys(self.settings.values())
+        known = {parameter: given.axis(axis) for axis, parameter in self.settings.items()}
+        # What is given may be more than its parameter can make, two channels for one: then null.
+        for kept in ({name: value for name, value in known.items() if isinstance(value, int)}, {}):
+            try:
+                return msgspec.convert({**as_it_is, **kept, **asked}, self.spec.params)
+            except (msgspec.ValidationError, ValueError):
+                continue
+        return None
+
+    def makes(self, given: PortType, wanted: Mapping[str, int]) -> bool:
+        """Whether it can turn what is given into what is wanted, by its parameters and by the type that it declares."""
+        params = self.params_for(given, wanted)
+        if params is None:
+            return False
+        made = self.made_of(given, params)
+        return all(made.axis(axis) == value for axis, value in wanted.items())
+
+    def made_of(self, given: PortType, params: Params) -> PortType:
+        """The type of what it makes."""
+        bound = self.spec.inputs[0].type.binding(given)
+        return self.spec.outputs[0].type.filled(lambda name: getattr(params, name)).bound(bound)
+
+
+@dataclass(slots=True)
+class Insertion:
+    """A node that unification puts between two others.
+
+    Args:
+        id: of its own. source: what it reads.
+        port: of the source, whose payload is converted. output: the name of the result.
+        given, made: types before and after.
+        wanted: axis -> literal.
+        carried: ports of the source that it hands on, with their types; the converted one only where it is wanted as it is, too.
+        before: the nodes that read it, in the order in which they were found. queue, position: of the input of the first.
+    """
+
+    id: str
+    source: str
+    port: str
+    output: str
+    converter: Converter
+    params: Params
+    given: PortType
+    made: PortType
+    wanted: Mapping[str, int]
+    queue: QueueBounds | None
+    position: Position
+    carried: dict[str, PortType] = field(default_factory=dict)
+    before: list[str] = field(default_factory=list)
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        declared = self.converter.spec.inputs[0].type
+        taken = declared.bound(declared.binding(self.given))
+        return (Port(self.port, taken), *(Port(name, type_) for name, type_ in self.carried.items() if name != self.port))
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return (Port(self.output, self.made), *(Port(name, type_) for name, type_ in self.carried.items()))
+
+    @property
+    def changes(self) -> str:
+        return ", ".join(f"{axis} to {value}" for axis, value in self.wanted.items())
+
+    @property
+    def loses(self) -> str:
+        """What is lost for certain, or where items are of the wrong kind; empty when nothing can be."""
+        lost = (_loss(axis, self.given.axis(axis), value) for axis, value in self.wanted.items())  # type: ignore[arg-type]  # bound
+        return ", ".join(filter(None, lost))
+
+    def spec(self) -> NodeSpec:
+        """The converter's declaration with these ports, and a factory of nodes that leave the other ports alone."""
+        base = self.converter.spec
+        names = (self.port, self.output, tuple(self.carried))
+
+        def make(params: Params, node_id: str) -> Converting:
+            return Converting(params, node_id, base, *names)
+
+        return replace(base, factory=make, inputs=self.inputs, outputs=self.outputs)
+
+
+class Converting(Node[Params]):
+    """Runs a converter over one port of each item; the other ports pass.
+
+    Attributes:
+        num_changed: items whose payload the converter did not hand back as it was.
+    """
+
+    def __init__(self, params: Params, node_id: str, base: NodeSpec, port: str, output: str, carried: tuple[str, ...]) -> None:
+        super().__init__(params, node_id)
+        self.num_changed = 0
+        self._inner: Node[Any] = base.factory(params, node_id)
+        self._taken, self._made = base.inputs[0].name, base.outputs[0].name
+        self._port, self._output, self._carried = port, output, carried
+
+    def open(self) -> None:
+        self._inner.open()
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def process(self, item: Item, state: None) -> Any:
+        before = item.payload[self._port]
+        result = self._inner.process(item.with_payload({self._taken: before}), None)
+        if not isinstance(result, Item) or self._made not in result.payload:
+            return result  # the contract of the node names it
+        after = result.payload[self._made]
+        self.num_changed += after is not before
+        return result.with_payload({**{name: item.payload[name] for name in self._carried}, self._output: after})
+
+
+_LOSSES: Mapping[str, tuple[str, str]] = {
+    "rate": ("down-sampling from {given} Hz", "down-sampling of items above {wanted} Hz"),
+    "channels": ("mixing of {given} channels", "mixing of items with more channels"),
+}
+
+
+def _loss(axis: str, given: Bound | None, wanted: int) -> str:
+    certain, maybe = _LOSSES.get(axis, (f"{axis} from {{given}}", f"{axis} of items above {{wanted}}"))
+    if isinstance(given, int):
+        return certain.format(given=given) if given > wanted else ""
+    if isinstance(given, OneOf | Between) and given.high <= wanted:
+        return ""
+    return maybe.format(wanted=wanted)

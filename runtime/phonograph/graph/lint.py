@@ -1,0 +1,120 @@
+"""Finds what is odd in a graph: parts that nobody reads, parts that nothing can reach, places that two sinks write to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+
+from phonograph.errors import Complaint
+from phonograph.graph.model import Graph
+from phonograph.graph.wiring import BoundNode
+from phonograph.language.binding import bound_paths
+from phonograph.spec import Params, marks
+
+
+def lint(graph: Graph) -> list[Complaint]:
+    """What does not stop a run, and hardly is as meant, ordered by position."""
+    checks = (_unread_nodes, _unread_outputs, _unreachable_nodes, _silent_nodes, _unread_dead_letters)
+    return sorted((complaint for check in checks for complaint in check(graph)), key=lambda complaint: complaint.position)
+
+
+def shared_paths(nodes: Iterable[BoundNode]) -> Iterator[Complaint]:
+    """Sinks that write to one place.
+
+    Two of one type would replace each other's files without a word, which is an error. Of different types, it is odd; but those
+    that each write files below a folder name them differently, and get along.
+    """
+    owners: dict[str, list[tuple[BoundNode, bool]]] = {}
+    for node in nodes:
+        spec, params = node.spec, node.params
+        if spec is None or params is None or spec.kind != "sink":
+            continue
+        for output in bound_paths(params, node.entry.params, "output"):
+            is_folder = _is_folder(params, output.parameter)
+            others = owners.setdefault(os.path.realpath(output.path), [])
+            for other, other_is_folder in others:
+                if other is node or other.spec is None:
+                    continue
+                found = (
+                    f"parameter {output.parameter!r} of node {node.entry.id!r} is a path that node {other.entry.id!r} writes to"
+                )
+                if other.spec.type == spec.type:
+                    yield Complaint("shared_output", output.written.position, found, f"a path of its own for each {spec.type}")
+                elif not (is_folder and other_is_folder):
+                    expected = f"a path of its own for {spec.type} and {other.spec.type}"
+                    yield Complaint("shared_file", output.written.position, found, expected, severity="warning")
+                else:
+                    continue
+                break
+            others.append((node, is_folder))
+
+
+def _is_folder(params: Params, parameter: str) -> bool:
+    """Whether files with names of their own are written below the path, as `Meta(extra={"folder": True})` says."""
+    name = re.split(r"[.\[]", parameter)[0]
+    return bool(marks(type(params)).get(name, {}).get("folder"))
+
+
+def _read_outside(graph: Graph) -> dict[str, set[str]]:
+    """Node -> its ports that the manifest's own outputs name."""
+    read: dict[str, set[str]] = {}
+    for edge in graph.outputs.values():
+        read.setdefault(edge.source, set()).add(edge.source_port)
+    return read
+
+
+def _unread_nodes(graph: Graph) -> Iterator[Complaint]:
+    """Said of the last node of a branch alone; those before it are unused for no other reason."""
+    outside = _read_outside(graph)
+    for node in graph.nodes.values():
+        if node.spec.kind != "sink" and not node.outputs and node.id not in outside:
+            found = f"nothing that node {node.id!r} ({node.spec.type}) makes reaches a sink or an output"
+            expected = f"'input: {node.id}' on a node that reads it, or no such node"
+            yield Complaint("unused_node", node.position, found, expected, severity="warning")
+
+
+def _unread_outputs(graph: Graph) -> Iterator[Complaint]:
+    outside = _read_outside(graph)
+    for node in graph.nodes.values():
+        read = outside.get(node.id, set()) | {port for link in node.outputs for port, _ in link.ports}
+        if not node.spec.chooses or not read:
+            continue
+        for port in node.ports[1]:
+            if port.name not in read:
+                found = f"nobody reads output {port.name!r} of node {node.id!r} ({node.spec.type}), so its items go nowhere"
+                expected = f"'input: {node.id}.{port.name}' on a node, or flow.filter to let items go"
+                yield Complaint("unused_output", node.position, found, expected, severity="warning")
+
+
+def _unreachable_nodes(graph: Graph) -> Iterator[Complaint]:
+    """A node that takes two outputs at once of a node that gives one of them."""
+    for node in graph.nodes.values():
+        for link in node.inputs:
+            ports = tuple(dict.fromkeys(port for port, _ in link.ports))
+            source = graph.nodes.get(link.source)
+            if source is not None and source.spec.chooses and len(ports) > 1:
+                found = (
+                    f"node {node.id!r} takes {' and '.join(ports)} of node {source.id!r}, and an item leaves by one of them alone"
+                )
+                yield Complaint("unreachable", node.position, found, "one of these outputs", severity="warning")
+
+
+def _silent_nodes(graph: Graph) -> Iterator[Complaint]:
+    """Readers of dead letters that nobody writes."""
+    for node in graph.nodes.values():
+        if not node.inputs or not all(link.is_dead_letters for link in node.inputs):
+            continue
+        sources = [graph.nodes[link.source] for link in node.inputs]
+        if all(source.on_error == "skip" for source in sources if source.spec.kind != "source"):
+            ids = ", ".join(source.id for source in sources)
+            found = f"node {node.id!r} reads dead letters of {ids}, and 'on_error: skip' gives none"
+            yield Complaint("unreachable", node.position, found, "'on_error: dead_letter' there", severity="warning")
+
+
+def _unread_dead_letters(graph: Graph) -> Iterator[Complaint]:
+    nodes = [node for node in graph.nodes.values() if node.spec.kind != "source" and node.on_error == "dead_letter"]
+    if nodes and not graph.inputs and not any(node.dead_letters for node in graph.nodes.values()):
+        found = "no node reads the dead letters, so they land in the run directory"
+        expected = "'input: \"*.dead_letter\"' on a sink, to have them elsewhere"
+        yield Complaint("unread_dead_letters", graph.manifest.position, found, expected, severity="note")

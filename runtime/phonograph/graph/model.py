@@ -1,0 +1,132 @@
+"""What a manifest becomes: nodes bound to their types, in an order in which data can flow, with the links between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from phonograph.breaker import BreakerPolicy
+from phonograph.errors import Complaint, Position
+from phonograph.language.binding import secrets_of
+from phonograph.language.entries import QueueBounds
+from phonograph.language.manifest import Manifest
+from phonograph.language.policies import OnError
+from phonograph.porttype import PortType
+from phonograph.redaction import Secrets
+from phonograph.retry import RetryPolicy
+from phonograph.spec import NodeSpec, Params, Port, Ports
+
+__all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Every edge between two nodes, as one.
+
+    Args:
+        ports: (source port, target port) of each edge.
+        queue: None when the manifest says nothing about it.
+        is_dead_letters: it carries the dead letters of the source, and not what the source makes.
+    """
+
+    source: str
+    target: str
+    ports: tuple[tuple[str, str], ...]
+    queue: QueueBounds | None
+    is_dead_letters: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """One edge between two ports, for people and tools; the engine knows links.
+
+    Args:
+        source, target: ids of nodes; `inputs` is the source of what comes from outside.
+        given: the type of what the source gives, as far as it is known before a run. taken: the type that the target takes.
+        position: where the manifest has the edge.
+    """
+
+    source: str
+    source_port: str
+    target: str
+    target_port: str
+    given: PortType
+    taken: PortType
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A node that the manifest does not have, inserted because two ends of an edge differ.
+
+    Args:
+        node: its id. before: the nodes that it was inserted in front of.
+        changes: what it does, in words: "rate to 16000".
+        loses: what is lost by it for certain or maybe, in words: "down-sampling from 44100 Hz"; empty when nothing is.
+    """
+
+    node: str
+    before: tuple[str, ...]
+    changes: str
+    loses: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphNode:
+    """A node ready to be made: `spec.factory(params, id)`.
+
+    Args:
+        ports: its inputs and outputs. They are those of `spec`, with what depends on parameters and connections filled in.
+        inputs: one link for each node that feeds it; none for a source. Only a node that gathers has more than one, and then one
+            for each of its ports; and a node that reads dead letters, one for each node that has them. The source `inputs` is
+            what comes from outside.
+        outputs: one link for each consumer, in manifest order.
+        dead_letters: one link for each consumer of its dead letters.
+        unproven: inputs whose type is known only per item; each item is held against them.
+        workers: None: as the engine sees fit.
+        position: in the manifest; of an inserted node, that of the edge.
+    """
+
+    id: str
+    spec: NodeSpec
+    params: Params
+    ports: Ports
+    inputs: tuple[Link, ...]
+    outputs: tuple[Link, ...]
+    dead_letters: tuple[Link, ...] = ()
+    unproven: tuple[Port, ...] = ()
+    retry: RetryPolicy
+    breaker: BreakerPolicy
+    on_error: OnError
+    workers: int | None
+    position: Position
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A runnable pipeline.
+
+    Args:
+        nodes: by id; a node stands after those that feed it, else in the order of the manifest.
+        error_rate: share of dead-lettered records above which a run fails.
+        inputs: what comes from outside, by name; a graph that has some cannot run by itself.
+        outputs: what goes outside, by name, as edges to a target called `outputs`.
+        edges: every edge between two nodes, or from `inputs` into one, with the types at its ends, in the order of the manifest.
+        warnings: what is odd and does not stop a run.
+    """
+
+    name: str
+    nodes: Mapping[str, GraphNode]
+    error_rate: float
+    manifest: Manifest
+    inputs: Mapping[str, PortType] = field(default_factory=lambda: MappingProxyType({}))
+    outputs: Mapping[str, Edge] = field(default_factory=lambda: MappingProxyType({}))
+    edges: tuple[Edge, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
+    warnings: tuple[Complaint, ...] = ()
+
+    @property
+    def secrets(self) -> Secrets:
+        """What must not be seen of the parameters of the manifest and its nodes."""
+        return self.manifest.secrets | secrets_of(node.params for node in self.nodes.values())

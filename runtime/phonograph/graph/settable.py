@@ -1,0 +1,73 @@
+"""Lists the paths of a manifest that an override may name, for a command line that completes them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from phonograph.graph.registry import Registry, RegistryError
+from phonograph.language import policies
+from phonograph.language.entries import NodeEntry
+from phonograph.language.manifest import Manifest, read_manifest
+
+
+def override_paths(
+    path: str | os.PathLike[str], registry: Registry | None = None, *, params: Mapping[str, object] | None = None
+) -> dict[str, str]:
+    """Each path that `--set` takes -> what it sets, in a few words; what cannot be read of the manifest is left out.
+
+    Args:
+        registry: where the node types are found whose parameters can be set; without it only those that the manifest gives.
+        params: values for the manifest's parameters.
+    """
+    manifest = read_manifest(path, params=params).manifest
+    return {} if manifest is None else settable(manifest, registry)
+
+
+def settable(manifest: Manifest, registry: Registry | None = None) -> dict[str, str]:
+    """The same for a manifest that is read already."""
+    if registry is not None and manifest.plugins:
+        registry = registry.with_plugins(manifest.plugins, [])
+    return dict(_paths(manifest, registry))
+
+
+def _paths(manifest: Manifest, registry: Registry | None) -> Iterator[tuple[str, str]]:
+    for name, parameter in manifest.params.items():
+        yield f"params.{name}.default", parameter.help or parameter.type
+    for subgraph in manifest.subgraphs.values():
+        for name, parameter in subgraph.params.items():
+            yield f"nodes.{subgraph.id}.params.{name}", parameter.help or parameter.type
+        yield from _policies(f"nodes.{subgraph.id}")
+    for entry in manifest.nodes.values():
+        for name, words in _parameters(entry, registry).items():
+            yield f"nodes.{entry.id}.params.{name}", words
+        yield from _policies(f"nodes.{entry.id}")
+    yield from _policies("defaults")
+    yield "limits.error_rate", "share of dead letters above which a run fails"
+    yield "name", "name of the pipeline"
+    yield "description", "what it is for"
+
+
+def _parameters(entry: NodeEntry, registry: Registry | None) -> dict[str, str]:
+    """Name -> description of the parameters of a node: those of its type, else those that the manifest gives."""
+    try:
+        spec = None if registry is None else registry.get(entry.type)
+    except RegistryError:
+        spec = None
+    if spec is None:
+        return dict.fromkeys(entry.params.value, "") if isinstance(entry.params.value, Mapping) else {}
+    _, components = msgspec.json.schema_components([spec.params])
+    described: Mapping[str, Any] = components[spec.params.__name__].get("properties", {})
+    return {name: str(field.get("description", "")) for name, field in described.items()}
+
+
+def _policies(of: str) -> Iterator[tuple[str, str]]:
+    tables = {"retry": policies.RETRY, "breaker": policies.BREAKER}
+    for key in policies.KEYS:
+        if key in tables:
+            yield from ((f"{of}.{key}.{name}", "") for name in tables[key])
+        else:
+            yield f"{of}.{key}", ""

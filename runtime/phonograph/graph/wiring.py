@@ -1,0 +1,278 @@
+"""Resolves the inputs that a manifest writes into wires between ports, and joins wires into links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from phonograph.errors import Complaint, Position, nearest
+from phonograph.graph.model import Link
+from phonograph.graph.order import reach, targets
+from phonograph.language.entries import InputEntry, NodeEntry, QueueBounds
+from phonograph.language.fields import complain
+from phonograph.language.manifest import Manifest
+from phonograph.porttype import PortType
+from phonograph.spec import NodeSpec, Params, Port, Ports
+
+DEAD_LETTER = "dead_letter"
+"""The port that every node has besides those that it declares: the records that it could not process."""
+
+INPUTS = "inputs"
+"""The source of what comes from outside, with the manifest's own inputs as its ports."""
+
+UNNAMED = "item"
+"""What an input of a gathering node is called when the manifest gives it no name (`input: NODE`)."""
+
+_DEAD_LETTERS = Port(DEAD_LETTER, PortType("record"))
+
+
+@dataclass(frozen=True, slots=True)
+class BoundNode:
+    """A node of the manifest with what is known of it; None for what could not be told."""
+
+    entry: NodeEntry
+    spec: NodeSpec | None
+    params: Params | None
+    ports: Ports | None
+
+    @property
+    def is_variadic(self) -> bool:
+        return self.spec is not None and self.spec.variadic
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """One edge, both ends resolved to ports. `position` and `queue` are those of the input that the manifest writes.
+
+    `through` are the types that sub-graphs declare for the inputs by which the edge comes in.
+    """
+
+    source: str
+    source_port: Port
+    target: str
+    target_port: Port
+    position: Position
+    queue: QueueBounds | None
+    through: tuple[PortType, ...] = ()
+
+    @property
+    def is_dead_letters(self) -> bool:
+        return self.source_port is _DEAD_LETTERS
+
+
+class Wiring:
+    """The edges of one manifest.
+
+    Args:
+        nodes: every node that could be read, by id.
+        inputs: types of the manifest's own inputs; None for one that could not be read.
+        unread: ids that stand in the manifest and could not be read.
+        complaints: is added to.
+
+    Attributes:
+        fed_by: id -> ids of the nodes that feed it, whether or not their ports fit.
+        wires: id of the consumer -> its wires, in the order of the manifest; those of wrong inputs are left out.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, BoundNode],
+        inputs: Mapping[str, PortType | None],
+        unread: frozenset[str],
+        complaints: list[Complaint],
+    ) -> None:
+        self._nodes = nodes
+        self._inputs = inputs
+        self._unread = unread
+        self._complaints = complaints
+        self._entries: dict[str, list[InputEntry]] = {node_id: list(node.entry.inputs) for node_id, node in nodes.items()}
+        self.fed_by: dict[str, dict[str, None]] = {
+            node_id: {given.source: None for given in entries if given.source in nodes}
+            for node_id, entries in self._entries.items()
+        }
+        self._name_all_dead_letters()
+        self.wires: dict[str, list[Wire]] = {node_id: self._wires_into(node) for node_id, node in nodes.items()}
+
+    def outputs(self, manifest: Manifest) -> dict[str, tuple[InputEntry, Port]]:
+        """The manifest's own outputs: name -> what it names, and the port there; those that name nothing are left out."""
+        found = {name: (given, self._source_port(given)) for name, given in manifest.outputs.items()}
+        return {name: (given, port) for name, (given, port) in found.items() if port is not None}
+
+    def _name_all_dead_letters(self) -> None:
+        """Replace `*.dead_letter` by the dead letters of each node that it stands for.
+
+        One consumer after the other, so that of two of them only the later one is read by the earlier one.
+        """
+        gathering = [(node_id, given) for node_id, entries in self._entries.items() for given in entries if _means_all(given)]
+        for node_id, given in gathering:
+            behind = reach([node_id], targets(self.fed_by))
+            folder = given.source.removesuffix("*")
+            named = [one for one in self._nodes if one.startswith(folder) and one not in behind]
+            entries = self._entries[node_id]
+            place = entries.index(given)
+            entries[place : place + 1] = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position) for one in named]
+            self.fed_by[node_id].update(dict.fromkeys(named))
+
+    def _wires_into(self, node: BoundNode) -> list[Wire]:
+        entry, spec = node.entry, node.spec
+        if spec is not None and spec.kind == "source" and entry.inputs:
+            found = f"node {entry.id!r} ({spec.type}) is a source and has an input"
+            self._complain("port_direction", entry.inputs[0].position, found, "no 'input', for a source reads records itself")
+            return []
+        wires: list[Wire] = []
+        unknown: set[str] = set()  # targets of several inputs that are one in the manifest are complained about once
+        for given in self._entries[entry.id]:
+            source_port = self._source_port(given)
+            if given.port in unknown:
+                continue
+            target_port = None if node.ports is None else self._target_port(node, node.ports[0], given)
+            if target_port is None and given.port is not None:
+                unknown.add(given.port)
+            if source_port is not None and target_port is not None:
+                through = tuple(map(PortType.parse, given.through))
+                wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through))
+        if not node.is_variadic:
+            self._check_one_node(entry)
+            self._check_one_queue(entry)
+        if spec is not None and spec.kind != "source" and node.ports is not None:
+            self._check_all_connected(entry, spec, node.ports[0])
+        return wires
+
+    def _source_port(self, given: InputEntry) -> Port | None:
+        """The output that an input names; None when it is not there, or not known."""
+        if given.source == INPUTS and given.source not in self._nodes:
+            return self._own_input(given)
+        if given.source not in self._nodes:
+            if given.source == "*":
+                self._complain("unknown_reference", given.position, f"'{_reference(given)}' as an input", "*.dead_letter")
+            elif given.source not in self._unread:
+                known = (*self._nodes, *self._unread, *((INPUTS,) if self._inputs else ()))
+                expected = f"one of {', '.join(sorted(known))}"
+                self._complain(
+                    "unknown_reference", given.position, f"no node {given.source!r}", expected, nearest(given.source, known)
+                )
+            return None
+        if given.source_port == DEAD_LETTER:
+            return _DEAD_LETTERS
+        node = self._nodes[given.source]
+        if node.spec is None or node.ports is None:
+            return None
+        outputs = node.ports[1]
+        if node.spec.kind == "sink" or not outputs:
+            found = f"node {given.source!r} ({node.spec.type}) has no outputs"
+            expected = "a source or a transform; a sink ends its branch" if node.spec.kind == "sink" else "a node with outputs"
+            self._complain("port_direction", given.position, found, expected)
+            return None
+        return self._port(outputs, given.source_port, f"node {given.source!r} has no output", given.position)
+
+    def _own_input(self, given: InputEntry) -> Port | None:
+        name = given.source_port
+        if name is None or name not in self._inputs:
+            found = f"no input {name!r} of the manifest" if name else "'inputs' without the name of one"
+            known = [f"inputs.{known}" for known in self._inputs]
+            close = tuple(f"inputs.{one}" for one in nearest(name, self._inputs)) if name else ()
+            expected = f"one of {', '.join(known)}" if known else "a node; the manifest declares no 'inputs'"
+            self._complain("unknown_reference", given.position, found, expected, close)
+            return None
+        declared = self._inputs[name]
+        return None if declared is None else Port(name, declared)
+
+    def _target_port(self, node: BoundNode, inputs: tuple[Port, ...], given: InputEntry) -> Port | None:
+        if not inputs:
+            return None  # said once, by _check_all_connected
+        return self._port(inputs, given.port, f"node {node.entry.id!r} has no input", given.position)
+
+    def _port(self, ports: tuple[Port, ...], name: str | None, lacks: str, position: Position) -> Port | None:
+        if name is None:
+            return ports[0]
+        for port in ports:
+            if port.name == name:
+                return port
+        names = [port.name for port in ports]
+        known = [*names, DEAD_LETTER] if "output" in lacks else names
+        self._complain("unknown_reference", position, f"{lacks} {name!r}", f"one of {', '.join(names)}", nearest(name, known))
+        return None
+
+    def _check_all_connected(self, entry: NodeEntry, spec: NodeSpec, inputs: tuple[Port, ...]) -> None:
+        if not inputs:
+            if spec.variadic:
+                found = f"node {entry.id!r} ({spec.type}) has no inputs"
+                self._complain(
+                    "missing_input", entry.position, found, "'input:' with names of your own: {one: NODE, other: NODE}"
+                )
+            else:
+                found = f"node {entry.id!r}: {spec.type} is a {spec.kind} and declares no input port"
+                self._complain("missing_input", entry.position, found, "a node type that takes something")
+            return
+        connected = {given.port or inputs[0].name for given in entry.inputs}
+        for port in inputs:
+            if port.name not in connected:
+                found = f"input {port.name!r} of node {entry.id!r} ({spec.type}) is not connected"
+                self._complain("missing_input", entry.position, found, f"'input:' with an output of type {port.type.demanded}")
+
+    def _check_one_node(self, entry: NodeEntry) -> None:
+        """A node that does not gather takes what one node gives; or dead letters, into one port, from any number of them."""
+        known = [given for given in entry.inputs if given.source not in self._unread]
+        made = dict.fromkeys(given.source for given in known if given.source_port != DEAD_LETTER)
+        failed = dict.fromkeys(f"{given.source}.{DEAD_LETTER}" for given in known if given.source_port == DEAD_LETTER)
+        if len(made) > 1 or (made and failed) or (failed and len(entry.inputs) > 1):
+            found = f"the inputs of node {entry.id!r} come from {_listed([*made, *failed])}"
+            self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(entry, bool(failed))}")
+
+    def _check_one_queue(self, entry: NodeEntry) -> None:
+        """All inputs of a node that does not gather share one queue."""
+        given = [one for one in entry.inputs if one.queue is not None]
+        if len({one.queue for one in given}) > 1:
+            found = f"the inputs of node {entry.id!r} have different queues"
+            self._complain("wrong_value", given[1].position, found, "one queue, for all of them come from one node")
+
+    def _complain(self, code: str, position: Position, found: str, expected: str = "", candidates: tuple[str, ...] = ()) -> None:
+        complain(self._complaints, code, position, found, expected, candidates)
+
+
+def links_of(wires: Sequence[Wire], *, variadic: bool) -> tuple[Link, ...]:
+    """Join the wires into a node.
+
+    A node that gathers gets a link for each wire, because what comes over two of them need not come together; any other node
+    gets one for all that it takes of a node at once.
+    """
+    bundles: dict[object, list[Wire]] = {}
+    for number, wire in enumerate(wires):
+        key = number if variadic else (wire.source, wire.is_dead_letters)
+        bundles.setdefault(key, []).append(wire)
+    return tuple(_link(bundle) for bundle in bundles.values())
+
+
+def _link(wires: Iterable[Wire]) -> Link:
+    bundle = list(wires)
+    return Link(
+        source=bundle[0].source,
+        target=bundle[0].target,
+        ports=tuple((wire.source_port.name, wire.target_port.name) for wire in bundle),
+        queue=next((wire.queue for wire in bundle if wire.queue is not None), None),
+        is_dead_letters=bundle[0].is_dead_letters,
+    )
+
+
+def _listed(sources: list[str]) -> str:
+    if all("." not in source for source in sources):
+        return f"nodes {' and '.join(sources)}"
+    return " and ".join(sources)
+
+
+def _gathered(entry: NodeEntry, has_dead_letters: bool) -> str:
+    """The node to write between, and what to read from it."""
+    ports = [(given.port or UNNAMED, _reference(given)) for given in entry.inputs]
+    inputs = ", ".join(f"{port}: {source}" for port, source in ports)
+    if has_dead_letters:
+        return f"or a merge of them, whose items come one by one: 'merged: {{type: flow.merge, input: {{{inputs}}}}}'"
+    read = ", ".join(f"{port}: both.{port}" for port, _ in ports)
+    return f"or a join of them: 'both: {{type: flow.join, input: {{{inputs}}}}}', and here 'input: {{{read}}}'"
+
+
+def _means_all(given: InputEntry) -> bool:
+    return given.source.endswith("*") and given.source_port == DEAD_LETTER
+
+
+def _reference(given: InputEntry) -> str:
+    return given.source if given.source_port is None else f"{given.source}.{given.source_port}"

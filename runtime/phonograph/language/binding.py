@@ -1,0 +1,350 @@
+"""Binds what a manifest gives as a node's parameters to the parameter type of the node."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+
+from phonograph.errors import Complaint, nearest
+from phonograph.language.fields import complain, describe
+from phonograph.language.references import UNREAD
+from phonograph.language.yaml12 import Located
+from phonograph.redaction import HIDDEN, Secrets
+from phonograph.spec import Params, fields_of, path_fields, secret_fields, units
+from phonograph.traced import Traced, like
+
+Role = Literal["input", "output"]
+
+_AT = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
+_STEP = re.compile(r"\[(\d+)\]|\.([A-Za-z_]\w*)")
+_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
+_NUMBERS = ("a whole number", "a number")
+_WORDS = {
+    "int": _NUMBERS[0],
+    "float": _NUMBERS[1],
+    "str": "text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a mapping",
+    "null": "null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BoundPath:
+    """A path among a node's parameters.
+
+    Args:
+        parameter: the way to it, as in "also.copy".
+        written: what stands for it in the manifest; the node's parameters where the path is a default of the node.
+        path: absolute.
+    """
+
+    parameter: str
+    written: Located
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where relative paths of one kind start, unless their text knows better."""
+
+    role: Role
+    folder: str
+
+    def absolute(self, path: str) -> str:
+        """The path as nodes get it; `~` is expanded here, since a shell leaves it alone in `--param corpus=~/clips`."""
+        folder = ""
+        if isinstance(path, Traced):
+            folder = path.read_from if self.role == "input" else path.write_to
+        return os.path.normpath(os.path.join(folder or self.folder, os.path.expanduser(str(path))))
+
+
+def bind(
+    params: type[Params], located: Located, *, what: str, input_folder: str, output_folder: str, complaints: list[Complaint]
+) -> Params | None:
+    """The typed parameters, with absolute paths; None when `complaints` tell why not.
+
+    Args:
+        located: a mapping, references replaced.
+        what: names the node in complaints.
+        input_folder, output_folder: where relative paths that stand in the manifest start; text from elsewhere knows its own.
+    """
+    assert isinstance(located.value, Mapping)
+    known = len(complaints)
+    declared = {field.encode_name: field for field in fields_of(params)}
+    places = dict.fromkeys(path_fields(params, "input"), _Place("input", input_folder))
+    places |= dict.fromkeys(path_fields(params, "output"), _Place("output", output_folder))
+    bound: dict[str, Any] = {
+        name: place.absolute(default) for name, place in places.items() if isinstance(default := declared[name].default, str)
+    }
+    in_units, secret = units(params), secret_fields(params)
+    complete = True
+    for key, value in located.value.items():
+        if key not in declared:
+            found = f"unknown parameter {key!r} of {what}"
+            expected = f"one of {', '.join(declared)}" if declared else "none, for it has no parameters"
+            complain(complaints, "unknown_key", located.keys[key], found, expected, nearest(key, declared))
+        elif _is_unread(value):
+            complete = False
+        else:
+            field = declared[key]
+            is_secret = field.name in secret
+            bound[field.name] = _convert(
+                key,
+                _hidden(value) if is_secret else value,
+                field.type,
+                places.get(field.name),
+                in_units.get(field.name),
+                complaints,
+                is_secret=is_secret,
+            )
+    for key, field in declared.items():
+        if field.required and key not in located.value:
+            expected = _in_words(_type_name(field.type))
+            complain(complaints, "missing_key", located.position, f"{what} has no parameter {key!r}", expected)
+    if not complete or len(complaints) > known:
+        return None
+    try:
+        return params(**bound)
+    except (ValueError, TypeError) as error:
+        words = Secrets(_secret_texts(bound.values())).clean(_one_line(error))
+        complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {words}")
+        return None
+
+
+def bound_paths(bound: Params, located: Located, role: Role) -> Iterator[BoundPath]:
+    """The paths that a node reads or writes, defaults included.
+
+    Args:
+        bound: what `bind` made of `located`.
+    """
+    for parameter, written, path in bound_texts(bound, located, path_fields(type(bound), role)):
+        yield BoundPath(parameter, written, path)
+
+
+def bound_texts(bound: Params, located: Located, names: Collection[str]) -> Iterator[tuple[str, Located, str]]:
+    """Each text in the fields of these names: the way to it, what stands for it in the manifest, the text."""
+    assert isinstance(located.value, Mapping)
+    for field in fields_of(type(bound)):
+        if field.name in names:
+            written = located.value.get(field.encode_name, located)
+            yield from _texts_in(field.encode_name, written, getattr(bound, field.name))
+
+
+def is_missing(path: str) -> bool:
+    """Whether nothing is there, and the path is no glob. What cannot be told, as below a locked folder, is not missing."""
+    if any(sign in path for sign in "*?["):
+        return False
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def nearest_paths(path: str) -> tuple[str, ...]:
+    """What `path` is most likely a slip of, in the deepest of its folders that exists."""
+    folder, name = os.path.split(path)
+    while name and not os.path.isdir(folder):
+        folder, name = os.path.split(folder)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return ()
+    return tuple(os.path.join(folder, close) for close in nearest(name, names))
+
+
+def _texts_in(parameter: str, written: Located, value: Any) -> Iterator[tuple[str, Located, str]]:
+    if isinstance(value, str):
+        yield parameter, written, value
+        return
+    inside: Any = ()
+    if isinstance(value, Mapping):
+        inside = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    for key, item in inside:
+        step = f"[{key}]" if isinstance(key, int) else f".{key}"
+        yield from _texts_in(parameter + step, _part(written, key), item)
+
+
+def _part(written: Located, key: int | str) -> Located:
+    """One value of a list or mapping; the whole where the manifest does not have it, as for a default of the node."""
+    value = written.value
+    if isinstance(value, tuple) and isinstance(key, int) and key < len(value):
+        return value[key]
+    if isinstance(value, Mapping) and isinstance(key, str):
+        return value.get(key, written)
+    return written
+
+
+def secrets_of(bound: Iterable[Params]) -> Secrets:
+    """What of the parameters of nodes must not be seen: `Secret`s, and text with a secret of the manifest in it."""
+    found: list[str] = []
+    for params in bound:
+        found.extend(_secret_texts(getattr(params, field.name) for field in fields_of(type(params))))
+        for name in secret_fields(type(params)):
+            found.extend(_secret_texts([_sealed(getattr(params, name))]))
+    return Secrets(found)
+
+
+def _hidden(located: Located) -> Located:
+    """The value with all of its text marked as secret; what is no text, and so no secret yet, must not be shown either."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return replace(located, value={key: _hidden(item) for key, item in value.items()})
+    if isinstance(value, tuple):
+        return replace(located, value=tuple(_hidden(item) for item in value))
+    return replace(located, value=_sealed(value))
+
+
+def _sealed(value: Any) -> Any:
+    """Text marked as secret, alone or inside lists and mappings."""
+    if isinstance(value, str):
+        return like(value, value, (Traced("", is_secret=True),))
+    if isinstance(value, Mapping):
+        return {key: _sealed(item) for key, item in value.items()}
+    return type(value)(map(_sealed, value)) if type(value) in (list, tuple) else value
+
+
+def _secret_texts(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, Traced) and value.is_secret:
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _secret_texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _secret_texts(value)
+
+
+def _convert(
+    key: str,
+    located: Located,
+    annotation: Any,
+    place: _Place | None,
+    unit: str | None,
+    complaints: list[Complaint],
+    *,
+    is_secret: bool,
+) -> Any:
+    """What msgspec makes of the value; None, and a complaint, when it does not fit."""
+    known = len(complaints)
+    plain = _plain(located, key, place, complaints)
+    if len(complaints) > known:
+        return None
+    try:
+        converted = msgspec.convert(plain, annotation)
+        return _sealed(converted) if any(_secret_texts([_texts(located)])) else converted
+    except msgspec.ValidationError as error:
+        blamed, trail, message = _blame(located, str(error))
+        found = f"parameter {key + trail!r} is {HIDDEN if is_secret else describe(blamed.value)}"
+        if match := _UNKNOWN.fullmatch(message):
+            position = blamed.keys.get(match[1], blamed.position)
+            complain(complaints, "unknown_key", position, f"unknown key {match[1]!r} in parameter {key + trail!r}")
+        elif match := _MISSING.fullmatch(message):
+            complain(complaints, "missing_key", blamed.position, f"parameter {key + trail!r} has no {match[1]!r}")
+        else:
+            choices = _choices(annotation)
+            code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
+            expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
+            if unit is not None and isinstance(blamed.value, str) and expected.startswith(_NUMBERS):
+                expected += f", in {unit}, without the unit"
+            candidates = nearest(blamed.value, choices) if isinstance(blamed.value, str) else ()
+            complain(complaints, code, blamed.position, found, expected, candidates)
+        return None
+
+
+def _plain(located: Located, key: str, place: _Place | None, complaints: list[Complaint]) -> Any:
+    """The value without positions; text is made an absolute path where there is a place for such."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return {name: _plain(item, key, place, complaints) for name, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item, key, place, complaints) for item in value]
+    if not isinstance(value, str):
+        return value
+    if place is None:
+        return str(value)
+    if not value or "\0" in value:
+        complain(complaints, "wrong_value", located.position, f"parameter {key!r} is {describe(value)}", "a path")
+        return ""
+    return place.absolute(value)
+
+
+def _texts(located: Located) -> Any:
+    """The value without positions, its text as it was traced."""
+    value = located.value
+    if isinstance(value, Mapping):
+        return {name: _texts(item) for name, item in value.items()}
+    return [_texts(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _is_unread(located: Located) -> bool:
+    value = located.value
+    if isinstance(value, Mapping):
+        return any(_is_unread(item) for item in value.values())
+    return value is UNREAD or (isinstance(value, tuple) and any(_is_unread(item) for item in value))
+
+
+def _blame(located: Located, message: str) -> tuple[Located, str, str]:
+    """The part of the value that a message of msgspec is about, the way to it, and the message without that way."""
+    match = _AT.search(message)
+    if match is None:
+        return located, "", message
+    trail = ""
+    for step in _STEP.finditer(match[1]):
+        value = located.value
+        if step[1] is not None and isinstance(value, tuple):
+            located = value[int(step[1])]
+        elif step[2] is not None and isinstance(value, Mapping) and step[2] in value:
+            located = value[step[2]]
+        else:
+            break
+        trail += step[0]
+    return located, trail, message[: match.start()]
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The words that a field of a Literal type takes; empty for other types."""
+    if get_origin(annotation) is Annotated:
+        return _choices(get_args(annotation)[0])
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
+def _type_name(annotation: Any) -> str:
+    if choices := _choices(annotation):
+        return "one of " + ", ".join(choices)
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    name = {list: "array", tuple: "array", dict: "object"}.get(get_origin(annotation), getattr(annotation, "__name__", ""))
+    return f"Expected `{name}`" if name in _WORDS else "a value for it"
+
+
+def _in_words(message: str) -> str:
+    """What msgspec expects, as people say it: "Expected `int` >= 1" becomes "a whole number, at least 1"."""
+    match = _EXPECTED.fullmatch(message)
+    if match is None:
+        return "a number within range" if message == "Number out of range" else message
+    names = [_WORDS.get(name.strip(), name.strip()) for name in match[1].split("|")]
+    rest = match[2].strip().replace("`", "")
+    for sign, words in ((">=", ", at least"), ("<=", ", at most"), (">", ", more than"), ("<", ", less than")):
+        if rest.startswith(sign):
+            rest = words + rest.removeprefix(sign)
+            break
+    else:
+        rest = f" {rest}" if rest else ""
+    return " or ".join(names) + rest
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,96 @@
+"""Reads what a manifest says about failures, workers, conversions: for all nodes in `defaults`, for one beside its type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, cast, get_args
+
+from phonograph.errors import Complaint, Position
+from phonograph.language import fields
+from phonograph.language.fields import Fields
+
+OnError = Literal["fail", "skip", "dead_letter"]
+Settings = Mapping[str, Any]
+"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
+
+KEYS = ("workers", "retry", "breaker", "on_error", "auto_convert")
+
+# Key in the manifest -> argument of the policy, how its value is read.
+_Table = Mapping[str, tuple[str, fields.Reader[Any]]]
+RETRY: _Table = {
+    "max_retries": ("max_retries", fields.integer(0)),
+    "base_delay": ("base_delay_s", fields.duration),
+    "factor": ("factor", fields.number(1)),
+    "max_delay": ("max_delay_s", fields.duration),
+    "jitter": ("jitter_s", fields.duration),
+}
+BREAKER: _Table = {
+    "failure_threshold": ("failure_threshold", fields.integer(1)),
+    "reset_timeout": ("reset_timeout_s", fields.duration),
+    "half_open_probes": ("half_open_probes", fields.integer(1)),
+    "when_open": ("when_open", fields.one_of("wait", "shed", "skip")),
+    "max_open": ("max_open_s", fields.duration),
+}
+# `skip` fits neither sources nor sinks, so a default of `skip` would fit no graph at all.
+_BREAKER_OF_MANY: _Table = {**BREAKER, "when_open": ("when_open", fields.one_of("wait", "shed"))}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policies:
+    """What happens when a node fails, how many workers it gets; the fields of NodeEntry of these names."""
+
+    retry: Settings = field(default_factory=lambda: MappingProxyType({}))
+    breaker: Settings = field(default_factory=lambda: MappingProxyType({}))
+    on_error: OnError = "dead_letter"
+    workers: int | None = None
+    auto_convert: bool = True
+    origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def read_policies(found: Fields, before: Policies, complaints: list[Complaint], *, of_many: bool = False) -> Policies:
+    """What stands in `found`, over what was said before.
+
+    Args:
+        of_many: it holds for several nodes, whatever they are.
+    """
+    origins = dict(before.origins)
+    for key in KEYS:
+        if (located := found.get(key)) is not None:
+            if isinstance(located.value, Mapping):
+                origins.update({f"{key}.{name}": value.position for name, value in located.value.items()})
+            else:
+                origins[key] = located.position
+    on_error = found.read("on_error", fields.one_of(*get_args(OnError)))
+    workers = found.read("workers", _workers)
+    auto_convert = found.read("auto_convert", fields.truth)
+    breaker_keys = _BREAKER_OF_MANY if of_many else BREAKER
+    return Policies(
+        retry=MappingProxyType({**before.retry, **_settings(found, "retry", RETRY, complaints)}),
+        breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
+        on_error=cast(OnError, on_error or before.on_error),
+        workers=before.workers if workers is None else workers or None,
+        auto_convert=before.auto_convert if auto_convert is None else auto_convert,
+        origins=MappingProxyType(origins),
+    )
+
+
+def _settings(found: Fields, key: str, keys: _Table, complaints: list[Complaint]) -> dict[str, Any]:
+    located = found.get(key)
+    if located is None:
+        return {}
+    given = Fields(located, what=f"{key!r}", allowed=tuple(keys), complaints=complaints)
+    values = {argument: given.read(name, reader) for name, (argument, reader) in keys.items()}
+    return {argument: value for argument, value in values.items() if value is not None}
+
+
+def _workers(value: object) -> int:
+    """A count of workers; 0 stands for "auto"."""
+    if value == "auto":
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise fields.MismatchError("a whole number, at least 1, or auto")
+    if value < 1:
+        raise fields.MismatchError("a whole number, at least 1, or auto", code="wrong_value")
+    return value

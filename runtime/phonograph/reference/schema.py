@@ -1,0 +1,320 @@
+"""JSON Schema of the manifest language, for editors: completion, help and complaints while one types.
+
+It is draft 7, which every editor's language server reads, with keywords besides that yaml-language-server knows
+(`markdownDescription`, `patternErrorMessage`, `errorMessage`); other readers pass over those. It tells less than
+`run-pipeline check`: references, port types and what spans several values need the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from phonograph.breaker import BreakerPolicy
+from phonograph.graph.registry import Registry
+from phonograph.language.entries import QueueBounds
+from phonograph.language.parameters import TYPES
+from phonograph.reference import catalogue
+from phonograph.reference.schema_parts import (
+    DURATION,
+    ID,
+    PORT_TYPE,
+    REFERENCE_TO_NODE,
+    SCALAR,
+    SIZE,
+    described,
+    one_of,
+    record,
+    ref,
+    referable,
+    reference_or,
+)
+from phonograph.retry import RetryPolicy
+from phonograph.spec import NodeSpec
+
+Json = dict[str, Any]
+
+_DRAFT = "http://json-schema.org/draft-07/schema#"
+_NOT_IN_A_FRAGMENT = ("version", "name", "description", "steps", "inputs", "outputs", "tests")
+"""What tells a manifest from a fragment, which others include and which needs neither version nor name."""
+
+
+def schema_for(registry: Registry) -> Json:
+    """The schema with every node type that a registry knows.
+
+    Raises:
+        RegistryError: the code of one cannot be loaded.
+    """
+    return manifest_schema(catalogue.loadable(registry))
+
+
+def manifest_schema(specs: Iterable[NodeSpec]) -> Json:
+    """The schema of the manifest language, version 1, with the ports and parameters of the given node types."""
+    specs = tuple(specs)
+    parts = _language()
+    for spec in specs:
+        parts |= {name: referable(schema) for name, schema in catalogue.components(spec)[1].items()}
+        parts[f"type {spec.type}"] = _of_type(spec)
+    return {
+        "$schema": _DRAFT,
+        "description": "a phonograph manifest, version 1",
+        **record(_top()),
+        "allOf": [
+            {"if": {"required": ["nodes"]}, "then": {"properties": {"steps": False}}},
+            {
+                "if": {"anyOf": [{"required": [key]} for key in _NOT_IN_A_FRAGMENT]},
+                "then": {
+                    "required": ["version", "name"],
+                    "anyOf": [{"required": [key]} for key in ("nodes", "steps", "include")],
+                },
+            },
+        ],
+        "definitions": {"node": _node(specs, step=False), "step": _node(specs, step=True), **parts},
+    }
+
+
+def _top() -> Json:
+    include = described("files whose params, defaults, limits, nodes and plugins count as if they stood here", _some_paths())
+    plugins = described("Python files with node types of their own (@node); relative to this file", _some_paths())
+    return {
+        "version": described("of the manifest language", {"const": 1}),
+        "name": described("of the pipeline; names its run directory", ID),
+        "description": described("what the pipeline does, for people", {"type": "string"}),
+        "include": include,
+        "plugins": plugins,
+        "params": {
+            "description": "values that a run may choose: `--param NAME=VALUE`; nodes use them as ${params.NAME}",
+            "type": "object",
+            "propertyNames": ID,
+            "additionalProperties": ref("param"),
+        },
+        "defaults": described("policies of every node that does not set its own", record(_policies(default=True))),
+        "inputs": {
+            "description": "what a program, or a manifest that includes this one, sends; a node reads it as inputs.NAME",
+            "type": "object",
+            "propertyNames": ID,
+            "additionalProperties": record({"type": PORT_TYPE}, required=("type",)),
+        },
+        "outputs": {
+            "description": "what such a program, or manifest, gets: name -> node or node.port",
+            "type": "object",
+            "propertyNames": ID,
+            "additionalProperties": REFERENCE_TO_NODE,
+        },
+        "nodes": {
+            "description": "the graph: id -> node",
+            "type": "object",
+            "propertyNames": ID,
+            "minProperties": 1,
+            "additionalProperties": ref("node"),
+        },
+        "steps": {
+            "description": "the graph as a line: each step reads what the one before it makes",
+            "type": "array",
+            "minItems": 1,
+            "items": ref("step"),
+        },
+        "limits": described("when a run counts as failed", record({"error_rate": ref("error_rate")})),
+        "tests": {
+            "description": "cases that `run-pipeline test` runs: what goes in, what should come out",
+            "type": "array",
+            "minItems": 1,
+            "items": ref("case"),
+        },
+    }
+
+
+def _some_paths() -> Json:
+    path = {"type": "string", "minLength": 1}
+    return {"anyOf": [path, {"type": "array", "items": path}]}
+
+
+def _policies(*, default: bool = False) -> Json:
+    return {
+        "retry": ref("retry"),
+        "breaker": ref("default_breaker" if default else "breaker"),
+        "on_error": ref("on_error"),
+        "workers": ref("workers"),
+        "auto_convert": ref("auto_convert"),
+    }
+
+
+def _language() -> Json:
+    """The parts that do not depend on the node types."""
+    retry, rest, queue = RetryPolicy(), BreakerPolicy(), QueueBounds()
+    breaker = {
+        "failure_threshold": described("records in a row that fail before it opens", _whole(1), default=rest.failure_threshold),
+        "reset_timeout": described("until a record is tried again", DURATION, default=_duration(rest.reset_timeout_s)),
+        "half_open_probes": described("records tried then at one time", _whole(1), default=rest.half_open_probes),
+        "max_open": described("how long it may hold records", DURATION, default=_duration(rest.max_open_s)),
+    }
+    when_open = {"wait": "hold what comes, up to max_open", "shed": "fail it at once, as breaker_open"}
+    skip = {"skip": "hand it on as it is; only where input and output are of one family"}
+    return {
+        "param": _parameter(),
+        "case": _case(),
+        "input": described(
+            "where it reads from: NODE, NODE.PORT, NODE.dead_letter, *.dead_letter or inputs.NAME; a mapping names its own ports",
+            reference_or({"minProperties": 1, "additionalProperties": _edge()}),
+        ),
+        "queue": described(
+            "how much may wait in front of the node; the sender waits then",
+            record(
+                {
+                    "items": described("items", _whole(1), default=queue.items),
+                    "bytes": described("of their payloads", SIZE, default=f"{queue.num_bytes >> 20}MiB"),
+                }
+            ),
+        ),
+        "retry": described(
+            "tries again after failures that may heal",
+            record(
+                {
+                    "max_retries": described("after the first attempt", _whole(0), default=retry.max_retries),
+                    "base_delay": described("before the first retry", DURATION, default=_duration(retry.base_delay_s)),
+                    "factor": described("by which each delay is longer", {"type": "number", "minimum": 1}, default=retry.factor),
+                    "max_delay": described("no delay is longer", DURATION, default=_duration(retry.max_delay_s)),
+                    "jitter": described("up to so much is added to each delay, at random", DURATION, default=0),
+                }
+            ),
+        ),
+        "breaker": described("rests a node that keeps failing", record({**breaker, "when_open": one_of(when_open | skip)})),
+        "default_breaker": described("rests nodes that keep failing", record({**breaker, "when_open": one_of(when_open)})),
+        "on_error": described(
+            "what becomes of a record that failed here for good",
+            one_of(
+                {
+                    "dead_letter": "set it aside with the reason; the others go on",
+                    "skip": "count it as skipped; the others go on",
+                    "fail": "end the run",
+                }
+            ),
+            default="dead_letter",
+        ),
+        "workers": described(
+            "threads that run the node; auto: as the engine sees fit", {"anyOf": [_whole(1), {"const": "auto"}]}, default="auto"
+        ),
+        "auto_convert": described(
+            "whether audio is resampled and mixed for it where its ports need that; false refuses instead",
+            {"type": "boolean"},
+            default=True,
+        ),
+        "error_rate": described(
+            "share of dead-lettered records above which the run fails", {"type": "number", "minimum": 0, "maximum": 1}, default=1
+        ),
+    }
+
+
+def _case() -> Json:
+    """A test case. What goes in and comes out depends on the ports of the nodes that it is about."""
+    text, count = {"type": "string"}, {"type": ["integer", "object"]}
+    outcomes = {
+        "items": described("items that leave, in their order", {"type": "array"}),
+        "count": described("how many items leave; a number, or {min: N, max: N}", count),
+        "error": described("the code of the error that a node raises", text),
+        "message": described("what its message says", text),
+        "at": described("the node that raises it", text),
+        "skipped": described("how many items are skipped", count),
+        "filtered": described("that nothing leaves and nothing fails", {"const": True}),
+    }
+    expected = {**record(outcomes), "type": ["array", "object"]}
+    fields = {
+        "name": described("what the case shows", text),
+        "node": described("the node that is tested", text),
+        "from": described("the first node of the part that is tested", text),
+        "to": described("the last node of that part", text),
+        "input": described("one item, or a list of items: {key, attributes, PORT: payload}", {"type": ["array", "object"]}),
+        "expect": described("what leaves the last node: a list of items, or a mapping", expected),
+        "timeout": described("how long the case may take", DURATION),
+    }
+    return described("a test case", record(fields, required=("name", "expect")))
+
+
+def _parameter() -> Json:
+    bound = {"type": ["number", "string"]}
+    types = dict(zip(TYPES, TYPES, strict=True)) | {
+        "str": "text",
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+        "path": "a file, folder or glob; from outside relative to the working directory, here to this file",
+        "duration": "with its unit: 100ms, 30s, 10m",
+        "size": "with its unit: 512MiB, 1GB",
+        "secret": "text that is shown as *** wherever it would be printed",
+    }
+    fields = {
+        "type": one_of(types),
+        "default": described("what a run uses that is given nothing; ${env:NAME:-default} asks the environment", SCALAR),
+        "help": described("what it is, for people", {"type": "string"}),
+        "minimum": described("the least that is taken, with its unit", bound),
+        "maximum": described("the most that is taken, with its unit", bound),
+        "choices": described("the only values that are taken", {"type": "array", "minItems": 1, "items": SCALAR}),
+    }
+    return described("a value that a run may choose", record(fields, required=("type",)))
+
+
+def _node(specs: tuple[NodeSpec, ...], *, step: bool) -> Json:
+    """A node; what its type knows is added by the branch of that type."""
+    types = {
+        "enum": [spec.type for spec in specs],
+        "enumDescriptions": [spec.summary for spec in specs],
+        "errorMessage": "no such node type; `run-pipeline nodes` lists those that are installed, "
+        "`run-pipeline schema MANIFEST --path` makes a schema with those of its plug-ins",
+    }
+    include = described("a manifest with inputs and outputs of its own, which stands here as one node", {"type": "string"})
+    named = described("by which metrics and other nodes call it; else the last part of its type", ID)
+    fields = {"type": types, "include": include, **({"id": named} if step else {}), **_policies()}
+    # Under a pattern, so that an editor offers what the branch of the type says about them, and not this besides.
+    of_the_type = {"patternProperties": {"^params$": {"type": "object"}, **({} if step else {"^input$": {}})}}
+    either = {
+        "if": {"not": {"required": ["include"]}},
+        "then": {"required": ["type"]},
+        "else": {"properties": {"type": False, "params": {"type": "object"}, **({} if step else {"input": ref("input")})}},
+    }
+    branches = [
+        {
+            "if": {"required": ["type"], "properties": {"type": {"const": spec.type}}},
+            "then": ref(f"type {spec.type}") if step else {"allOf": [ref(f"type {spec.type}"), _wired(spec)]},
+        }
+        for spec in specs
+    ]
+    return {**record(fields), **of_the_type, "allOf": [either, *branches]}
+
+
+def _of_type(spec: NodeSpec) -> Json:
+    """What a node of this type has: its parameters, and the help that an editor shows."""
+    parameters = catalogue.parameters(spec)
+    required = tuple(parameter.name for parameter in parameters if parameter.is_required)
+    params = record({one.name: referable(one.schema, _expected(one)) for one in parameters}, required=required)
+    fields = {"type": {"markdownDescription": catalogue.help_text(spec)}, "params": params}
+    return {"properties": fields, **({"required": ["params"]} if required else {})}
+
+
+def _wired(spec: NodeSpec) -> Json:
+    """Which inputs a node of this type has."""
+    if spec.kind == "source":
+        return {"properties": {"input": False}}
+    if spec.variadic or spec.ports_of is not None:
+        return {"properties": {"input": ref("input")}, "required": ["input"]}
+    ports = record({port.name: described(f"an output of type {port.type}", _edge()) for port in spec.inputs})
+    return {"properties": {"input": described("where it reads from", reference_or(ports))}, "required": ["input"]}
+
+
+def _edge() -> Json:
+    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue")}
+    return reference_or(record(fields, required=("from",)))
+
+
+def _expected(parameter: catalogue.Parameter) -> str:
+    takes = parameter.takes.replace("`", "")
+    return f"{takes}, in {parameter.unit}" if parameter.unit else takes
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    return f"{seconds / 60:g}m" if seconds >= 120 else f"{seconds:g}s"
+
+
+def _whole(minimum: int) -> Json:
+    return {"type": "integer", "minimum": minimum}

@@ -1,0 +1,116 @@
+"""BoundedQueue: order, bounds, closing, cancellation."""
+
+import asyncio
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phonograph.engine.queues import BoundedQueue
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_put_waits_for_room_by_items() -> None:
+    """A full queue holds the sender until a reader takes something."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(1, 100)
+        await queue.put(1, 0)
+        sending = asyncio.create_task(queue.put(2, 0))
+        await settle()
+        assert not sending.done()
+        assert queue.get_nowait() == 1
+        await sending
+        assert queue.get_nowait() == 2
+
+    asyncio.run(scenario())
+
+
+def test_put_waits_for_room_by_bytes() -> None:
+    """Bytes bound the queue as items do."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(100, 10)
+        await queue.put(1, 8)
+        sending = asyncio.create_task(queue.put(2, 3))
+        await settle()
+        assert not sending.done()
+        queue.get_nowait()
+        await sending
+        assert queue.num_bytes == 3
+
+    asyncio.run(scenario())
+
+
+def test_an_entry_larger_than_the_bound_passes_alone() -> None:
+    """A record bigger than the byte bound enters an empty queue."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(4, 10)
+        await asyncio.wait_for(queue.put(1, 1000), 5)
+        assert len(queue) == 1
+
+    asyncio.run(scenario())
+
+
+def test_closing_wakes_readers_and_keeps_entries() -> None:
+    """A reader that waits is woken by close; what is queued can still be read."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(4, 10)
+        waiting = asyncio.create_task(queue.wait())
+        await settle()
+        queue.close()
+        await waiting
+        assert queue.is_exhausted
+
+    asyncio.run(scenario())
+
+
+def test_a_cancelled_sender_does_not_swallow_the_wake_up() -> None:
+    """When the woken sender is cancelled, the next one gets its room."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(1, 10)
+        await queue.put(0, 0)
+        first, second = asyncio.create_task(queue.put(1, 0)), asyncio.create_task(queue.put(2, 0))
+        await settle()
+        queue.get_nowait()  # wakes the first
+        first.cancel()
+        await asyncio.wait_for(second, 5)
+        assert queue.get_nowait() == 2
+
+    asyncio.run(scenario())
+
+
+@given(st.lists(st.integers(0, 20), max_size=60), st.integers(1, 5), st.integers(1, 30))
+def test_everything_sent_arrives_in_order_within_the_bounds(sizes: list[int], max_items: int, max_bytes: int) -> None:
+    """Every entry arrives once, in order, and the bounds hold but for a single large entry."""
+
+    async def scenario() -> list[int]:
+        queue: BoundedQueue[int] = BoundedQueue(max_items, max_bytes)
+        received: list[int] = []
+
+        async def send() -> None:
+            for number, size in enumerate(sizes):
+                await queue.put(number, size)
+                assert len(queue) <= max_items
+                assert queue.num_bytes <= max_bytes or len(queue) == 1
+            queue.close()
+
+        async def receive() -> None:
+            while not queue.is_exhausted:
+                entry = queue.get_nowait()
+                if entry is None:
+                    await queue.wait()
+                else:
+                    received.append(entry)
+
+        await asyncio.wait_for(asyncio.gather(send(), receive()), 10)
+        return received
+
+    assert asyncio.run(scenario()) == list(range(len(sizes)))

@@ -1,0 +1,103 @@
+"""What is odd about a graph that can run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phonograph.graph.model import Graph
+from pipeline_nodes import CLIPS, graph_of
+
+OUT = "out: {type: sink.audio, input: audio, params: {path: out}}\n"
+BAD = 'bad: {type: sink.any, input: "*.dead_letter"}\n'
+
+
+def warnings(graph: Graph) -> list[str]:
+    return [str(complaint).partition(" ")[2] for complaint in graph.warnings]
+
+
+def test_a_graph_without_oddities(tmp_path: Path) -> None:
+    """Nothing is said about a graph in which everything is read."""
+    assert warnings(graph_of(tmp_path, CLIPS + OUT + BAD)) == []
+
+
+def test_dead_letters_that_nobody_reads(tmp_path: Path) -> None:
+    """One note for the manifest, and none when no node gives any."""
+    graph = graph_of(tmp_path, CLIPS + OUT)
+    assert [(complaint.code, complaint.severity) for complaint in graph.warnings] == [("unread_dead_letters", "note")]
+    assert graph_of(tmp_path, CLIPS + OUT, "defaults: {on_error: skip}").warnings == ()
+
+
+def test_a_branch_that_ends_nowhere(tmp_path: Path) -> None:
+    """Its last node is named, and not those before it."""
+    graph = graph_of(tmp_path, CLIPS + OUT + BAD + "vad: {type: vad.energy, input: audio}\nagain: {type: vad.energy, input: vad}")
+    assert warnings(graph) == [
+        "unused_node (warning) nothing that node 'again' (vad.energy) makes reaches a sink or an output; expected 'input: again' "
+        "on a node that reads it, or no such node"
+    ]
+    assert graph.warnings[0].position == graph.nodes["again"].position
+
+
+def test_a_branch_that_ends_in_an_output(tmp_path: Path) -> None:
+    """An output of the manifest reads what it names."""
+    graph = graph_of(tmp_path, CLIPS + OUT + BAD + "vad: {type: vad.energy, input: audio}", "outputs: {speech: vad}")
+    assert warnings(graph) == []
+
+
+@pytest.mark.parametrize(
+    ("reader", "unread"),
+    [("kept: {type: sink.any, input: pick.speech}", ["'quiet'"]), ("kept: {type: sink.any, input: pick.quiet}", ["'speech'"])],
+)
+def test_an_output_that_nobody_reads(tmp_path: Path, reader: str, unread: list[str]) -> None:
+    """Where an item leaves by one output, another that nobody reads loses items; elsewhere it costs nothing."""
+    text = CLIPS + OUT + BAD + "pick: {type: flow.route, input: audio, params: {cases: [speech, quiet]}}\n"
+    graph = graph_of(tmp_path, text + reader)
+    assert [complaint.code for complaint in graph.warnings] == ["unused_output"]
+    assert all(name in graph.warnings[0].found for name in unread)
+
+
+def test_two_outputs_of_which_an_item_has_one(tmp_path: Path) -> None:
+    """No item has both, so none gets there."""
+    graph = graph_of(
+        tmp_path,
+        CLIPS
+        + """
+        pick: {type: flow.route, input: audio, params: {cases: [left, right]}}
+        mix: {type: signal.mix, input: {left: pick.left, right: pick.right}}
+        out: {type: sink.audio, input: mix, params: {path: out}}
+        """
+        + BAD,
+    )
+    assert warnings(graph) == [
+        "unreachable (warning) node 'mix' takes left and right of node 'pick', and an item leaves by one of them alone; expected "
+        "one of these outputs"
+    ]
+
+
+def test_dead_letters_of_a_node_that_gives_none(tmp_path: Path) -> None:
+    """`on_error: skip` writes no dead letter, so its reader gets nothing."""
+    graph = graph_of(
+        tmp_path,
+        "clips: {type: source.clips, params: {paths: samples}}\naudio: {type: audio.decode, input: clips, on_error: skip}\n"
+        + OUT
+        + "bad: {type: sink.any, input: audio.dead_letter}",
+    )
+    assert [complaint.code for complaint in graph.warnings] == ["unreachable"]
+    assert "reads dead letters of audio, and 'on_error: skip' gives none" in graph.warnings[0].found
+
+
+def test_sinks_of_two_types_that_write_to_one_path(tmp_path: Path) -> None:
+    """It runs, and one may replace what the other writes."""
+    graph = graph_of(tmp_path, CLIPS + OUT + BAD + "text: {type: sink.text, input: audio, params: {path: out}}")
+    assert warnings(graph) == [
+        "shared_file (warning) parameter 'path' of node 'text' is a path that node 'out' writes to; expected a path of its own "
+        "for sink.text and sink.audio"
+    ]
+
+
+def test_sinks_of_two_types_that_write_below_one_folder(tmp_path: Path) -> None:
+    """Files of different types have different names."""
+    nodes = "text: {type: sink.text, input: audio, params: {path: a.txt, folder: out}}\n"
+    more = "more: {type: sink.more, input: audio, params: {path: b.txt, folder: out}}\n"
+    assert warnings(graph_of(tmp_path, CLIPS + nodes + more + BAD)) == []
