@@ -13,6 +13,9 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
+import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -74,9 +77,51 @@ class Complaint:
         return text
 
 
+MAX_LISTED = 12
+"""Names that a complaint lists; a manifest may have a thousand nodes, and a thousand slips."""
+
+_MAX_COMPARED = 64  # names compared letter by letter; of more than these only the most alike at first sight
+_MAX_LENGTH = 100  # of a word that may be a slip of another; comparing costs its square
+
+
+def listed(names: Iterable[str]) -> str:
+    """The names with commas between them; of many the first few, and how many there are besides."""
+    known = list(names)
+    more = f" and {len(known) - MAX_LISTED} more" if len(known) > MAX_LISTED else ""
+    return ", ".join(known[:MAX_LISTED]) + more
+
+
 def nearest(name: str, known: Iterable[str], *, limit: int = 2) -> tuple[str, ...]:
     """The known names that `name` is most likely a slip of, best first; empty when none is close."""
-    return tuple(difflib.get_close_matches(name, list(known), n=limit, cutoff=0.6))
+    if len(name) > _MAX_LENGTH:
+        return ()
+    names = tuple(one for one in known if len(one) <= _MAX_LENGTH)
+    if len(names) > _MAX_COMPARED:
+        names = _alike(name, names)
+    return tuple(difflib.get_close_matches(name, names, n=limit, cutoff=0.6))
+
+
+def _alike(name: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of many names that share the most pairs of neighbouring letters with one."""
+    having, pairs = _by_pair(names), _pairs(name)
+    shared = Counter(number for pair in pairs for number in having.get(pair, ()))
+    most = heapq.nsmallest(_MAX_COMPARED // 4, shared, key=lambda number: (-shared[number], abs(len(names[number]) - len(name))))
+    return tuple(names[number] for number in most)
+
+
+@functools.lru_cache(maxsize=4)
+def _by_pair(names: tuple[str, ...]) -> dict[str, list[int]]:
+    """Pair of letters -> numbers of the names with it. Kept, for a manifest with one slip of many names often has more."""
+    having: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        for pair in _pairs(name):
+            having.setdefault(pair, []).append(number)
+    return having
+
+
+def _pairs(name: str) -> set[str]:
+    framed = f" {name} "  # so that its first and last letter are in pairs of their own
+    return {framed[start : start + 2] for start in range(len(framed) - 1)}
 
 
 class PhonographError(Exception):
