@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from phonograph.errors import Complaint, nearest
+from phonograph.errors import Complaint, nearest, one_line
 from phonograph.language.fields import complain, describe
 from phonograph.language.references import UNREAD
 from phonograph.language.yaml12 import Located
@@ -115,7 +115,7 @@ def bind(
     try:
         return params(**bound)
     except (ValueError, TypeError) as error:
-        words = Secrets(_secret_texts(bound.values())).clean(_one_line(error))
+        words = Secrets(_secret_texts(bound.values())).clean(one_line(error) or type(error).__name__)
         complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {words}")
         return None
 
@@ -344,7 +344,3 @@ def _in_words(message: str) -> str:
     else:
         rest = f" {rest}" if rest else ""
     return " or ".join(names) + rest
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

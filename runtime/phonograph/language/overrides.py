@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from phonograph.errors import Complaint, ManifestError, Position, nearest
+from phonograph.errors import Complaint, ManifestError, Position, listed, nearest
 from phonograph.language import policies
 from phonograph.language.entries import NODE_KEYS, STEP_KEYS, step_ids
 from phonograph.language.fields import complain
@@ -19,7 +19,6 @@ from phonograph.language.yaml12 import Located, load_value
 from phonograph.traced import from_outside
 
 NOTE = "overridden on the command line"
-_MAX_LISTED = 12  # of the names that would be right; a manifest may have a thousand nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +113,8 @@ def overridden(
             lacks = f"{place!r} has no {step!r}" if place else f"a manifest has no {step!r}"
             reason = f"{place!r} is a single value" if nowhere.is_single else lacks
             found = f"the override of {override.path!r} leads nowhere: {reason}"
-            known = nowhere.known
-            complain(complaints, "override", nowhere.position, found, _one_of(known), nearest(step, known))
+            expected = f"one of {listed(nowhere.known)}" if nowhere.known else ""
+            complain(complaints, "override", nowhere.position, found, expected, nearest(step, nowhere.known))
     return root, inside
 
 
@@ -213,10 +212,3 @@ def _line(root: Located) -> tuple[Located, ...] | None:
     assert isinstance(root.value, Mapping)
     steps = None if "nodes" in root.value else root.value.get("steps")
     return steps.value if steps is not None and isinstance(steps.value, tuple) else None
-
-
-def _one_of(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f"one of {', '.join(names[:_MAX_LISTED])}{more}"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from phonograph.errors import Complaint, Position, nearest
+from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language import fields
 from phonograph.language.fields import Fields, MismatchError, complain, describe
 from phonograph.language.references import UNREAD, Scope, resolve, variable_of
@@ -105,7 +105,7 @@ def read_parameters(
         return parameters
     for name in given:
         if name not in names:
-            expected = f"one of {', '.join(names)}" if names else "none, for the manifest declares no parameters"
+            expected = f"one of {listed(names)}" if names else "none, for the manifest declares no parameters"
             found = f"a value is given for the parameter {name!r}, which the manifest does not declare"
             complain(complaints, "unknown_parameter", start, found, expected, nearest(name, names))
     return parameters
@@ -255,7 +255,7 @@ class _Declaration:
         if self._choices and value not in self._choices:
             words = [str(choice) for choice in self._choices]
             known = nearest(value, words) if isinstance(value, str) else ()
-            raise MismatchError(f"one of {', '.join(words)}", code="wrong_value", candidates=known)
+            raise MismatchError(f"one of {listed(words)}", code="wrong_value", candidates=known)
         # Written so that NaN, which is neither below nor above anything, is outside.
         if self._minimum is not None and not cast(float, value) >= self._minimum:
             raise MismatchError(f"at least {self._as_given('minimum')}", code="wrong_value")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
-from phonograph.errors import Complaint, Position, nearest
+from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language.fields import MismatchError, complain
 from phonograph.language.yaml12 import Located, Value
 from phonograph.traced import Home, Traced, from_outside, like
@@ -140,7 +140,7 @@ def _look_up(inside: str, scope: Scope, position: Position) -> Value:
         raise MismatchError("a default that refers to the environment alone", code="unknown_reference")
     name = inside.removeprefix("params.")
     if name not in parameters:
-        known = f"one of the parameters {', '.join(parameters)}" if parameters else "a parameter declared under 'params'"
+        known = f"one of the parameters {listed(parameters)}" if parameters else "a parameter declared under 'params'"
         raise MismatchError(known, code="unknown_reference", candidates=nearest(name, parameters))
     parameter = parameters[name]
     return UNREAD if parameter is None else parameter.value

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from phonograph.errors import Complaint, Position, nearest
+from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language import fields, policies
 from phonograph.language.entries import EntryReader, IncludeEntry, InputDeclaration, InputEntry, NodeEntry, reference_to
 from phonograph.language.fields import Fields, complain, describe
@@ -89,6 +89,7 @@ class LevelReader:
         self._files = files
         self._environment_scope = environment_scope
         self._complaints = complaints
+        self._said: set[tuple[str, Position, str]] = set()
         self._levels: dict[str, Level] = {}  # by prefix
         self._given: dict[str, dict[str, InputEntry]] = {}  # id of a node with a sub-graph -> what feeds the sub-graph's inputs
 
@@ -214,7 +215,7 @@ class LevelReader:
         if given.source in level.names or given.source in self.unread or not (slash or self._given):
             return given
         known = [one.removeprefix(level.prefix) for one in level.names]
-        expected = f"one of {', '.join(sorted(known))}"
+        expected = f"one of {listed(sorted(known))}"
         self._once("unknown_reference", given.position, f"no node {name!r}", expected, nearest(name, known))
         return None
 
@@ -223,7 +224,7 @@ class LevelReader:
         if given.source_port is None or given.source_port not in known:
             what = f"no input {given.source_port!r}" if given.source_port else "'inputs' without the name of one"
             names = [f"inputs.{name}" for name in known]
-            expected = f"one of {', '.join(names)}" if names else "a node; the sub-graph declares no 'inputs'"
+            expected = f"one of {listed(names)}" if names else "a node; the sub-graph declares no 'inputs'"
             found = f"{what} of the sub-graph of node {node_id!r}" if given.source_port else what
             near = nearest(f"inputs.{given.source_port}", names) if given.source_port else ()
             self._once("unknown_reference", given.position, found, expected, near)
@@ -238,15 +239,15 @@ class LevelReader:
         name = given.source_port or next(iter(known))
         if name not in known:
             found = f"the sub-graph of node {node_id!r} has no output {name!r}"
-            self._once("unknown_reference", given.position, found, f"one of {', '.join(known)}", nearest(name, known))
+            self._once("unknown_reference", given.position, found, f"one of {listed(known)}", nearest(name, known))
             return None
         return known[name]
 
     def _once(self, code: str, position: Position, found: str, expected: str, candidates: tuple[str, ...] = ()) -> None:
         """Complain, unless another way has led here before."""
-        complaint = Complaint(code, position, found, expected, candidates)
-        if complaint not in self._complaints:
-            self._complaints.append(complaint)
+        if (code, position, found) not in self._said:
+            self._said.add((code, position, found))
+            complain(self._complaints, code, position, found, expected, candidates)
 
     def _expanded(
         self, entry: IncludeEntry, by: Source, before: Policies, overrides: Sequence[Override]
@@ -276,7 +277,7 @@ class LevelReader:
                 values[name] = located
             else:
                 found = f"unknown parameter {name!r} of the sub-graph of node {entry.id!r}"
-                expected = f"one of {', '.join(names)}" if names else "none, for the sub-graph declares no parameters"
+                expected = f"one of {listed(names)}" if names else "none, for the sub-graph declares no parameters"
                 complain(self._complaints, "unknown_key", entry.params.keys[name], found, expected, nearest(name, names))
         return values
 
@@ -289,7 +290,7 @@ class LevelReader:
                 given[name] = one
                 continue
             found = f"the sub-graph of node {entry.id!r} has no input" + (f" {name!r}" if name else "s")
-            expected = f"one of {', '.join(level.inputs)}" if level.inputs else "no 'input' here"
+            expected = f"one of {listed(level.inputs)}" if level.inputs else "no 'input' here"
             candidates = nearest(name, level.inputs) if name else ()
             complain(self._complaints, "unknown_reference", one.position, found, expected, candidates)
         for name, declared in level.inputs.items():
