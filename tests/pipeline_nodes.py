@@ -150,7 +150,7 @@ class BrokenPorts(Node[Params]):
     """Cannot tell its ports."""
 
 
-@node("flow.join", ports_of=_alike, variadic=True)
+@node("flow.join", ports_of=_alike, variadic=True, joins=True)
 class Join(Node[Params]):
     """Put together what belongs together."""
 

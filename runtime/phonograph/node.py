@@ -39,6 +39,7 @@ from phonograph.signature import Axes, Signature
 from phonograph.spec import (
     AttributeType,
     Cardinality,
+    Duration,
     ExpressionText,
     InputPath,
     Kind,
@@ -50,11 +51,13 @@ from phonograph.spec import (
     PortsOf,
     Run,
     Secret,
+    Size,
     Streaming,
 )
 
 __all__ = [
     "Axes",
+    "Duration",
     "ExpressionText",
     "InputPath",
     "Node",
@@ -64,6 +67,7 @@ __all__ = [
     "Port",
     "PortType",
     "Secret",
+    "Size",
     "Source",
     "Streaming",
     "node",
@@ -143,6 +147,7 @@ def node(
     ports_of: PortsOf | None = None,
     variadic: bool = False,
     chooses: bool = False,
+    joins: bool = False,
 ) -> Callable[[Any], Any]:
     """Declare a class or a typed function as a node type. The decorated object gets a `spec` and is returned unchanged.
 
@@ -205,6 +210,7 @@ def node(
             ports_of=ports_of,
             variadic=variadic,
             chooses=chooses,
+            joins=joins,
             origin=f"{target.__module__}:{target.__qualname__}",
         )
         target.spec = spec

@@ -27,6 +27,22 @@ OutputPath = Annotated[str, msgspec.Meta(extra={"path": "output"}, extra_json_sc
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True}, extra_json_schema={"writeOnly": True})]
 """A parameter that must not be seen: `***` stands for it wherever phonograph prints anything."""
 
+Duration = Annotated[
+    float,
+    msgspec.Meta(
+        extra={"duration": True}, extra_json_schema={"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(ms|s|m|h)\s*$"}
+    ),
+]
+"""A parameter in seconds. A manifest gives it with its unit, such as `30s`, or as a reference to a parameter of type duration."""
+
+Size = Annotated[
+    int,
+    msgspec.Meta(
+        extra={"size": True}, extra_json_schema={"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)\s*$"}
+    ),
+]
+"""A parameter in bytes. A manifest gives it with its unit, such as `512MiB`, or as a reference to a parameter of type size."""
+
 ExpressionText = Annotated[str, msgspec.Meta(extra={"expression": True})]
 """A parameter that judges items, in the language of `phonograph.expressions`. It is checked before a run."""
 
@@ -84,6 +100,7 @@ class NodeSpec:
         ports_of: makes ports that depend on parameters or on what is connected; None: they are `inputs` and `outputs`.
         variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
         chooses: an item leaves by one of the outputs, and not by all of them.
+        joins: it brings items together by key, so that its inputs must be branches of one node.
     """
 
     type: str
@@ -110,6 +127,7 @@ class NodeSpec:
     ports_of: PortsOf | None = None
     variadic: bool = False
     chooses: bool = False
+    joins: bool = False
     origin: str = ""
 
     @property
@@ -149,6 +167,14 @@ def secret_fields(params: type[Params]) -> tuple[str, ...]:
 def units(params: type[Params]) -> dict[str, str]:
     """Parameter name -> its unit, for the parameters that declare one in `Meta(extra={"unit": ...})`."""
     return {name: said[0] for name, said in _marked(params, "unit")}
+
+
+def measures(params: type[Params]) -> dict[str, Literal["duration", "size"]]:
+    """Parameter name -> what it measures, for the parameters that are `Duration`s or `Size`s, alone, optional or in a list."""
+    found: dict[str, Literal["duration", "size"]] = {}
+    for kind in ("duration", "size"):
+        found |= {name: kind for name, _ in _marked(params, kind)}
+    return found
 
 
 def marks(params: type[Params]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,6 @@ import msgspec
 
 from phonograph.flow.gather import (
     MAX_PARTS,
-    Duration,
     Gather,
     Left,
     Made,
@@ -18,10 +17,10 @@ from phonograph.flow.gather import (
     Results,
     merged,
     ports_of_their_own,
-    seconds,
 )
 from phonograph.flow.tickets import Ticket
-from phonograph.node import Params, node
+from phonograph.language.units import duration_in_words
+from phonograph.node import Duration, Params, node
 from phonograph.spec import Ports
 
 
@@ -62,6 +61,7 @@ class _Meeting:
     streaming="causal",
     ports_of=_ports,  # type: ignore[arg-type]  # is called with this type's own parameters
     variadic=True,
+    joins=True,
     example="""
         nodes:
           clips: {type: source.files, params: {paths: samples}}
@@ -85,7 +85,7 @@ class Join(Gather[JoinParams]):
 
     def __init__(self, params: JoinParams, node_id: str) -> None:
         super().__init__(params, node_id)
-        self.timeout_s = seconds(params.timeout)
+        self.timeout_s = params.timeout
         self._meetings: dict[Ticket, _Meeting] = {}
         self._deadlines: deque[tuple[float, Ticket, str]] = deque()  # in their order, because arrivals are in theirs
 
@@ -97,9 +97,7 @@ class Join(Gather[JoinParams]):
             return [Left(part, None)]
         if key in meeting.gone:
             return [
-                Left(
-                    part, f"it came later than {self.params.timeout} after its partners; raise 'timeout' if they may wait longer"
-                )
+                Left(part, f"it came later than {self._patience} after its partners; raise 'timeout' if they may wait longer")
             ]
         if part.port in meeting.waiting.get(key, ()):
             return [Left(part, f"input {self.ports[part.port]!r} has an item with this key already")]
@@ -139,12 +137,16 @@ class Join(Gather[JoinParams]):
             meeting = self._meetings[ticket]
             meeting.gone.add(key)
             lacking = self._named(set(range(len(self.ports))) - set(meeting.waiting[key]))
-            reason = f"nothing came to {lacking} within {self.params.timeout}"
+            reason = f"nothing came to {lacking} within {self._patience}"
             results += [Left(part, reason) for part in meeting.remove(key)]
         return results
 
     def ended(self) -> Results:
         return [result for ticket in list(self._meetings) for result in self.closed(ticket)]
+
+    @property
+    def _patience(self) -> str:
+        return duration_in_words(self.timeout_s or 0)
 
     def _joined(self, parts: tuple[Part, ...]) -> Made:
         first = parts[0].item

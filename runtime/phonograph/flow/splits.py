@@ -1,54 +1,20 @@
-"""Finds where the branches of a graph part, and what can be reached from where."""
+"""Finds where the tickets of gathering nodes open, and what can be reached from where."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from phonograph.flow.gather import gather_type
+from phonograph.graph.branches import Dominators
 from phonograph.graph.model import Graph, GraphNode, Link
 
 Reach = Mapping[str, tuple[int, ...]]
 """Id of a gathering node -> its ports that can be reached."""
 
-_ROOT = ""  # stands before every source
-
-
-class Dominators:
-    """For each node, the nodes through which everything passes that reaches it.
-
-    The immediate dominator of a node is the nearest common one of the nodes that feed it, because they stand before it in the
-    order: Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001), which takes one round where there are no
-    cycles.
-    """
-
-    def __init__(self, graph: Graph) -> None:
-        self._immediate: dict[str, str] = {}
-        self._depth = {_ROOT: 0}
-        for node in graph.nodes.values():
-            above = self._meet([link.source for link in node.inputs])
-            self._immediate[node.id] = above
-            self._depth[node.id] = self._depth[above] + 1
-
-    def nearest_common(self, nodes: Iterable[str]) -> str | None:
-        """The last node through which everything passes that reaches any of these; None when there is no such node."""
-        return self._meet(nodes) or None
-
-    def _meet(self, nodes: Iterable[str]) -> str:
-        common: str | None = None
-        for node in nodes:
-            one, other = node if node in self._depth else _ROOT, common
-            while other is not None and one != other:
-                if self._depth[one] >= self._depth[other]:
-                    one = self._immediate[one]
-                else:
-                    other = self._immediate[other]
-            common = one
-        return common or _ROOT
-
 
 def openers(graph: Graph) -> dict[str, tuple[str, ...]]:
     """Gathering node -> the nodes at which its tickets open."""
-    dominators = Dominators(graph)
+    dominators = Dominators({node.id: [link.source for link in node.inputs] for node in graph.nodes.values()})
     found: dict[str, tuple[str, ...]] = {}
     for node in graph.nodes.values():
         gather = gather_type(node)

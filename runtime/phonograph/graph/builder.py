@@ -8,8 +8,9 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest
+from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest, one_line
 from phonograph.expressions import check_all
+from phonograph.graph.branches import strangers
 from phonograph.graph.conversion import Insertion
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
@@ -89,9 +90,9 @@ class _Builder:
         self._nodes: dict[str, BoundNode] = {}
 
     def shown(self) -> tuple[Complaint, ...]:
-        """The complaints, without the secrets in them."""
+        """The complaints and the warnings that are known beside them, without the secrets in them."""
         bound = (node.params for node in self._nodes.values() if node.params is not None)
-        return redacted(self.complaints, self._manifest.secrets | secrets_of(bound))
+        return redacted([*self.complaints, *self.warnings], self._manifest.secrets | secrets_of(bound))
 
     def build(self) -> Graph | None:
         """The graph; None when there are complaints."""
@@ -103,6 +104,7 @@ class _Builder:
             found = f"nodes feed each other in a circle: {' -> '.join([*circle, circle[0]])}"
             position = self._manifest.nodes[circle[0]].position
             self._complain("cycle", position, found, "one of these edges to come from elsewhere")
+        self.complaints += strangers(self._nodes, wiring.entries, order)
         circling = {node_id for circle in circles for node_id in circle}
         ordered = {node_id: self._nodes[node_id] for node_id in (*order, *self._nodes)}  # those in circles last
         types = Unification(ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints)
@@ -182,15 +184,13 @@ class _Builder:
         try:
             spec = self._registry.get(entry.type)
         except RegistryError as error:
-            self._complain(
-                "type_unavailable", entry.type_position, " ".join(str(error).split()), "an installed package that loads"
-            )
+            self._complain("type_unavailable", entry.type_position, one_line(error), "an installed package that loads")
             return unknown
         if spec is None:
             known = self._registry.types()
             expected = "an installed node type; `run-pipeline nodes` lists them" if known else "an installed node type; none is"
             for origin, reason in self._registry.broken():
-                expected += f"; the entry point {origin}, which may declare it, {' '.join(reason.split())}"
+                expected += f"; the entry point {origin}, which may declare it, {one_line(reason)}"
             found = f"no node type {entry.type!r}"
             self._complain("unknown_type", entry.type_position, found, expected, nearest(entry.type, known))
             return unknown
@@ -219,9 +219,9 @@ class _Builder:
             inputs, outputs = (spec.inputs, spec.outputs) if spec.ports_of is None else spec.ports_of(params, names)
             return _filled(inputs, params), _filled(outputs, params)
         except ValueError as error:
-            self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {' '.join(str(error).split())}")
+            self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {one_line(error)}")
         except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
-            found = f"the ports of node {entry.id!r} ({spec.type}) cannot be told: {' '.join(in_words(error).split())}"
+            found = f"the ports of node {entry.id!r} ({spec.type}) cannot be told: {one_line(in_words(error))}"
             self._complain("type_unavailable", entry.type_position, found, "a node type whose code works")
         return None
 

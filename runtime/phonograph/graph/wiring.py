@@ -70,6 +70,7 @@ class Wiring:
         complaints: is added to.
 
     Attributes:
+        entries: id -> its inputs as the manifest has them, `*.dead_letter` replaced by those that it stands for.
         fed_by: id -> ids of the nodes that feed it, whether or not their ports fit.
         wires: id of the consumer -> its wires, in the order of the manifest; those of wrong inputs are left out.
     """
@@ -85,10 +86,10 @@ class Wiring:
         self._inputs = inputs
         self._unread = unread
         self._complaints = complaints
-        self._entries: dict[str, list[InputEntry]] = {node_id: list(node.entry.inputs) for node_id, node in nodes.items()}
+        self.entries: dict[str, list[InputEntry]] = {node_id: list(node.entry.inputs) for node_id, node in nodes.items()}
         self.fed_by: dict[str, dict[str, None]] = {
             node_id: {given.source: None for given in entries if given.source in nodes}
-            for node_id, entries in self._entries.items()
+            for node_id, entries in self.entries.items()
         }
         self._name_all_dead_letters()
         self.wires: dict[str, list[Wire]] = {node_id: self._wires_into(node) for node_id, node in nodes.items()}
@@ -103,12 +104,12 @@ class Wiring:
 
         One consumer after the other, so that of two of them only the later one is read by the earlier one.
         """
-        gathering = [(node_id, given) for node_id, entries in self._entries.items() for given in entries if _means_all(given)]
+        gathering = [(node_id, given) for node_id, entries in self.entries.items() for given in entries if _means_all(given)]
         for node_id, given in gathering:
             behind = reach([node_id], targets(self.fed_by))
             folder = given.source.removesuffix("*")
             named = [one for one in self._nodes if one.startswith(folder) and one not in behind]
-            entries = self._entries[node_id]
+            entries = self.entries[node_id]
             place = entries.index(given)
             entries[place : place + 1] = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position) for one in named]
             self.fed_by[node_id].update(dict.fromkeys(named))
@@ -121,7 +122,7 @@ class Wiring:
             return []
         wires: list[Wire] = []
         unknown: set[str] = set()  # targets of several inputs that are one in the manifest are complained about once
-        for given in self._entries[entry.id]:
+        for given in self.entries[entry.id]:
             source_port = self._source_port(given)
             if given.port in unknown:
                 continue

@@ -11,7 +11,6 @@ from flow_graphs import TYPES
 from flow_runs import HEAD, Keep, run_flow
 from phonograph.engine.plan import Plan
 from phonograph.errors import GraphError
-from phonograph.flow.splits import Dominators
 from small_runs import executor_for
 
 DIAMOND = """
@@ -65,17 +64,6 @@ def test_nothing_is_fused_behind_an_opener(tmp_path: Path) -> None:
     )
     assert [segment.name for segment in plan.segments] == ["work", "next", "both", "out"]
     assert plan.openers == {"both": ("work",)}
-
-
-def test_the_nearest_node_that_all_passes_through(tmp_path: Path) -> None:
-    """The common dominator of nested branches is the innermost split before all of them; of two sources there is none."""
-    graph = executor_for(tmp_path, HEAD + diamond("flow.join", "a") + "  other: {type: testing.numbers}\n", *TYPES, Keep).graph
-    dominators = Dominators(graph)
-    assert dominators.nearest_common(["a", "more"]) == "second"
-    assert dominators.nearest_common(["b", "more"]) == "b"
-    assert dominators.nearest_common(["after"]) == "after"
-    assert dominators.nearest_common(["both", "first"]) == "first"
-    assert dominators.nearest_common(["a", "other"]) is None
 
 
 def test_plan_json_names_what_gathers(tmp_path: Path) -> None:
