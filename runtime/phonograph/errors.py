@@ -249,6 +249,11 @@ def naming_node(node_id: str, what: str) -> Iterator[None]:
         raise NodeError(node_id, None, f"{what}: {in_words(error)}") from error
 
 
+def one_line(said: object) -> str:
+    """What an error, or anybody else, says, without line ends."""
+    return " ".join(str(said).split())
+
+
 def in_words(error: BaseException) -> str:
     """An error's own words; an exception from outside phonograph's tree is introduced by its type."""
     return _words(error) if isinstance(error, PhonographError) else words_with_type(error)

@@ -29,11 +29,11 @@ _OUTCOMES = "what leaves the last node: a list of items, {count: N}, {error: COD
 _WHERE = "'node: ID', or 'from: ID' and 'to: ID'"
 
 
-def read_cases(manifest: Manifest, graph: Graph) -> tuple[tuple[Case, ...], tuple[Complaint, ...]]:
+def read_cases(manifest: Manifest, graph: Graph | None) -> tuple[tuple[Case, ...], tuple[Complaint, ...]]:
     """The cases of a manifest, those that could be read, and what is wrong with its `tests`.
 
     Args:
-        graph: of that manifest.
+        graph: of that manifest; None when it has none. Then there are no cases, and what depends on nodes is not judged.
     """
     complaints: list[Complaint] = []
     section = manifest.tests
@@ -52,9 +52,12 @@ def read_cases(manifest: Manifest, graph: Graph) -> tuple[tuple[Case, ...], tupl
 
 
 class _CaseReader:
-    """Reads one case after the other."""
+    """Reads one case after the other.
 
-    def __init__(self, graph: Graph, folder: str, names: dict[str, Position], complaints: list[Complaint]) -> None:
+    Where the part that a case is about cannot be told, its payloads are not judged: nobody knows the ports.
+    """
+
+    def __init__(self, graph: Graph | None, folder: str, names: dict[str, Position], complaints: list[Complaint]) -> None:
         self._graph = graph
         self._names = names
         self._complaints = complaints
@@ -73,11 +76,9 @@ class _CaseReader:
         written = case.get("expect")
         if written is None:
             case.require("expect", _OUTCOMES)
-        if part is None:
-            return None
         given = self._given(case, part)
         expected = None if written is None else self._outcomes(written, part)
-        if name is None or given is None or expected is None or len(self._complaints) > known:
+        if part is None or name is None or given is None or expected is None or len(self._complaints) > known:
             return None
         return Case(
             name=name,
@@ -129,6 +130,8 @@ class _CaseReader:
         return self._between(first, last, start.position)
 
     def _between(self, start: str, end: str, position: Position) -> Part | None:
+        if self._graph is None:
+            return None
         try:
             return part_between(self._graph, start, end)
         except PartError as error:
@@ -138,7 +141,7 @@ class _CaseReader:
     def _start(self, located: Located) -> str | None:
         node_id = fields.read(located, fields.text, what="'from'", complaints=self._complaints)
         if node_id == INPUTS:
-            if self._graph.inputs:
+            if self._graph is None or self._graph.inputs:
                 return INPUTS
             self._complain("unknown_reference", located.position, "the manifest has no 'inputs'", "the id of a node")
             return None
@@ -148,8 +151,8 @@ class _CaseReader:
         """The id of a node from which something leaves."""
         written = fields.read(located, fields.text, what=what, complaints=self._complaints)
         node_id = None if written is None else self._node(written, located.position)
-        if node_id is None:
-            return None
+        if node_id is None or self._graph is None:
+            return node_id
         node = self._graph.nodes[node_id]
         if node.spec.kind == "sink" or not node.ports[1]:
             before = ", ".join(dict.fromkeys(link.source for link in node.inputs))
@@ -159,7 +162,7 @@ class _CaseReader:
         return node_id
 
     def _node(self, node_id: str, position: Position) -> str | None:
-        if node_id in self._graph.nodes:
+        if self._graph is None or node_id in self._graph.nodes:
             return node_id
         known = [node.id for node in self._graph.nodes.values() if node.spec.kind != "sink" and "~" not in node.id]
         self._complain(
@@ -169,16 +172,18 @@ class _CaseReader:
 
     # What goes in.
 
-    def _given(self, case: Fields, part: Part) -> tuple[GivenItem, ...] | None:
+    def _given(self, case: Fields, part: Part | None) -> tuple[GivenItem, ...] | None:
         located = case.get("input")
-        if not part.inputs:
+        if part is None and located is None:
+            return ()
+        if part is not None and not part.inputs:
             if located is None:
                 return ()
             found = f"'input' where the case begins with {part.nodes[0].id!r}, a source"
             self._complain("unknown_key", located.position, found, "no input, for a source reads records itself")
             return None
         if located is None:
-            case.require("input", f"payloads for {', '.join(part.inputs)}")
+            case.require("input", f"payloads for {', '.join(part.inputs if part is not None else ())}")
             return None
         entries = located.value if isinstance(located.value, tuple) else (located,)
         if not entries:
@@ -192,15 +197,18 @@ class _CaseReader:
         items = tuple(item for item in read if item is not None)
         return items if len(items) == len(read) else None
 
-    def _given_item(self, located: Located, what: str, usual_key: str, part: Part) -> GivenItem | None:
+    def _given_item(self, located: Located, what: str, usual_key: str, part: Part | None) -> GivenItem | None:
         known = len(self._complaints)
         if not isinstance(located.value, Mapping):
-            expected = f"an item, {{{next(iter(part.inputs))}: ...}}, or a list of items"
+            expected = f"an item, {{{'PORT' if part is None else next(iter(part.inputs))}: ...}}, or a list of items"
             self._complain("wrong_type", located.position, f"{what} is {describe(located.value)}", expected)
             return None
-        given = Fields(located, what=what, allowed=(*part.inputs, *GIVEN_KEYS), complaints=self._complaints)
+        ports = located.value if part is None else part.inputs
+        given = Fields(located, what=what, allowed=(*ports, *GIVEN_KEYS), complaints=self._complaints)
         key = given.read("key", _words)
         attributes = self._attributes(given, what)
+        if part is None:
+            return None
         payload: dict[str, Make] = {}
         for name, family in part.inputs.items():
             value = given.get(name)
@@ -227,7 +235,7 @@ class _CaseReader:
 
     # What is expected.
 
-    def _outcomes(self, located: Located, part: Part) -> Outcomes | None:
+    def _outcomes(self, located: Located, part: Part | None) -> Outcomes | None:
         if isinstance(located.value, tuple):
             items = self._items(located, "expect", part)
             return None if items is None else Outcomes(items=items)
@@ -263,15 +271,17 @@ class _CaseReader:
             return None
         return Outcomes(items=items, count=count, error=error, message=message, at=at, filtered=bool(filtered), skipped=skipped)
 
-    def _at(self, given: Fields, part: Part) -> str | None:
+    def _at(self, given: Fields, part: Part | None) -> str | None:
         located, node_id = given.get("at"), given.read("at", fields.text)
+        if part is None:
+            return node_id
         ids = [node.id for node in part.nodes]
         if located is not None and node_id is not None and node_id not in ids:
             found = f"node {node_id!r} is not in the part that is tested"
             self._complain("unknown_reference", located.position, found, f"one of {', '.join(ids)}", nearest(node_id, ids))
         return node_id
 
-    def _items(self, located: Located, what: str, part: Part) -> tuple[ExpectedItem, ...] | None:
+    def _items(self, located: Located, what: str, part: Part | None) -> tuple[ExpectedItem, ...] | None:
         if not isinstance(located.value, tuple):
             found = f"{what} is {describe(located.value)}"
             self._complain("wrong_type", located.position, found, "a list of items, {key, attributes, PORT: ...}")
@@ -280,20 +290,23 @@ class _CaseReader:
         items = tuple(item for item in read if item is not None)
         return items if len(items) == len(read) else None
 
-    def _item(self, located: Located, what: str, part: Part) -> ExpectedItem | None:
+    def _item(self, located: Located, what: str, part: Part | None) -> ExpectedItem | None:
         known = len(self._complaints)
-        given = Fields(located, what=what, allowed=(*part.outputs, *EXPECTED_KEYS), complaints=self._complaints)
+        ports = part.outputs if part is not None else located.value if isinstance(located.value, Mapping) else ()
+        given = Fields(located, what=what, allowed=(*ports, *EXPECTED_KEYS), complaints=self._complaints)
         if not given.readable:
             return None
-        port = self._port(given, part, what)
         key = given.get("key")
         expected_key = None if key is None else self._expectations.scalar(key, f"{what}.key")
+        attributes = self._expected_attributes(given, what)
+        if part is None:
+            return None
+        port = self._port(given, part, what)
         payload = self._each(given, part.outputs, what)
         if part.end.spec.chooses and len(payload) > 1:
             found = f"{what} has {' and '.join(map(repr, payload))}"
             expected = f"one of them, for an item leaves {part.end.id!r} by one output"
             self._complain("wrong_value", located.position, found, expected)
-        attributes = self._expected_attributes(given, what)
         if len(self._complaints) > known:
             return None
         return ExpectedItem(key=expected_key, attributes=attributes, port=port, payload=payload)

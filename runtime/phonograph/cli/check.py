@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonograph.cli.loading import load, redaction
+from phonograph.cli.loading import load_checked
 from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def command(
     Exit status: 0 no error, 2 at least one (with --strict: or a warning).
     """
     from phonograph.cli.complaints import say, show_complaints
+    from phonograph.cli.redaction import redaction
     from phonograph.cli.sarif import as_sarif
 
     found = {manifest: complaints_about(manifest, params, overrides) for manifest in manifests}
@@ -60,18 +61,9 @@ def complaints_about(
     manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
 ) -> Sequence[Complaint]:
     """Every complaint about a manifest, in the order of its text."""
-    from phonograph.cases import read_cases
-    from phonograph.errors import Complaint, GraphError, ManifestError, PhonographError, Position
-
-    try:
-        graph = load(manifest, params, overrides)
-    except (ManifestError, GraphError) as error:
-        return error.complaints
-    except PhonographError as error:  # of the installed packages
-        words = " ".join(str(error).split())
-        return (Complaint(error.code, Position(manifest, 1, 1), words),)
-    _, about_cases = read_cases(graph.manifest, graph)
-    return sorted([*graph.warnings, *_notes(graph), *about_cases], key=lambda complaint: complaint.position)
+    checked = load_checked(manifest, params, overrides)
+    notes = [] if checked.graph is None else _notes(checked.graph)
+    return sorted([*checked.complaints, *notes], key=lambda complaint: complaint.position)
 
 
 def as_json(complaints: Iterable[Complaint]) -> Mapping[str, object]:

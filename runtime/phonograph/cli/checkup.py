@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from phonograph.cli.machine import Memory, Processor, core_limit, memory_limit, room_at, text_of, try_files
-from phonograph.errors import PhonographError, in_words
+from phonograph.errors import PhonographError, in_words, one_line
 
 Level = Literal["ok", "note", "problem"]
 Area = Literal["machine", "packages", "audio", "nodes", "shipped", "folders"]
@@ -246,19 +246,19 @@ def _nodes() -> Iterator[Finding]:
     try:
         registry = Registry.installed()
     except RegistryError as error:
-        yield Finding("nodes", "types", "problem", _one_line(str(error)), repair)
+        yield Finding("nodes", "types", "problem", one_line(error), repair)
         return
     kinds: Counter[str] = Counter()
     for name in registry.types():
         try:
             spec = registry.get(name)
         except RegistryError as error:
-            yield Finding("nodes", name, "problem", _one_line(str(error)), repair)
+            yield Finding("nodes", name, "problem", one_line(error), repair)
             continue
         assert spec is not None
         kinds[spec.kind] += 1
     for origin, reason in registry.broken():
-        yield Finding("nodes", f"entry point {origin}", "problem", _one_line(reason), repair)
+        yield Finding("nodes", f"entry point {origin}", "problem", one_line(reason), repair)
     if not kinds:
         yield Finding("nodes", "types", "problem", "none is installed", _REINSTALL)
     else:
@@ -291,7 +291,7 @@ def _shipped() -> Iterator[Finding]:
         try:
             load_graph(NamedManifest(path), registry)
         except PhonographError as error:
-            yield Finding("shipped", f"manifest {name}", "problem", _one_line(str(error)), _REINSTALL)
+            yield Finding("shipped", f"manifest {name}", "problem", one_line(error), _REINSTALL)
         else:
             good.append(name)
     if good:
@@ -339,7 +339,3 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _size(num_bytes: int) -> str:
     return f"{num_bytes / 2**30:.1f} GiB" if num_bytes >= 2**30 else f"{num_bytes / 2**20:.0f} MiB"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

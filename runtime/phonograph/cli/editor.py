@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from phonograph.errors import PhonographError
+from phonograph.errors import PhonographError, one_line
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.reference.contracts import document_text
 from phonograph.reference.schema import manifest_schema
@@ -40,7 +40,7 @@ def schema_of(registry: Registry) -> Schema:
         try:
             spec = registry.get(name)
         except RegistryError as error:
-            left_out.append(" ".join(str(error).split()))
+            left_out.append(one_line(error))
             continue
         assert spec is not None
         specs.append(spec)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
-    from phonograph.cli.complaints import Redact
+    from phonograph.cases import Case
+    from phonograph.errors import Complaint, PhonographError
     from phonograph.graph.model import Graph
     from phonograph.language.manifest import Manifest
-    from phonograph.redaction import Secrets
 
 Assignments = Sequence[tuple[str, str]]
 """What `--param` or `--set` was given: left and right of each `=`."""
-
-_DEFAULT = re.compile(r"(\bdefault:\s*)(?!$).*")
-"""A default in text that is no YAML, to the end of the line: where it ends nobody can tell, nor whether it is secret."""
 
 
 def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_in_place: bool = True) -> Graph:
@@ -40,7 +35,7 @@ def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_i
         find_manifest(manifest),
         Registry.installed(),
         params=dict(params),
-        overrides=_joined(overrides),
+        overrides=joined(overrides),
         inputs_in_place=inputs_in_place,
     )
 
@@ -48,89 +43,70 @@ def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_i
 def load_or_complain(manifest: str, params: Assignments, overrides: Assignments) -> Graph | None:
     """The same; None, and complaints on standard error, when there is something wrong."""
     from phonograph.cli.complaints import show_complaints
-    from phonograph.errors import GraphError, ManifestError
+    from phonograph.cli.redaction import redaction
+    from phonograph.errors import PhonographError
 
     try:
         return load(manifest, params, overrides)
-    except (ManifestError, GraphError) as error:
-        show_complaints(error.complaints, sys.stderr, redact=redaction(manifest, params, overrides))
+    except PhonographError as error:
+        show_complaints(complaints_in(error, manifest), sys.stderr, redact=redaction(manifest, params, overrides))
         return None
 
 
-def redaction(manifest: str, params: Assignments, overrides: Assignments) -> Redact:
-    """What may be shown of a line of the manifest; what is secret is found out when the first line is asked for."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A manifest with its test cases.
 
-    @functools.cache
-    def secrets() -> tuple[Secrets, bool]:
-        from phonograph.errors import PhonographError
-        from phonograph.language.manifest import read_manifest
-        from phonograph.redaction import NO_SECRETS, Secrets
-        from phonograph.shipped import find_manifest
+    Args:
+        graph: None when a complaint about the manifest itself is an error.
+        complaints: about the manifest and its section `tests`, warnings and notes among them, in the order of the text.
+    """
 
-        try:
-            path = find_manifest(manifest)
-            found = read_manifest(path, params=dict(params), overrides=_joined(overrides)).manifest
-            known, files = (found.secrets | _written(found), found.files) if found is not None else (NO_SECRETS, (path,))
-        except PhonographError:
-            return NO_SECRETS, True
-        declared: dict[str, str] = {}
-        for file in files:
-            found_there = _declared(file)
-            if found_there is None:
-                return known, True
-            declared |= found_there
-        return known | Secrets([*declared.values(), *(value for name, value in params if name in declared)]), False
-
-    def redact(line: str) -> str:
-        from phonograph.redaction import HIDDEN
-
-        known, is_guarded = secrets()
-        cleaned = known.clean(line)
-        return _DEFAULT.sub(rf"\1{HIDDEN}", cleaned) if is_guarded else cleaned
-
-    return redact
+    graph: Graph | None
+    cases: tuple[Case, ...]
+    complaints: tuple[Complaint, ...]
 
 
-def _declared(file: Path) -> dict[str, str] | None:
-    """The secret parameters that a file declares, rightly or not, with their defaults; None when that cannot be told."""
+def load_checked(manifest: str, params: Assignments, overrides: Assignments, *, inputs_in_place: bool = True) -> Checked:
+    """All that can be said about a manifest; of `tests`, what can be told without a graph when there is none."""
+    from phonograph.cases import read_cases
+    from phonograph.errors import PhonographError
+
+    graph: Graph | None = None
+    try:
+        graph = load(manifest, params, overrides, inputs_in_place=inputs_in_place)
+        found, complaints = graph.manifest, graph.warnings
+    except PhonographError as error:
+        complaints = tuple(complaints_in(error, manifest))
+        readable = _readable(manifest, params, overrides)
+        if readable is None:
+            return Checked(None, (), complaints)
+        found = readable
+    cases, about_cases = read_cases(found, graph)
+    return Checked(graph, cases, tuple(sorted([*complaints, *about_cases], key=lambda complaint: complaint.position)))
+
+
+def _readable(manifest: str, params: Assignments, overrides: Assignments) -> Manifest | None:
+    """What can be read of a manifest that has something wrong."""
     from phonograph.errors import ManifestError
-    from phonograph.language.yaml12 import Located, load
-
-    def inside(located: Located | None, key: str) -> Located | None:
-        return located.value.get(key) if located is not None and isinstance(located.value, Mapping) else None
+    from phonograph.language.manifest import read_manifest
+    from phonograph.shipped import find_manifest
 
     try:
-        params = inside(load(file.read_bytes(), str(file)), "params")
-    except (ManifestError, OSError):
+        return read_manifest(find_manifest(manifest), params=dict(params), overrides=joined(overrides)).manifest
+    except ManifestError:  # there is no such file
         return None
-    declarations = params.value if params is not None and isinstance(params.value, Mapping) else {}
-    found: dict[str, str] = {}
-    for name, one in declarations.items():
-        kind, default = inside(one, "type"), inside(one, "default")
-        if kind is not None and kind.value == "secret":
-            found[name] = "" if default is None else str(default.value)
-    return found
 
 
-def _written(manifest: Manifest) -> Secrets:
-    """What stands in a manifest for parameters of nodes that their types call secret."""
-    from phonograph.errors import PhonographError
-    from phonograph.graph.registry import Registry
-    from phonograph.redaction import Secrets
-    from phonograph.spec import secret_fields
+def complaints_in(error: PhonographError, manifest: str) -> Sequence[Complaint]:
+    """What `load` raised, as complaints; a fault of the installed packages stands at the beginning of the manifest."""
+    from phonograph.errors import Complaint, GraphError, ManifestError, Position, one_line
 
-    registry = Registry.installed()
-    texts: list[str] = []
-    for entry in manifest.nodes.values():
-        written = entry.params.value
-        try:
-            spec = registry.get(entry.type)
-        except PhonographError:
-            continue
-        if spec is not None and isinstance(written, Mapping):
-            texts += [str(written[name].value) for name in secret_fields(spec.params) if name in written]
-    return Secrets(texts)
+    if isinstance(error, ManifestError | GraphError):
+        return error.complaints
+    return (Complaint(error.code, Position(manifest, 1, 1), one_line(error)),)
 
 
-def _joined(overrides: Assignments) -> list[str]:
+def joined(overrides: Assignments) -> list[str]:
+    """What was given to `--set`, as the language reads it."""
     return [f"{path}={value}" for path, value in overrides]

@@ -56,11 +56,7 @@ def command(
     from phonograph.executor import Executor
     from phonograph.log import command_logger
 
-    try:
-        graph = load_or_complain(manifest, params, overrides)
-    except PhonographError as error:
-        click.echo(f"error: {error}", err=True)
-        return 1
+    graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
     try:

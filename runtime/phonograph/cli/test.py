@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from phonograph.cli.loading import load, redaction
+from phonograph.cli.loading import load_checked
 from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:  # imported when cases run: `run-pipeline --help` must not wait for NumPy
@@ -44,6 +44,7 @@ def command(
     Exit status: 0 all cases passed, 1 a case failed, 2 wrong manifest, wrong cases, or none to run.
     """
     from phonograph.cli.complaints import say, show_complaints
+    from phonograph.cli.redaction import redaction
 
     found, complaints = _read(manifests, params, overrides)
     if not complaints:
@@ -114,27 +115,21 @@ def _read(
     manifests: Sequence[str], params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
 ) -> tuple[Found, Wrong]:
     """The cases of all manifests, and everything that is wrong with them."""
-    from phonograph.cases import read_cases
-    from phonograph.errors import Complaint, GraphError, ManifestError, PhonographError, Position
+    from phonograph.errors import Complaint
 
     found: list[tuple[Graph, Sequence[Case]]] = []
     wrong: dict[str, Sequence[Complaint]] = {}
     for manifest in dict.fromkeys(manifests):
-        try:
-            graph = load(manifest, params, overrides, inputs_in_place=False)
-        except (ManifestError, GraphError) as error:
-            wrong[manifest] = error.complaints
-            continue
-        except PhonographError as error:  # of the installed packages
-            wrong[manifest] = [Complaint(error.code, Position(manifest, 1, 1), " ".join(str(error).split()))]
-            continue
-        cases, complaints = read_cases(graph.manifest, graph)
-        if graph.manifest.tests is None:
+        checked = load_checked(manifest, params, overrides, inputs_in_place=False)
+        errors = [complaint for complaint in checked.complaints if complaint.severity == "error"]
+        if errors:
+            wrong[manifest] = errors
+        elif checked.graph is not None and checked.graph.manifest.tests is None:
             expected = "a section 'tests' with at least one case"
-            wrong[manifest] = [Complaint("missing_key", graph.manifest.position, "the manifest has no test cases", expected)]
-        elif complaints:
-            wrong[manifest] = sorted(complaints, key=lambda complaint: complaint.position)
-        found.append((graph, cases))
+            place = checked.graph.manifest.position
+            wrong[manifest] = [Complaint("missing_key", place, "the manifest has no test cases", expected)]
+        elif checked.graph is not None:
+            found.append((checked.graph, checked.cases))
     return found, wrong
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from traceback import extract_tb
 from types import ModuleType
 
-from phonograph.errors import PhonographError, in_words
+from phonograph.errors import PhonographError, in_words, one_line
 from phonograph.spec import NodeSpec
 
 MAX_BYTES = 2**22  # of a file; Python code that people write by hand is far below
@@ -108,6 +108,6 @@ def _reason(error: BaseException, path: str, real: str) -> str:
     """What went wrong in words, with the last place in the file that had a part in it."""
     if isinstance(error, SyntaxError) and error.filename == real:
         return f"SyntaxError: {error.msg}, at {path}:{error.lineno}:{error.offset}"
-    words = " ".join(in_words(error).split())
+    words = one_line(in_words(error))
     lines = [at.lineno for at in extract_tb(error.__traceback__) if at.filename == real]
     return f"{words}, at {path}:{lines[-1]}" if lines else words

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
+from phonograph.errors import one_line
 from phonograph.reference.catalogue import Parameter, parameters, ports_in_words
 from phonograph.spec import NodeSpec
 
@@ -126,7 +127,7 @@ def _default(parameter: Parameter) -> str:
 
 def _cell(text: str) -> str:
     """Text inside a table, where a bar would end the cell."""
-    return " ".join(text.split()).replace("|", r"\|")
+    return one_line(text).replace("|", r"\|")
 
 
 def _anchor(spec: NodeSpec) -> str:

@@ -12,6 +12,7 @@ import pytest
 from command_line import LINE, project, run_pipeline
 from phonograph.cli.sarif import as_sarif
 from phonograph.errors import CODES, Complaint, Position
+from phonograph.graph.registry import Registry
 
 WRONG = LINE.replace("audio.decode", "audio.decoed").replace("path: out}", "path: 1}")
 SHARED = LINE.replace("path: rejected.jsonl", "path: out")  # two sinks of different types, one path
@@ -216,3 +217,46 @@ def test_sarif_outside_of_the_working_directory_is_absolute(tmp_path: Path) -> N
     found: Any = as_sarif([Complaint("empty", Position("/elsewhere/a b.yaml", 2, 3), "nothing")])
     place = found["runs"][0]["results"][0]["locations"][0]["physicalLocation"]
     assert place["artifactLocation"] == {"uri": "file:///elsewhere/a%20b.yaml"}
+
+
+def test_cases_and_warnings_are_told_beside_errors(tmp_path: Path) -> None:
+    """A wrong graph hides neither what is odd about it nor what is wrong in `tests`, as far as no port has to be known for it."""
+    cases = """tests:
+  - {name: slow, node: mel, timeout: soon, inputs: {}, expect: {error: audio_decod}}
+  - {name: odd, node: no-such, input: {key: 1, audio: {tone: 440Hz}}, expect: [{attributes: {x: {near: 1}}}]}
+"""
+    path = project(tmp_path, SHARED.replace("audio.decode", "audio.decoed") + cases)
+    codes = [(one["line"], one["code"], one["severity"]) for one in document(path, "--format", "json")["complaints"]]
+    assert codes == [
+        (7, "unknown_type", "error"),
+        (10, "shared_file", "warning"),
+        (12, "wrong_value", "error"),
+        (12, "unknown_key", "error"),
+        (12, "wrong_value", "error"),
+        (13, "wrong_type", "error"),
+        (13, "missing_key", "error"),
+    ]
+
+
+def test_a_manifest_that_cannot_be_read_has_no_cases(tmp_path: Path) -> None:
+    """Of text that is no YAML there is one complaint, and none about what it might have held."""
+    path = project(tmp_path, LINE + "tests: [{name: x\n")
+    assert [one["code"] for one in document(path, "--format", "json")["complaints"]] == ["yaml_syntax"]
+
+
+@pytest.mark.parametrize("verb", ["run", "check", "test", "explain", "graph"])
+def test_packages_that_contradict_each_other_are_a_complaint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
+    """When two installed packages declare one type, every verb about a manifest says so in a line, with status 2."""
+
+    def installed(cls: type[Registry]) -> Registry:
+        found = cls()
+        found.add({"audio.decode": "one:Node"}, origin="first = one:NODES")
+        found.add({"audio.decode": "two:Node"}, origin="second = two:NODES")
+        return found
+
+    monkeypatch.setattr(Registry, "installed", classmethod(installed))
+    path = project(tmp_path)
+    ended = run_pipeline(verb, path)
+    assert ended.status == 2
+    first = (ended.stdout + ended.stderr).splitlines()[0]
+    assert first.startswith(f"{path}:1:1: registry node type 'audio.decode' is declared twice: by one:Node (first = one:NODES)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from phonograph.cli.complaints import Excerpts, show_complaints
-from phonograph.cli.loading import redaction
+from phonograph.cli.redaction import redaction
 from phonograph.drawing.cells import width_of
 from phonograph.errors import Complaint, Position
 
