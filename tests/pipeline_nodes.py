@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
+from phonograph.flow.collect import Collect
 from phonograph.flow.filter import Filter
 from phonograph.graph.builder import load_graph
 from phonograph.graph.model import Graph
@@ -205,7 +206,7 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
-        *(Merge, Join, BrokenPorts, Route, Filter, AudioSink, AnySink, TextSink, MoreSink),
+        *(Merge, Join, BrokenPorts, Route, Filter, Collect, AudioSink, AnySink, TextSink, MoreSink),
     ):
         made.register(declared)
     return made

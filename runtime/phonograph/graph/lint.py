@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from phonograph.errors import Complaint
-from phonograph.graph.model import Graph
+from phonograph.graph.model import Graph, GraphNode, Link
 from phonograph.graph.wiring import BoundNode
 from phonograph.language.binding import bound_paths
 from phonograph.spec import Params, marks
@@ -15,7 +15,7 @@ from phonograph.spec import Params, marks
 
 def lint(graph: Graph) -> list[Complaint]:
     """What does not stop a run, and hardly is as meant, ordered by position."""
-    checks = (_unread_nodes, _unread_outputs, _unreachable_nodes, _silent_nodes, _unread_dead_letters)
+    checks = (_unread_nodes, _unread_outputs, _unreachable_nodes, _joins_of_ways, _silent_nodes, _unread_dead_letters)
     return sorted((complaint for check in checks for complaint in check(graph)), key=lambda complaint: complaint.position)
 
 
@@ -98,6 +98,47 @@ def _unreachable_nodes(graph: Graph) -> Iterator[Complaint]:
                     f"node {node.id!r} takes {' and '.join(ports)} of node {source.id!r}, and an item leaves by one of them alone"
                 )
                 yield Complaint("unreachable", node.position, found, "one of these outputs", severity="warning")
+
+
+Choice = tuple[str, str]
+"""A node that chooses, and the output by which it must have sent an item that comes to some place."""
+
+
+def _joins_of_ways(graph: Graph) -> Iterator[Complaint]:
+    """Joins of two ways between which a node chooses, so that of no item both ever come."""
+    if not any(node.spec.joins for node in graph.nodes.values()):
+        return
+    chosen: dict[str, frozenset[Choice]] = {}
+    for node in graph.nodes.values():
+        ways = [_chosen_before(link, graph, chosen) for link in node.inputs]
+        if not node.spec.joins:
+            # Of what is merged, an item came one of the ways; what is collected is no longer the items that were sent.
+            chosen[node.id] = frozenset.intersection(*ways) if ways and _keeps_keys(node) else frozenset()
+            continue
+        chosen[node.id] = frozenset().union(*ways)
+        outputs: dict[str, str] = {}
+        for chooser, output in sorted(chosen[node.id]):
+            other = outputs.setdefault(chooser, output)
+            if other != output:
+                found = (
+                    f"no item comes to all inputs of node {node.id!r} ({node.spec.type}), for node {chooser!r} sends it one way"
+                )
+                expected = f"flow.merge, which takes what comes by {chooser}.{other} or {chooser}.{output}"
+                yield Complaint("unreachable", node.position, found, expected, severity="warning")
+                break
+
+
+def _chosen_before(link: Link, graph: Graph, chosen: Mapping[str, frozenset[Choice]]) -> frozenset[Choice]:
+    """What was chosen of every item that comes over a link."""
+    source, before = graph.nodes.get(link.source), chosen.get(link.source, frozenset())
+    if source is None or not source.spec.chooses or link.is_dead_letters or len(link.ports) > 1:
+        return before
+    return before | {(link.source, link.ports[0][0])}
+
+
+def _keeps_keys(node: GraphNode) -> bool:
+    """Whether what leaves a node has the key of something that came in, or one below it."""
+    return node.spec.cardinality != "N:1" or node.spec.variadic
 
 
 def _silent_nodes(graph: Graph) -> Iterator[Complaint]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.errors import CODES, GraphError, ManifestError
+from phonograph.errors import CODES, GraphError, ManifestError, PhonographError
 from phonograph.graph.builder import build_graph, load_graph
 from phonograph.graph.model import Graph, Link, QueueBounds
 from phonograph.graph.registry import Registry
@@ -69,6 +70,22 @@ def test_wrong_manifest_gets_these_complaints(path: Path) -> None:
     expected = path.with_suffix(".expected").read_text(encoding="utf-8")
     assert str(caught.value).replace(str(path), "FILE").replace(str(path.parent), "FOLDER") + "\n" == expected
     assert {complaint.code for complaint in caught.value.complaints} <= CODES.keys()
+
+
+def test_every_code_of_a_complaint_is_complained_with(checkout: Path) -> None:
+    """A wrong manifest gets it; or, where a manifest alone cannot, the runtime says it somewhere and a test names it."""
+    errors, ahead = {"exception"}, [PhonographError]
+    while ahead:
+        errors.add(ahead[-1].code)
+        ahead += ahead.pop().__subclasses__()
+    expected = {line.split(" ")[1] for path in WRONG for line in path.with_suffix(".expected").read_text("utf-8").splitlines()}
+
+    def texts(folder: Path) -> str:
+        return "".join(path.read_text("utf-8") for path in folder.rglob("*.py") if path.name != "errors.py")
+
+    said, tested = texts(checkout / "runtime"), texts(checkout / "tests")
+    elsewhere = {code for code in CODES if f'"{code}"' in said and re.search(rf"\b{code}\b", tested)}
+    assert CODES.keys() - errors - expected - elsewhere == set()
 
 
 def test_nodes_stand_after_what_feeds_them(tmp_path: Path) -> None:

@@ -75,6 +75,50 @@ def test_two_outputs_of_which_an_item_has_one(tmp_path: Path) -> None:
     ]
 
 
+WAYS = """
+pick: {type: flow.route, input: audio, params: {cases: [left, right]}}
+l: {type: vad.energy, input: pick.left}
+r: {type: vad.energy, input: pick.right}
+"""
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        "{a: pick.left, b: pick.right}",
+        "{a: l, b: r}",
+        "{a: audio, b: half.x, c: r}",
+        "{a: l, b: r.dead_letter}",
+        "{a: half.y, b: r}",
+    ],
+)
+def test_a_join_of_ways_of_which_an_item_takes_one(tmp_path: Path, inputs: str) -> None:
+    """However far behind the choice the ways meet again, what is meant is a merge."""
+    nodes = f"half: {{type: flow.join, input: {{x: l, y: audio}}}}\nboth: {{type: flow.join, input: {inputs}}}\n"
+    read = "out-1: {type: sink.any, input: both.a}\nout-2: {type: sink.any, input: half.x}"
+    assert [one for one in warnings(graph_of(tmp_path, CLIPS + BAD + WAYS + nodes + read)) if one.startswith("unreach")] == [
+        "unreachable (warning) no item comes to all inputs of node 'both' (flow.join), for node 'pick' sends it one way; "
+        "expected flow.merge, which takes what comes by pick.left or pick.right"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "inputs"),
+    [
+        ("", "{a: l, b: audio}"),
+        ("", "{a: l, b: l.segments}"),
+        ("m: {type: flow.merge, input: {one: l, other: r}}", "{a: m, b: l}"),
+        ("c: {type: flow.collect, input: l}\nd: {type: flow.collect, input: r}", "{a: c, b: d}"),
+        ("other: {type: flow.route, input: audio, params: {cases: [left, right]}}", "{a: l, b: other.right}"),
+    ],
+)
+def test_a_join_of_ways_that_an_item_may_take(tmp_path: Path, more: str, inputs: str) -> None:
+    """What was merged came either way, what was collected has the key of its record, and two choices are free of each other."""
+    read = "r-out: {type: sink.any, input: r}\nout: {type: sink.any, input: both.a}"
+    nodes = f"{more}\nboth: {{type: flow.join, input: {inputs}}}\n{read}"
+    assert "unreachable" not in [one.code for one in graph_of(tmp_path, CLIPS + BAD + WAYS + nodes).warnings]
+
+
 def test_dead_letters_of_a_node_that_gives_none(tmp_path: Path) -> None:
     """`on_error: skip` writes no dead letter, so its reader gets nothing."""
     graph = graph_of(
