@@ -62,7 +62,10 @@ class Lane:
 
     @property
     def num_waiting(self) -> int:
-        return len(self._backing_off) + sum(len(node.held) for node in self.nodes)
+        waiting = len(self._backing_off)
+        for node in self.nodes:
+            waiting += len(node.held)
+        return waiting
 
     @property
     def is_finished(self) -> bool:
