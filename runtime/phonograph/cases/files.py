@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import wave
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk
-from phonograph.errors import Complaint
+from phonograph.errors import Complaint, one_line
 from phonograph.language import fields
 from phonograph.language.binding import nearest_paths
 from phonograph.language.fields import complain
 from phonograph.language.yaml12 import Located
 
-_OTHER_AUDIO = "a PCM WAV file; for other audio begin the case at the node that decodes, with 'record: {path: ...}'"
+_WAV_WIDTHS = (1, 2, 3, 4)  # bytes
+_OTHER_AUDIO = (
+    "a PCM WAV file of 8, 16, 24 or 32 bits; for other audio begin the case at the node that decodes, with 'record: {path: ...}'"
+)
 
 
 def existing(located: Located, folder: str, what: str, complaints: list[Complaint]) -> str | None:
@@ -36,13 +40,25 @@ def absolute(path: str, folder: str) -> str:
     return os.path.normpath(os.path.join(folder, os.path.expanduser(path)))
 
 
-def wav_form(path: str, located: Located, complaints: list[Complaint]) -> tuple[int, int] | None:
-    """(rate, channels) of a WAV file that `read_wav` takes; None, and a complaint, for any other."""
+class WavForm(NamedTuple):
+    """What the header of a WAV file says; `num_samples` are those of one channel that the file has room for."""
+
+    rate: int
+    channels: int
+    num_samples: int
+
+
+def wav_form(path: str, located: Located, complaints: list[Complaint]) -> WavForm | None:
+    """The form of a WAV file that `read_wav` takes; None, and a complaint, for any other."""
     try:
         with wave.open(path, "rb") as reader:
-            if reader.getnchannels() and reader.getframerate() > 0:
-                return reader.getframerate(), reader.getnchannels()
-            reason = "no channels, or a rate of 0"
+            rate, channels, width = reader.getframerate(), reader.getnchannels(), reader.getsampwidth()
+            if not channels or rate <= 0:
+                reason = "no channels, or a rate of 0"
+            elif width not in _WAV_WIDTHS:
+                reason = f"samples of {8 * width} bits"
+            else:
+                return WavForm(rate, channels, min(reader.getnframes(), os.path.getsize(path) // (width * channels)))
     except (wave.Error, EOFError, OSError) as error:
         reason = str(error) or "it ends too soon"
     complain(complaints, "wrong_value", located.position, f"{path!r} cannot be read as WAV: {reason}", _OTHER_AUDIO)
@@ -80,8 +96,8 @@ def check_npy(path: str, located: Located, complaints: list[Complaint]) -> bool:
             if array.dtype.kind in "iuf":
                 return True
             reason = f"it holds {array.dtype}"
-    except (ValueError, EOFError, OSError) as error:
-        reason = str(error).partition("\n")[0] or "it ends too soon"
+    except Exception as error:  # noqa: BLE001  # NumPy evaluates the header, and has no error of its own for a wrong one
+        reason = one_line(str(error).partition("\n")[0]) or "it ends too soon"
     found = f"{path!r} cannot be read as an array: {reason}"
     complain(complaints, "wrong_value", located.position, found, "a .npy file of numbers")
     return False

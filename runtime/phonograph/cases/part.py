@@ -24,6 +24,7 @@ _NEUTRAL: Mapping[str, object] = {
     "bytes": b"",
     "segments": (),
     "record": MappingProxyType({}),
+    "any": "",
 }
 
 

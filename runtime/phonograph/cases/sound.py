@@ -45,6 +45,7 @@ class _Stretch:
     make: Make
     rate: int
     channels: int
+    num_samples: int
 
 
 def read_audio(located: Located, what: str, *, folder: str, complaints: list[Complaint]) -> Make | None:
@@ -70,6 +71,8 @@ def read_audio(located: Located, what: str, *, folder: str, complaints: list[Com
         found = f"{what} has stretches of " + " and ".join(f"{rate} Hz with channels: {count}" for rate, count in forms)
         complain(complaints, "wrong_value", located.position, found, "one rate and one number of channels")
         return None
+    if not _fits(sum(stretch.num_samples * stretch.channels for stretch in stretches), located, what, complaints):
+        return None
     return partial(_joined, tuple(stretch.make for stretch in stretches))
 
 
@@ -84,6 +87,14 @@ def one_of(
     elif not present and all(given.lacks(key) for key in keys):
         complain(complaints, "missing_key", located.position, f"{what} says nothing of what it holds", expected)
     return present[0] if len(present) == 1 else None
+
+
+def _fits(num_samples: int, located: Located, what: str, complaints: list[Complaint]) -> bool:
+    """Whether so much may be made at once; else there is a complaint."""
+    if num_samples > quantities.MAX_VALUES:
+        found = f"{what} has {num_samples} samples"
+        complain(complaints, "too_large", located.position, found, f"at most {quantities.MAX_VALUES}")
+    return num_samples <= quantities.MAX_VALUES
 
 
 class _StretchReader:
@@ -140,7 +151,7 @@ class _StretchReader:
             self._complain("wrong_value", source, found, "one list, or one for each channel")
             return None
         samples = np.ascontiguousarray(np.atleast_2d(array), np.float32)
-        return _Stretch(partial(_given, samples, rate), rate, int(samples.shape[0]))
+        return _Stretch(partial(_given, samples, rate), rate, *samples.shape)
 
     def _made(self, given: Fields, kind: str, source: Located, rate: int, channels: int) -> _Stretch | None:
         """Audio that is computed: a tone, noise, silence."""
@@ -152,22 +163,20 @@ class _StretchReader:
             return None
         duration_s = value if kind == "silence" else 1.0 if seconds is None else seconds
         num_samples = round(duration_s * rate)
-        if num_samples * channels > quantities.MAX_VALUES:
-            found = f"{self._what} has {num_samples * channels} samples"
-            self._complain("too_large", self._located, found, f"at most {quantities.MAX_VALUES}")
+        if not _fits(num_samples * channels, self._located, self._what, self._complaints):
             return None
         if kind == "silence":
-            return _Stretch(partial(_silence, num_samples, rate, channels), rate, channels)
+            return _Stretch(partial(_silence, num_samples, rate, channels), rate, channels, num_samples)
         mean = self._mean(kind, _USUAL_LEVEL if decibels is None else decibels, given.get("level") or self._located)
         if mean is None:
             return None
         if kind == "noise":
-            return _Stretch(partial(_noise, value, mean, num_samples, rate, channels), rate, channels)
+            return _Stretch(partial(_noise, value, mean, num_samples, rate, channels), rate, channels, num_samples)
         if not 0 < value < rate / 2:
             found = f"a tone of {value:g} Hz at a rate of {rate} Hz"
             self._complain("wrong_value", source, found, "more than 0, and less than half the rate")
             return None
-        return _Stretch(partial(_tone, value, mean, num_samples, rate, channels), rate, channels)
+        return _Stretch(partial(_tone, value, mean, num_samples, rate, channels), rate, channels, num_samples)
 
     def _mean(self, kind: str, decibels: float, located: Located) -> float | None:
         """The RMS of that level; None, and a complaint, when peaks would not fit into [-1, 1]."""

@@ -158,6 +158,32 @@ tests:
     assert [told(verdict) for verdict in verdicts(tmp_path, text, Pair)] == [[], []]
 
 
+def test_an_inserted_node_hands_on_what_may_be_anything(tmp_path: Path) -> None:
+    """A shared conversion that carries a port of the family `any` for another consumer is tested like any other."""
+    text = """
+nodes:
+  clips: {type: source.files, params: {paths: nowhere}}
+  audio: {type: audio.decode, input: clips}
+  both: {type: testing.both, input: audio}
+  pair: {type: testing.pair, input: {audio: both.audio, other: both.other}}
+  mel: {type: features.log_mel, input: both.audio}
+  out: {type: testing.discard, input: mel}
+  rest: {type: testing.discard, input: pair}
+tests:
+  - {name: alone, node: mel, input: {audio: {tone: 440Hz, rate: 8000}}, expect: [{features: {shape: [null, 80]}}]}
+"""
+
+    @node("testing.both", inputs="audio", outputs={"audio": "audio", "other": "any"})
+    class Both(Node[Params]):
+        """Give something besides."""
+
+    @node("testing.pair", inputs={"audio": "audio[rate=16000, channels=1]", "other": "any"}, outputs="audio")
+    class Pair(Node[Params]):
+        """Take two things of one node."""
+
+    assert [told(verdict) for verdict in verdicts(tmp_path, text, Both, Pair)] == [[]]
+
+
 def test_all_nodes_on_the_ways_run(tmp_path: Path) -> None:
     """From decoding on, the branches part and meet in the join; quiet audio is filtered where nobody reads that case."""
     lines = ("from: mono", "to: both", "input: [{audio: {silence: 1s, rate: 8000}}, {audio: {tone: 440Hz, rate: 8000}}]")
