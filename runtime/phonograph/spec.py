@@ -27,20 +27,10 @@ OutputPath = Annotated[str, msgspec.Meta(extra={"path": "output"}, extra_json_sc
 Secret = Annotated[str, msgspec.Meta(extra={"secret": True}, extra_json_schema={"writeOnly": True})]
 """A parameter that must not be seen: `***` stands for it wherever phonograph prints anything."""
 
-Duration = Annotated[
-    float,
-    msgspec.Meta(
-        extra={"duration": True}, extra_json_schema={"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(ms|s|m|h)\s*$"}
-    ),
-]
+Duration = Annotated[float, msgspec.Meta(extra={"duration": True})]
 """A parameter in seconds. A manifest gives it with its unit, such as `30s`, or as a reference to a parameter of type duration."""
 
-Size = Annotated[
-    int,
-    msgspec.Meta(
-        extra={"size": True}, extra_json_schema={"type": "string", "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)\s*$"}
-    ),
-]
+Size = Annotated[int, msgspec.Meta(extra={"size": True})]
 """A parameter in bytes. A manifest gives it with its unit, such as `512MiB`, or as a reference to a parameter of type size."""
 
 ExpressionText = Annotated[str, msgspec.Meta(extra={"expression": True})]

@@ -15,17 +15,18 @@ from phonograph.engine.journal import DEAD_LETTERS
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
-from phonograph.explaining.words import duration_in_words, path_in_words, size_in_words, value_in_words
+from phonograph.explaining.words import path_in_words, value_in_words
 from phonograph.graph.model import Edge, Graph, GraphNode
 from phonograph.language.binding import secrets_of
 from phonograph.language.entries import NodeEntry, QueueBounds
 from phonograph.language.parameters import Parameter
 from phonograph.language.subgraphs import Subgraph
+from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.language.yaml12 import Located
 from phonograph.porttype import Dynamic, Variable
 from phonograph.redaction import HIDDEN, Secrets
 from phonograph.retry import RetryPolicy
-from phonograph.spec import path_fields, secret_fields, units
+from phonograph.spec import measures, path_fields, secret_fields, units
 
 _RUNS = {"inline": "inline", "thread": "in threads"}
 
@@ -111,7 +112,8 @@ class _Explainer:
     def _params(self, node: GraphNode, entry: NodeEntry | None) -> Iterator[Fact]:
         written = entry.params.value if entry is not None else {}
         assert isinstance(written, Mapping)
-        in_units, secrets = units(node.spec.params), secret_fields(node.spec.params)
+        in_units = {**units(node.spec.params), **measures(node.spec.params)}
+        secrets = secret_fields(node.spec.params)
         paths = {*path_fields(node.spec.params, "input"), *path_fields(node.spec.params, "output")}
         for field in msgspec.structs.fields(node.params):
             located = written.get(field.encode_name)

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from phonograph.language.units import duration_in_words, size_in_words
+
 Shown = Callable[[str], str]
 """Says how a text is shown, such as a path relative to a folder."""
 
@@ -39,22 +41,6 @@ def value_in_words(value: Any, unit: str = "", *, shown: Shown = str) -> str:
         return size_in_words(value)
     number = f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
     return f"{number} {unit}".rstrip()
-
-
-def duration_in_words(seconds: float) -> str:
-    """Seconds with the unit that makes the number short."""
-    for unit, factor in (("h", 3600.0), ("m", 60.0), ("s", 1.0)):
-        if seconds >= factor and (seconds / factor).is_integer():
-            return f"{seconds / factor:g}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or seconds == 0 else f"{seconds * 1000:g}ms"
-
-
-def size_in_words(num_bytes: int) -> str:
-    """Bytes with the largest unit of which they are a whole number."""
-    for unit, factor in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if num_bytes >= factor and num_bytes % factor == 0:
-            return f"{num_bytes // factor}{unit}"
-    return f"{num_bytes}B"
 
 
 def path_in_words(path: str, *folders: str) -> str:

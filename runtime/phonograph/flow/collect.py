@@ -8,20 +8,18 @@ import msgspec
 
 from phonograph.flow.gather import (
     MAX_PARTS,
-    Duration,
     Gather,
     Left,
     Made,
     Part,
     Results,
     child_order,
-    seconds,
     shared,
 )
 from phonograph.flow.lineup import Lineup
 from phonograph.flow.tickets import Ticket
 from phonograph.item import Item
-from phonograph.node import Params, node
+from phonograph.node import Duration, Params, node
 
 
 class CollectParams(Params, frozen=True):
@@ -74,7 +72,7 @@ class Collect(Gather[CollectParams]):
 
     def __init__(self, params: CollectParams, node_id: str) -> None:
         super().__init__(params, node_id)
-        self.timeout_s = seconds(params.timeout)
+        self.timeout_s = params.timeout
         self._records: dict[Ticket, dict[int, list[Part]]] = {}  # ticket -> ordinal -> its items
         self._refused: set[Ticket] = set()
         self._lineup = Lineup()

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
-
-import msgspec
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from phonograph.flow.tickets import Ticket
 from phonograph.graph.model import GraphNode
 from phonograph.item import NO_ATTRIBUTES, Item
-from phonograph.language.units import parse_duration
 from phonograph.node import Node, Params, ParamsT
 from phonograph.porttype import PortType
 from phonograph.spec import Port
@@ -25,11 +22,6 @@ Opening = Literal["nowhere", "split", "sources"]
 
 MAX_PARTS = 10_000
 """Items of one ticket, or of one port of a zip, that may wait: an hour of speech has some thousand segments."""
-
-Duration = Annotated[
-    str,
-    msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)? ?(ms|s|m|h)$", description="with its unit, such as 60s", extra={"duration": True}),
-]
 
 
 class Part:
@@ -131,10 +123,6 @@ def gather_type(node: GraphNode) -> type[Gather[Any]] | None:
     """The node's class when it gathers."""
     factory = node.spec.factory
     return factory if isinstance(factory, type) and issubclass(factory, Gather) else None
-
-
-def seconds(duration: str | None) -> float | None:
-    return None if duration is None else parse_duration(duration)
 
 
 def ports_alike(connected: tuple[str, ...]) -> tuple[Port, ...]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
 from phonograph.errors import Complaint, nearest, one_line
-from phonograph.language.fields import complain, describe
+from phonograph.language import fields
+from phonograph.language.fields import Reader, complain, describe
 from phonograph.language.references import UNREAD
+from phonograph.language.units import DURATION, SIZE, NumBytes, Seconds, duration_in_words, size_in_words
 from phonograph.language.yaml12 import Located
 from phonograph.redaction import HIDDEN, Secrets
-from phonograph.spec import Params, fields_of, path_fields, secret_fields, units
+from phonograph.spec import Params, fields_of, measures, path_fields, secret_fields, units
 from phonograph.traced import Traced, like
 
 Role = Literal["input", "output"]
@@ -67,6 +69,27 @@ class _Place:
         return os.path.normpath(os.path.join(folder or self.folder, os.path.expanduser(str(path))))
 
 
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What a parameter with a unit of its own takes: `read` makes seconds or bytes of it."""
+
+    read: Reader[float]
+    expected: str
+    in_words: Callable[[Any], str]
+
+    def expectation(self, words: str) -> str:
+        """What is expected of a number, said of a quantity: "a number, at most 60.0" becomes "a duration ..., at most 1m"."""
+        _, comma, bound = words.partition(", ")
+        relation, _, number = bound.rpartition(" ")
+        return f"{self.expected}, {relation} {self.in_words(float(number))}" if comma else self.expected
+
+
+_MEASURES = {
+    "duration": _Measure(fields.duration, DURATION, duration_in_words),
+    "size": _Measure(fields.size, SIZE, lambda num_bytes: size_in_words(int(num_bytes))),
+}
+
+
 def bind(
     params: type[Params], located: Located, *, what: str, input_folder: str, output_folder: str, complaints: list[Complaint]
 ) -> Params | None:
@@ -80,10 +103,13 @@ def bind(
     assert isinstance(located.value, Mapping)
     known = len(complaints)
     declared = {field.encode_name: field for field in fields_of(params)}
-    places = dict.fromkeys(path_fields(params, "input"), _Place("input", input_folder))
+    places: dict[str, _Place | _Measure] = {name: _MEASURES[kind] for name, kind in measures(params).items()}
+    places |= dict.fromkeys(path_fields(params, "input"), _Place("input", input_folder))
     places |= dict.fromkeys(path_fields(params, "output"), _Place("output", output_folder))
     bound: dict[str, Any] = {
-        name: place.absolute(default) for name, place in places.items() if isinstance(default := declared[name].default, str)
+        field.name: place.absolute(field.default)
+        for field in declared.values()
+        if isinstance(place := places.get(field.name), _Place) and isinstance(field.default, str)
     }
     in_units, secret = units(params), secret_fields(params)
     complete = True
@@ -108,7 +134,8 @@ def bind(
             )
     for key, field in declared.items():
         if field.required and key not in located.value:
-            expected = _in_words(_type_name(field.type))
+            measure = places.get(field.name)
+            expected = measure.expected if isinstance(measure, _Measure) else _in_words(_type_name(field.type))
             complain(complaints, "missing_key", located.position, f"{what} has no parameter {key!r}", expected)
     if not complete or len(complaints) > known:
         return None
@@ -231,7 +258,7 @@ def _convert(
     key: str,
     located: Located,
     annotation: Any,
-    place: _Place | None,
+    place: _Place | _Measure | None,
     unit: str | None,
     complaints: list[Complaint],
     *,
@@ -257,6 +284,8 @@ def _convert(
             choices = _choices(annotation)
             code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
             expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
+            if isinstance(place, _Measure) and expected.startswith(_NUMBERS):
+                expected = place.expectation(expected)
             if unit is not None and isinstance(blamed.value, str) and expected.startswith(_NUMBERS):
                 expected += f", in {unit}, without the unit"
             candidates = nearest(blamed.value, choices) if isinstance(blamed.value, str) else ()
@@ -264,16 +293,25 @@ def _convert(
         return None
 
 
-def _plain(located: Located, key: str, place: _Place | None, complaints: list[Complaint]) -> Any:
-    """The value without positions; text is made an absolute path where there is a place for such."""
+def _plain(located: Located, key: str, place: _Place | _Measure | None, complaints: list[Complaint]) -> Any:
+    """The value without positions; text is made an absolute path, or a number, where there is a place for such."""
     value = located.value
     if isinstance(value, Mapping):
         return {name: _plain(item, key, place, complaints) for name, item in value.items()}
     if isinstance(value, tuple):
         return [_plain(item, key, place, complaints) for item in value]
+    if isinstance(place, _Measure) and value is not None:
+        try:
+            return place.read(value)
+        except fields.MismatchError as mismatch:
+            found = f"parameter {key!r} is {describe(value)}"
+            complain(complaints, mismatch.code, located.position, found, mismatch.expected)
+            return None
+    if isinstance(value, Seconds | NumBytes):
+        return float(value) if isinstance(value, Seconds) else int(value)
     if not isinstance(value, str):
         return value
-    if place is None:
+    if not isinstance(place, _Place):
         return str(value)
     if not value or "\0" in value:
         complain(complaints, "wrong_value", located.position, f"parameter {key!r} is {describe(value)}", "a path")

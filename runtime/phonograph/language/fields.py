@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from phonograph.errors import Complaint, Position, nearest
-from phonograph.language.units import DURATION, SIZE, parse_duration, parse_size
+from phonograph.language.units import DURATION, SIZE, NumBytes, Seconds, parse_duration, parse_size
 from phonograph.language.yaml12 import Located
 from phonograph.redaction import HIDDEN
 from phonograph.traced import Traced
@@ -124,6 +124,8 @@ def describe(value: object) -> str:
         return HIDDEN
     if isinstance(value, str):
         return repr(str(value) if len(value) <= 60 else value[:57] + "...")
+    if isinstance(value, Seconds | NumBytes):
+        return f"the {'duration' if isinstance(value, Seconds) else 'size'} {value}"
     if isinstance(value, int | float):
         return "a long number" if isinstance(value, int) and value.bit_length() > 128 else f"the number {value}"
     if isinstance(value, Mapping):
@@ -197,13 +199,13 @@ def one_of(*choices: str) -> Reader[str]:
 
 
 def duration(value: object) -> float:
-    """Seconds. A bare 0 is fine, because zero has no unit; any other bare number leaves open what is meant."""
-    return float(_quantity(value, parse_duration, DURATION))
+    """Seconds. A bare 0 is fine, because zero has no unit; another number leaves open what it means, unless it is Seconds."""
+    return float(value) if isinstance(value, Seconds) else float(_quantity(value, parse_duration, DURATION))
 
 
 def size(value: object) -> int:
-    """Bytes."""
-    return int(_quantity(value, parse_size, SIZE))
+    """Bytes, out of text or a reference."""
+    return int(value) if isinstance(value, NumBytes) else int(_quantity(value, parse_size, SIZE))
 
 
 def _quantity(value: object, parse: Callable[[str], float], expected: str) -> float:

@@ -288,7 +288,7 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
     if kind == "bool" and isinstance(value, bool):
         return value
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return int(value)
     if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(value)

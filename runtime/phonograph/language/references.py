@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language.fields import MismatchError, complain
+from phonograph.language.units import NumBytes, Seconds
 from phonograph.language.yaml12 import Located, Value
 from phonograph.traced import Home, Traced, from_outside, like
 
@@ -143,7 +144,15 @@ def _look_up(inside: str, scope: Scope, position: Position) -> Value:
         known = f"one of the parameters {listed(parameters)}" if parameters else "a parameter declared under 'params'"
         raise MismatchError(known, code="unknown_reference", candidates=nearest(name, parameters))
     parameter = parameters[name]
-    return UNREAD if parameter is None else parameter.value
+    return UNREAD if parameter is None else _measured(parameter)
+
+
+def _measured(parameter: Parameter) -> Value:
+    """The parameter's value; a duration or a size knows what it is, for it was written with its unit."""
+    value = parameter.value
+    if parameter.type == "duration" and isinstance(value, float):
+        return Seconds(value)
+    return NumBytes(value) if parameter.type == "size" and isinstance(value, int) else value
 
 
 def _as_text(value: Value) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 
 _QUANTITY = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]+)")
@@ -41,6 +42,41 @@ def parse_size(text: str) -> int:
         ValueError: not a number with one of these units; the message says what is expected.
     """
     return round(_parse(text, {unit: Fraction(factor) for unit, factor in _BYTES.items()}, SIZE, ("MiB", "B")))
+
+
+class Seconds(float):
+    """A duration that a reference stands for: it knows its unit, where a bare number leaves open what is meant."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return duration_in_words(self)
+
+
+class NumBytes(int):
+    """A size that a reference stands for: it knows its unit."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return size_in_words(self)
+
+
+def duration_in_words(seconds: float) -> str:
+    """Seconds with the unit that makes the number short; `parse_duration` gives the same number of seconds for it."""
+    for unit, factor in (("h", 3600), ("m", 60), ("s", 1)):
+        if seconds >= factor and (seconds / factor).is_integer():
+            return f"{int(seconds / factor)}{unit}"
+    number = Decimal(float.__repr__(float(seconds)))
+    return f"{number.normalize():f}s" if seconds >= 1 or seconds == 0 else f"{(number * 1000).normalize():f}ms"
+
+
+def size_in_words(num_bytes: int) -> str:
+    """Bytes with the largest unit of which they are a whole number."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if num_bytes >= _BYTES[unit] and num_bytes % _BYTES[unit] == 0:
+            return f"{num_bytes // _BYTES[unit]}{unit}"
+    return f"{int(num_bytes)}B"
 
 
 def _parse(text: str, units: dict[str, Fraction], expected: str, common: tuple[str, str]) -> Fraction:

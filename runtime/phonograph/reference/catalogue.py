@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from phonograph.graph.registry import Registry
+from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.spec import NodeSpec, marks
 
 _NUMBERS = {"integer": "whole number", "number": "number"}
 _PATHS = {"input": "path to read", "output": "path to write"}
-_MARKS = ("path", "expression", "duration", "writeOnly")
+_MARKS = ("path", "expression", "duration", "size", "writeOnly")
+_QUANTITIES = {"duration": r"^\s*[0-9]+(\.[0-9]+)? ?(ms|s|m|h)\s*$", "size": r"^\s*[0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)\s*$"}
 _BOUNDS = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below"))
 
 
@@ -71,6 +73,9 @@ def parameters(spec: NodeSpec) -> tuple[Parameter, ...]:
         field, said = _in_order(sorted_field, annotations[name]), dict(marked.get(name, {}))
         if said.pop("secret", False):
             said["writeOnly"] = True
+        for kind, pattern in _QUANTITIES.items():
+            if kind in said:
+                field = _in_text(field, pattern, duration_in_words if kind == "duration" else size_in_words)
         found.append(Parameter(name, {**field, **said}, name in required, str(said.get("unit", ""))))
     return tuple(found)
 
@@ -110,6 +115,20 @@ def entry(spec: NodeSpec) -> dict[str, Any]:
         "example": spec.example,
     }
     return {**found, "definitions": inside} if inside else found
+
+
+def _in_text(schema: dict[str, Any], pattern: str, in_words: Callable[[Any], str]) -> dict[str, Any]:
+    """The schema of seconds or bytes as that of the text that a manifest has for them."""
+    found = {key: value for key, value in schema.items() if key not in dict(_BOUNDS)}
+    if "anyOf" in schema:
+        found["anyOf"] = [_in_text(kind, pattern, in_words) for kind in schema["anyOf"]]
+    if isinstance(schema.get("items"), dict):
+        found["items"] = _in_text(schema["items"], pattern, in_words)
+    if schema.get("type") in _NUMBERS:
+        found |= {"type": "string", "pattern": pattern}
+    if isinstance(schema.get("default"), int | float):
+        found["default"] = in_words(schema["default"])
+    return found
 
 
 def _in_order(schema: dict[str, Any], annotation: Any) -> dict[str, Any]:
@@ -188,6 +207,8 @@ def _text(schema: dict[str, Any]) -> str:
         return "expression"
     if schema.get("duration"):
         return "duration with its unit"
+    if schema.get("size"):
+        return "size with its unit"
     return "secret text" if schema.get("writeOnly") else "text"
 
 

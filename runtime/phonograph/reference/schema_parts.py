@@ -79,6 +79,8 @@ def referable(schema: Json, expected: str = "") -> Json:
     """
     about = {key: value for key, value in schema.items() if key in _ABOUT}
     kinds = [_kind(kind) for kind in schema.get("anyOf", [{key: schema[key] for key in schema if key not in _ABOUT}])]
+    if about.get("duration"):
+        kinds.append({"const": 0})
     if any(kind.get("type") == "string" and not _NARROWING & kind.keys() for kind in kinds):
         return _one(about, kinds, {})
     words = f"expected {expected}, or a reference such as ${{params.NAME}}" if expected else ""
@@ -86,7 +88,7 @@ def referable(schema: Json, expected: str = "") -> Json:
     return _one(about, [*kinds, {"type": "string", "pattern": r"\$\{"}], said)
 
 
-_ABOUT = ("title", "description", "default", "unit", "path", "expression", "duration", "writeOnly")
+_ABOUT = ("title", "description", "default", "unit", "path", "expression", "duration", "size", "writeOnly")
 _NARROWING = {"enum", "const", "pattern", "minLength", "maxLength"}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from command_line import LINE, project, run_pipeline
-from phonograph.explaining.words import duration_in_words, path_in_words, size_in_words, value_in_words
+from phonograph.explaining.words import path_in_words, value_in_words
+from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.shipped import shipped_manifests
 from places import TESTS
 

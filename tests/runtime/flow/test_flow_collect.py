@@ -120,7 +120,7 @@ def test_parameters_that_do_not_go_together(tmp_path: Path, params: str, said: s
 
 def test_a_small_collection_goes_on_in_time() -> None:
     """With a time-out, what has come goes on when the first item of the collection has waited so long."""
-    machine = Collect(CollectParams(by="count", size=3, timeout="500ms"), "batches")
+    machine = Collect(CollectParams(by="count", size=3, timeout=0.5), "batches")
     machine.ports = ("item",)
     gate = Gate("batches", (0,), 1, lambda settled: None)
 

@@ -161,7 +161,7 @@ def test_attributes_of_all_branches_are_kept(tmp_path: Path) -> None:
 class Table:
     """A join of inputs `a` and `b`, and one ticket to give to what comes."""
 
-    def __init__(self, timeout: str | None = None) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
         self.join = Join(JoinParams(timeout=timeout), "both")
         self.join.ports = ("a", "b")
         self.gate = Gate("both", (0, 1), 2, lambda settled: None)
@@ -181,7 +181,7 @@ def said(result: Made | Left) -> tuple[str, object]:
 
 def test_time_is_up() -> None:
     """An item whose partner does not come in time is left over, and so is the partner that comes later."""
-    table = Table("2s")
+    table = Table(2.0)
     assert table.arrive(0, "k", at=10.0) == []
     assert table.join.due() == 12.0
     assert table.join.expired(11.9) == []
@@ -193,7 +193,7 @@ def test_time_is_up() -> None:
 
 def test_a_partner_in_time_takes_the_deadline_along() -> None:
     """Nothing is due once both have come."""
-    table = Table("2s")
+    table = Table(2.0)
     table.arrive(0, "k", at=10.0)
     assert table.arrive(1, "k", at=11.0) == [("k", {"a": 0, "b": 1})]
     assert table.join.due() is None
