@@ -16,7 +16,7 @@
                 ends with a sink.
     input       an item, or a list of items. Left out where the case begins with a source.
     expect      what leaves the last node: a list of items, exactly these and in this order; or a mapping, see below.
-    timeout     a case that takes longer fails; 60s.
+    timeout     a case that takes longer, comparison included, fails; 60s.
 
 An item of `input` has a payload for each input of the first node (of the sub-graph), and may have
 

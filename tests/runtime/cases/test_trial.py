@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -254,6 +255,27 @@ def test_a_case_that_does_not_end_fails(tmp_path: Path) -> None:
     """A retry in an hour is not waited for."""
     found = differences(tmp_path, "node: slow", "input: {record: {}}", "expect: [{}]", "timeout: 50ms")
     assert found == ["expect: an end within 0.05 s / none"]
+
+
+def test_a_comparison_that_does_not_end_fails(tmp_path: Path) -> None:
+    """The time-out holds for a regular expression that would search for ages; what was there before for signals is there again."""
+    text = """
+inputs: {words: {type: text}}
+outputs: {words: same}
+nodes:
+  same: {type: flow.filter, input: inputs.words, params: {keep: "has attributes.x"}}
+tests:
+  - name: ages
+    node: same
+    timeout: 500ms
+    input: {words: AGES, attributes: {x: 1}}
+    expect: [{out: {matches: "^(a+)+$"}}]
+"""
+    handler = signal.getsignal(signal.SIGALRM)
+    (verdict,) = verdicts(tmp_path, text.replace("words: AGES", f"item: {'a' * 40}!"))
+    assert told(verdict) == ["expect: an end within 0.5 s / none, while what came was compared"]
+    assert signal.getsignal(signal.SIGALRM) is handler
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_the_differences_name_place_and_values(tmp_path: Path) -> None:
