@@ -61,11 +61,6 @@ class Secrets:
 NO_SECRETS = Secrets()
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """The text with `***` for every secret in it."""
-    return Secrets(secrets).clean(text)
-
-
 def redacted(complaints: Iterable[Complaint], secrets: Secrets) -> tuple[Complaint, ...]:
     """The complaints without the secrets in them."""
     if not secrets:

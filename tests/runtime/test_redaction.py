@@ -21,7 +21,7 @@ from phonograph.language.binding import secrets_of
 from phonograph.language.manifest import load_manifest
 from phonograph.log import command_logger
 from phonograph.node import Node, Params, Secret, node
-from phonograph.redaction import HIDDEN, Secrets, redact
+from phonograph.redaction import HIDDEN, Secrets
 from phonograph.spec import secret_fields
 from phonograph.traced import Traced
 from pipeline_nodes import registry
@@ -72,19 +72,19 @@ def path(tmp_path: Path) -> Path:
 
 def test_secret_is_hidden_in_text() -> None:
     """All of several secrets, the longest first, wherever they stand."""
-    assert redact("abc abcdef xabcx", ["abc", "abcdef", ""]) == "*** *** x***x"
-    assert redact("nothing", []) == "nothing"
+    assert Secrets(["abc", "abcdef", ""]).clean("abc abcdef xabcx") == "*** *** x***x"
+    assert Secrets([]).clean("nothing") == "nothing"
 
 
 @pytest.mark.parametrize("form", [repr, json.dumps, ascii, lambda text: json.dumps(text, ensure_ascii=False)])
 def test_secret_is_hidden_as_it_looks_in_quotes(form: type[str]) -> None:
     """A secret with signs that are escaped is found in that form, too."""
-    assert redact(f"<{form(TOKEN)[1:-1]}>", [TOKEN]) == f"<{HIDDEN}>"
+    assert Secrets([TOKEN]).clean(f"<{form(TOKEN)[1:-1]}>") == f"<{HIDDEN}>"
 
 
 def test_secret_is_hidden_in_a_url() -> None:
     """As it stands in the parameters of a request."""
-    assert redact("https://x/?a=p%26q%2Fr+s&b=p%26q%2Fr%20s", ["p&q/r s"]) == "https://x/?a=***&b=***"
+    assert Secrets(["p&q/r s"]).clean("https://x/?a=p%26q%2Fr+s&b=p%26q%2Fr%20s") == "https://x/?a=***&b=***"
 
 
 def test_secrets_inside_lists_and_mappings() -> None:
@@ -96,7 +96,7 @@ def test_secrets_inside_lists_and_mappings() -> None:
 def test_no_secret_survives(values: list[str], before: str, after: str) -> None:
     """Whatever the secrets and the text round them, none of them can be read in the result."""
     secrets = [value for value in values if not set(value) <= {"*"}]
-    cleaned = redact(before + "".join(secrets) + after, secrets)
+    cleaned = Secrets(secrets).clean(before + "".join(secrets) + after)
     assert not [value for value in secrets if len(value) > 3 and value in cleaned.replace(HIDDEN, "\0")]
 
 

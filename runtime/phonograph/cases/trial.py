@@ -95,8 +95,8 @@ def _overdue(case: Case, got: str) -> Verdict:
 def _time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeoutError after so long; in other threads than the main one, nothing can.
 
-    By a signal, because `re` holds the interpreter's lock while it searches: no other thread would get to run. But it lets signals
-    through now and then.
+    By a signal, because `re` holds the interpreter's lock while it searches, so that no other thread gets to run; signals it lets
+    through.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

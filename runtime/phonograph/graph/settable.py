@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,30 +10,21 @@ import msgspec
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.language import policies
 from phonograph.language.entries import NodeEntry
-from phonograph.language.manifest import Manifest, read_manifest
+from phonograph.language.manifest import Manifest
 
 
-def override_paths(
-    path: str | os.PathLike[str], registry: Registry | None = None, *, params: Mapping[str, object] | None = None
-) -> dict[str, str]:
-    """Each path that `--set` takes -> what it sets, in a few words; what cannot be read of the manifest is left out.
+def settable(manifest: Manifest, registry: Registry) -> dict[str, str]:
+    """Each path that `--set` takes -> what it sets, in a few words.
 
     Args:
-        registry: where the node types are found whose parameters can be set; without it only those that the manifest gives.
-        params: values for the manifest's parameters.
+        registry: where the node types are found whose parameters can be set. Plug-ins of the manifest are not loaded: nobody
+            expects that a press of the tab key runs code. Of their types, and others that are unknown, the parameters are those
+            that the manifest gives.
     """
-    manifest = read_manifest(path, params=params).manifest
-    return {} if manifest is None else settable(manifest, registry)
-
-
-def settable(manifest: Manifest, registry: Registry | None = None) -> dict[str, str]:
-    """The same for a manifest that is read already."""
-    if registry is not None and manifest.plugins:
-        registry = registry.with_plugins(manifest.plugins, [])
     return dict(_paths(manifest, registry))
 
 
-def _paths(manifest: Manifest, registry: Registry | None) -> Iterator[tuple[str, str]]:
+def _paths(manifest: Manifest, registry: Registry) -> Iterator[tuple[str, str]]:
     for name, parameter in manifest.params.items():
         yield f"params.{name}.default", parameter.help or parameter.type
     for subgraph in manifest.subgraphs.values():
@@ -51,10 +41,10 @@ def _paths(manifest: Manifest, registry: Registry | None) -> Iterator[tuple[str,
     yield "description", "what it is for"
 
 
-def _parameters(entry: NodeEntry, registry: Registry | None) -> dict[str, str]:
+def _parameters(entry: NodeEntry, registry: Registry) -> dict[str, str]:
     """Name -> description of the parameters of a node: those of its type, else those that the manifest gives."""
     try:
-        spec = None if registry is None else registry.get(entry.type)
+        spec = registry.get(entry.type)
     except RegistryError:
         spec = None
     if spec is None:

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.graph.registry import Registry
 from phonograph.language.entries import QueueBounds
 from phonograph.language.parameters import TYPES
 from phonograph.reference import catalogue
@@ -37,15 +36,6 @@ Json = dict[str, Any]
 _DRAFT = "http://json-schema.org/draft-07/schema#"
 _NOT_IN_A_FRAGMENT = ("version", "name", "description", "steps", "inputs", "outputs", "tests")
 """What tells a manifest from a fragment, which others include and which needs neither version nor name."""
-
-
-def schema_for(registry: Registry) -> Json:
-    """The schema with every node type that a registry knows.
-
-    Raises:
-        RegistryError: the code of one cannot be loaded.
-    """
-    return manifest_schema(catalogue.loadable(registry))
 
 
 def manifest_schema(specs: Iterable[NodeSpec]) -> Json:

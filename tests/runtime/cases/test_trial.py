@@ -258,7 +258,7 @@ def test_a_case_that_does_not_end_fails(tmp_path: Path) -> None:
 
 
 def test_a_comparison_that_does_not_end_fails(tmp_path: Path) -> None:
-    """The time-out holds for a regular expression that would search for ages; what was there before for signals is there again."""
+    """The time-out holds for a regular expression that would search for ages; afterwards signals are as before."""
     text = """
 inputs: {words: {type: text}}
 outputs: {words: same}

@@ -69,6 +69,16 @@ def test_options_complete_from_the_manifest(tmp_path: Path, words: tuple[str, ..
     assert offered(tmp_path, *words) == expected
 
 
+def test_completion_runs_no_plug_in(tmp_path: Path) -> None:
+    """Of a type from a plug-in the parameters are offered that the manifest gives; the plug-in's code does not run."""
+    (tmp_path / "mine.py").write_text("open('ran', 'w').close()\n")
+    text = "version: 1\nname: x\nplugins: [mine.py]\nnodes:\n  gain: {type: my.gain, params: {gain_db: 1}}\n"
+    project(tmp_path, text)
+    assert offered(tmp_path, "line.yaml", "--set", "nodes.gain.params") == ["nodes.gain.params.gain_db="]
+    assert offered(tmp_path, "explain", "line.yaml", "--node", "") == ["gain"]
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_broken_manifest_offers_what_can_be_read(tmp_path: Path) -> None:
     """Completion works while the manifest is being written, and never prints an error."""
     path = tmp_path / "half.yaml"
