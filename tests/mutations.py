@@ -24,7 +24,7 @@ _HOSTILE = (
     *("~", "null", "-1", "0", "1e400", "9" * 400, ".nan", "true", "[]", "{}", "[[]]", "{a: b}", "''", '"\\x00"', "*a", "&a"),
     *("!!int", "<<", "|", ">", "\t", "\u2028", "\ufeff", "é", "\U0001f600", "30s", "1h1m", "-5ms", "512MiB", "? ", ": ", "- "),
     *("flow.join", "flow.route", "sink.npy", "audio.", ".audio", "# ", "%YAML 1.1\n---\n", "\n...\n", "version: 1\n"),
-    *("include: x.yaml\n", "nodes:\n", "plugins: [x.py]\n"),
+    *("0x" + "f" * 5000, "include: x.yaml\n", "nodes:\n", "plugins: [x.py]\n"),
 )
 
 

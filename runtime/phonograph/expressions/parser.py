@@ -32,6 +32,7 @@ from phonograph.expressions.tree import (
     Or,
     Presence,
 )
+from phonograph.language.scalars import whole
 from phonograph.language.units import DURATION, parse_duration
 
 MAX_LENGTH = 4000
@@ -217,7 +218,10 @@ class _Parser:
                 found = f"the value {token.text}{token.unit}"
                 raise self._fault(token.offset, found, f"a number, or {DURATION}") from None
         if re.fullmatch(r"[-+]?[0-9]+", token.text):
-            return int(token.text)
+            try:
+                return whole(token.text)
+            except ValueError:
+                raise self._fault(token.offset, f"a number of {len(token.text)} digits", "one that fits into a double") from None
         number = float(token.text)
         if math.isinf(number):
             raise self._fault(token.offset, f"the number {token.text}", "one that fits into a double")

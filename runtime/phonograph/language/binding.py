@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import msgspec
 
-from phonograph.errors import Complaint, nearest, one_line
+from phonograph.errors import Complaint, in_words, nearest, one_line
 from phonograph.language import fields
 from phonograph.language.fields import Reader, complain, describe
 from phonograph.language.references import UNREAD
@@ -144,6 +144,11 @@ def bind(
     except (ValueError, TypeError) as error:
         words = Secrets(_secret_texts(bound.values())).clean(one_line(error) or type(error).__name__)
         complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {words}")
+        return None
+    except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
+        words = Secrets(_secret_texts(bound.values())).clean(one_line(in_words(error)))
+        found = f"the parameters of {what} cannot be checked: {words}"
+        complain(complaints, "type_unavailable", located.position, found, "a node type whose code works")
         return None
 
 

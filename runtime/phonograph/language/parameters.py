@@ -16,7 +16,8 @@ from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language import fields
 from phonograph.language.fields import Fields, MismatchError, complain, describe
 from phonograph.language.references import UNREAD, Scope, resolve, variable_of
-from phonograph.language.yaml12 import Located, scalar
+from phonograph.language.scalars import scalar
+from phonograph.language.yaml12 import Located
 from phonograph.redaction import HIDDEN
 from phonograph.traced import Traced, from_outside, like
 

@@ -10,7 +10,7 @@ file ends soon.
 
 from __future__ import annotations
 
-import math
+import codecs
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from typing import NoReturn, TypeAlias
 import yaml
 
 from phonograph.errors import Complaint, ManifestError, Position
+from phonograph.language.scalars import scalar
 
 Value: TypeAlias = "bool | int | float | str | tuple[Located, ...] | Mapping[str, Located] | None"
 
@@ -29,18 +30,11 @@ MAX_VALUES = 100_000  # after aliases are unfolded; 1 MiB of text without aliase
 
 _Parser: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = {
-    **{sign + word: float(sign + "inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-}
 _BARE_REFERENCE = re.compile(r"\$\{[^}\s]*\}[^\s,\]}]*")
 _NO_SPACE = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*):(?=[^\s:/\\])")
 _NO_COLON = re.compile(r"\s*(?:- +)?([A-Za-z_][\w-]*)\s*(?=\{)")
-_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE_ENDS = "\x85\u2028\u2029"  # of YAML 1.1 and of the parsers; in YAML 1.2 they are letters like any other
 
 # What the parser says -> what a person who wrote a manifest can do with it. The first fitting needle counts;
 # {opened} stands for where the mapping or list began.
@@ -113,26 +107,6 @@ def load_value(text: str, file: str) -> Located:
     return _Loader(file, "").load(text.encode("utf-8", "surrogatepass"), any_root=True)
 
 
-def scalar(text: str) -> bool | int | float | str | None:
-    """What a plain (unquoted) scalar means in the core schema.
-
-    Raises:
-        ValueError: a number that Python cannot hold: more than 4300 digits, or beyond the range of a double.
-    """
-    if text in _NULL:
-        return None
-    if text in _BOOLS:
-        return _BOOLS[text]
-    if _INT.fullmatch(text):
-        return int(text, 0) if text.startswith(("0o", "0x")) else int(text)
-    if _FLOAT.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError("too large for a floating-point number")
-        return number
-    return _SPECIAL.get(text, text)
-
-
 @dataclass(frozen=True, slots=True)
 class _Extent:
     """What using a value once more costs: its levels, and the values in it counting itself."""
@@ -175,18 +149,18 @@ class _Loader:
         start = self._position(1, 1)
         if len(content) > MAX_BYTES:
             self._stop("too_large", start, f"a file of more than {MAX_BYTES} bytes", "a smaller one")
+        content = content.removeprefix(codecs.BOM_UTF8)
         try:
-            text = content.decode("utf-8-sig")
+            text = content.decode("utf-8")
         except UnicodeDecodeError as error:
-            position = self._place(content[: error.start].decode("utf-8-sig"))
+            position = self._place(content[: error.start].decode("utf-8"))
             self._stop("encoding", position, f"the byte 0x{content[error.start]:02x}", "UTF-8; save the file in that encoding")
         if match := _UNPRINTABLE.search(text):
-            self._stop(
-                "yaml_syntax",
-                self._place(text[: match.start()]),
-                f"the control character U+{ord(match[0]):04X}",
-                "printable text",
-            )
+            name, position = f"U+{ord(match[0]):04X}", self._place(text[: match.start()])
+            if match[0] in _LINE_ENDS:
+                expected = f"an ordinary line end, or inside double quotes its escape, \\u{ord(match[0]):04x}"
+                self._stop("yaml_syntax", position, f"the line separator {name}", expected)
+            self._stop("yaml_syntax", position, f"the control character {name}", "printable text")
         return text
 
     def _place(self, before: str) -> Position:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from phonograph.errors import ManifestError, Position
 from phonograph.language import yaml12
-from phonograph.language.yaml12 import Located, load, scalar
+from phonograph.language.scalars import scalar
+from phonograph.language.yaml12 import Located, load
 from places import TESTS
 
 WRONG = sorted((TESTS / "manifests" / "wrong").glob("*.yaml"))
@@ -206,3 +207,26 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
         load(content, "f.yaml")
     except ManifestError as error:
         assert error.complaints
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "0x" + "f" * 5000, "0o" + "7" * 400, "-" + "9" * 5000])
+def test_whole_number_beyond_a_double(number: str) -> None:
+    """Whatever the base, a whole number that no double can hold is refused where it stands."""
+    assert refusal(f"a: {number}\n").startswith("f.yaml:1:4: wrong_value the number ")
+    assert refusal(f"? {number}\n: 1\n").startswith("f.yaml:1:3: wrong_value the number ")
+
+
+def test_wrong_byte_behind_a_byte_order_mark() -> None:
+    """The mark counts neither for the place of a byte that is not UTF-8 nor for which byte it is."""
+    assert refusal(b"\xef\xbb\xbf# \xc3\xa9\xc3\xa9\xff") == (
+        "f.yaml:1:5: encoding the byte 0xff; expected UTF-8; save the file in that encoding"
+    )
+
+
+@pytest.mark.parametrize("sign", ["\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("text", ["a: 1{}b: 2\n", "# x{}a: 1\n", 'a: "x{}y"\n', "a: |\n  x{}  y\n", "a: 'x'\nb{}: 1\n"])
+def test_line_separator_that_parsers_take_for_a_line_end(text: str, sign: str) -> None:
+    """What would end a line for the parser and for no editor is refused wherever it stands, with its escape as the remedy."""
+    name = f"{ord(sign):04x}"
+    assert f"yaml_syntax the line separator U+{name.upper()}; expected an ordinary line end, or" in refusal(text.format(sign))
+    assert plain(load(f'a: "x\\u{name}y"\n'.encode(), "f.yaml")) == {"a": f"x{sign}y"}
