@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from phonograph.errors import GraphError, ManifestError
+from phonograph.cases import read_cases
+from phonograph.engine.plan import make_plan
+from phonograph.errors import Complaint, GraphError, ManifestError
+from phonograph.explaining import explain
 from phonograph.graph.builder import load_graph
 from phonograph.graph.registry import Registry
+from phonograph.language.manifest import read_manifest
 from phonograph.shipped import shipped_manifests
 
 _GOOD = Path(__file__).parent / "manifests" / "good"
@@ -40,7 +44,7 @@ def mutated(text: str, chance: random.Random) -> bytes:
 
 
 class Trial:
-    """Builds graphs of mutilated texts, in a folder of its own."""
+    """Reads mutilated texts as far as they go, in a folder of its own: cases, graph, plan, explanation."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "mutated.yaml"
@@ -49,23 +53,29 @@ class Trial:
         shutil.copytree(_GOOD / "parts", folder / "parts")
 
     def complaints_about(self, content: bytes) -> int:
-        """How many complaints a text gets.
+        """How many complaints a text gets, those about its test cases included.
 
         Raises:
             AssertionError: a complaint is about a place that the text does not have. Whatever else is raised is a fault as well.
         """
         self._path.write_bytes(content)
+        complaints = self._complaints()
+        num_lines = content.count(b"\n") + content.count(b"\r") + 2
+        for complaint in complaints:
+            assert str(complaint)
+            place = complaint.position
+            assert place.file != str(self._path) or (1 <= place.line <= num_lines and place.column >= 1), str(complaint)
+        return len(complaints)
+
+    def _complaints(self) -> Sequence[Complaint]:
         try:
-            load_graph(self._path, self._registry)
+            graph = load_graph(self._path, self._registry)
         except (ManifestError, GraphError) as error:
-            assert error.complaints
-            num_lines = content.count(b"\n") + content.count(b"\r") + 2
-            for complaint in error.complaints:
-                assert str(complaint)
-                place = complaint.position
-                assert place.file != str(self._path) or (1 <= place.line <= num_lines and place.column >= 1), str(complaint)
-            return len(error.complaints)
-        return 0
+            assert any(complaint.severity == "error" for complaint in error.complaints)
+            manifest = read_manifest(self._path).manifest
+            return [*error.complaints, *(read_cases(manifest, None)[1] if manifest is not None else ())]
+        explain(make_plan(graph), run_directory=self._path.parent / "run")
+        return read_cases(graph.manifest, graph)[1]
 
 
 def _without_token(text: str, chance: random.Random) -> str:

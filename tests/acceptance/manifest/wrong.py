@@ -31,9 +31,9 @@ def wrong_manifests_get_exact_complaints() -> Figure:
     return Figure(figure, not off and len(WRONG) >= WANTED and several >= WANTED_SEVERAL, f"off: {off}" if off else "")
 
 
-@claim(issue="manifest", bar="0 tracebacks", fast=True)
+@claim(issue="manifest", bar="0 tracebacks; at least half of the mutations refused", fast=True)
 def mutated_manifests_never_give_a_traceback() -> Figure:
-    """However a good manifest is mutilated, it is read or gets complaints whose places lie in the text."""
+    """However a good manifest is mutilated, it is planned and explained, or gets complaints whose places lie in it."""
     refused = 0
     with temporary_folder() as folder:
         trial = Trial(folder)
@@ -48,7 +48,8 @@ def mutated_manifests_never_give_a_traceback() -> Figure:
             tried()
         except Exception as error:  # noqa: BLE001  # what is looked for here
             return Figure("1 at least", met=False, cause="".join(traceback.format_exception(error, limit=-2)))
-    return Figure(f"0 tracebacks in {NUM_MUTATIONS} mutations of {len(GOOD)} manifests, {refused} of them refused", met=True)
+    figure = f"0 tracebacks in {NUM_MUTATIONS} mutations of {len(GOOD)} manifests, {refused} of them refused"
+    return Figure(figure, met=2 * refused >= NUM_MUTATIONS)  # with fewer, the mutations would not be what they are called
 
 
 @claim(issue="manifest", bar="the same complaints in each format; exit status 2", fast=True)
