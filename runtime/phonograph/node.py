@@ -53,6 +53,7 @@ from phonograph.spec import (
     Secret,
     Size,
     Streaming,
+    fields_of,
 )
 
 __all__ = [
@@ -160,8 +161,8 @@ def node(
         others: see `NodeSpec`.
 
     Raises:
-        TypeError: the object is neither a Node class nor a function that can be read as a node, or the type of a port names a
-            parameter that it does not have.
+        TypeError: the object is neither a Node class nor a function that can be read as a node, the type of a port names a
+            parameter that it does not have, or a manifest could not give one of its parameters.
         ValueError: a port type is malformed.
     """
 
@@ -184,6 +185,8 @@ def node(
             raise TypeError(
                 f"@node({type_name!r}): an output is called 'dead_letter', which every node has; expected another name"
             )
+        _check_attributes(type_name, attributes or {})
+        _check_described(type_name, params)
         _check_parameters(type_name, params, _ports(declared_inputs) + _ports(declared_outputs), converts or {})
         spec = NodeSpec(
             type=type_name,
@@ -255,6 +258,32 @@ def _check_parameters(type_name: str, params: type[Params], ports: tuple[Port, .
                 f"one of {', '.join(params.__struct_fields__)}" if params.__struct_fields__ else "none, for it has no parameters"
             )
             raise TypeError(f"@node({type_name!r}): {where} names the parameter {name!r}; expected {expected}")
+
+
+def _check_attributes(type_name: str, attributes: Mapping[str, AttributeType]) -> None:
+    for name, declared in attributes.items():
+        if declared not in get_args(AttributeType):
+            expected = ", ".join(map(repr, get_args(AttributeType)))
+            raise TypeError(f"@node({type_name!r}): attribute {name!r} is of type {declared!r}; expected one of {expected}")
+
+
+def _check_described(type_name: str, params: type[Params]) -> None:
+    """Refuse parameters that no schema can describe, and so no text can give."""
+    try:
+        msgspec.json.schema(params)
+    except NameError:
+        return  # an annotation that names what stands further down in its module
+    except TypeError as error:
+        for field in fields_of(params):
+            try:
+                msgspec.json.schema(field.type)
+            except TypeError:
+                named = field.type if get_args(field.type) else getattr(field.type, "__name__", field.type)
+                raise TypeError(
+                    f"@node({type_name!r}): parameter {field.name!r} is of type {named}, which a manifest cannot give; expected "
+                    "str, int, float, bool, lists and mappings of them, a msgspec.Struct, or InputPath and OutputPath for paths"
+                ) from error
+        raise
 
 
 def _params_of(target: type[Node[Any]]) -> type[Params]:

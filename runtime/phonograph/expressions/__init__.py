@@ -7,19 +7,19 @@ compute, call or loop, and it is judged in a time that its length bounds.
 
 from __future__ import annotations
 
-from phonograph.expressions.checks import check, check_all, known_attributes
-from phonograph.expressions.evaluation import compiled, evaluate
+from phonograph.expressions.checks import AttributeTypes, check, check_all, united
+from phonograph.expressions.evaluation import compiled
 from phonograph.expressions.parser import parse
 from phonograph.expressions.tree import Expression, ExpressionError, Fault
 
 __all__ = [
+    "AttributeTypes",
     "Expression",
     "ExpressionError",
     "Fault",
     "check",
     "check_all",
     "compiled",
-    "evaluate",
-    "known_attributes",
     "parse",
+    "united",
 ]

@@ -23,7 +23,7 @@ from phonograph.expressions.tree import (
 )
 from phonograph.language.binding import bound_texts
 from phonograph.language.yaml12 import Located
-from phonograph.spec import AttributeType, NodeSpec, Params, expression_fields, has_open_attributes
+from phonograph.spec import AttributeType, Params, expression_fields
 
 AttributeTypes = Mapping[str, AttributeType | None]
 """Attribute -> its type; None: nodes disagree about it, so it is judged for each item."""
@@ -31,21 +31,12 @@ AttributeTypes = Mapping[str, AttributeType | None]
 _WORDS: Mapping[AttributeType, str] = {"str": "text", "int": "a number", "float": "a number", "bool": "true or false"}
 
 
-def known_attributes(upstream: Iterable[tuple[NodeSpec, Params | None]]) -> tuple[AttributeTypes, bool]:
-    """What is known of an item's attributes behind these nodes: the types by name, and whether there may be others too.
-
-    Args:
-        upstream: every node before the one that asks, with its parameters; None for what could not be read.
-    """
-    types: dict[str, AttributeType | None] = {}
-    is_open = False
-    for spec, params in upstream:
-        is_open = is_open or has_open_attributes(spec, params)
-        for name, declared in spec.attributes.items():
-            before = types.get(name, declared)
-            both_numbers = {before, declared} == {"int", "float"}
-            types[name] = declared if before == declared else "float" if both_numbers else None
-    return types, is_open
+def united(several: Iterable[AttributeTypes]) -> AttributeTypes:
+    """The attributes of an item that may have those of all of these."""
+    types: AttributeTypes = {}
+    for declared in several:
+        types = {**types, **{name: _common(name, kind, types) for name, kind in declared.items()}} if types else declared
+    return types
 
 
 def check(expression: Expression, attributes: AttributeTypes, *, is_open: bool) -> list[Fault]:
@@ -70,23 +61,19 @@ def check(expression: Expression, attributes: AttributeTypes, *, is_open: bool) 
     return sorted(faults, key=lambda fault: fault.offset)
 
 
-def check_all(
-    params: Params, written: Located, upstream: Iterable[tuple[NodeSpec, Params | None]], *, is_complete: bool, what: str
-) -> list[Complaint]:
+def check_all(params: Params, written: Located, attributes: AttributeTypes, *, is_open: bool, what: str) -> list[Complaint]:
     """Complaints about the expressions among a node's parameters.
 
     Args:
         params: what `binding.bind` made of `written`.
-        upstream: see `known_attributes`.
-        is_complete: those are all nodes upstream; otherwise attributes may come from what is not known.
+        attributes: those that the nodes upstream declare. is_open: items may have others too, see `check`.
         what: names the node in complaints.
     """
     complaints = []
     names = expression_fields(type(params))
-    attributes, is_open = known_attributes(upstream) if names else ({}, False)
     for parameter, located, text in bound_texts(params, written, names):
         try:
-            faults = check(parse(text), attributes, is_open=is_open or not is_complete)
+            faults = check(parse(text), attributes, is_open=is_open)
         except ExpressionError as error:
             faults = [error.fault]
         for fault in faults:
@@ -94,6 +81,12 @@ def check_all(
             position = _place(located, fault.offset)
             complaints.append(Complaint("expression", position, found, fault.expected, fault.candidates, fault.severity))
     return complaints
+
+
+def _common(name: str, declared: AttributeType | None, known: AttributeTypes) -> AttributeType | None:
+    before = known.get(name, declared)
+    both_numbers = {before, declared} == {"int", "float"}
+    return declared if before == declared else "float" if both_numbers else None
 
 
 def _place(located: Located, offset: int) -> Position:

@@ -25,17 +25,11 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def evaluate(expression: Expression, item: Item) -> bool:
-    """Whether the expression holds for the item.
-
-    Raises:
-        BadInputError: an attribute that is compared is absent, or not of the type of what it is compared with.
-    """
-    return compiled(expression)(item)
-
-
 def compiled(expression: Expression) -> Judge:
-    """The expression as a function, for judging many items; it raises as `evaluate` does."""
+    """The expression as a function that tells whether it holds for an item.
+
+    It raises BadInputError for an attribute that is compared and absent, or not of the type of what it is compared with.
+    """
     return _judge(expression.condition, expression)
 
 

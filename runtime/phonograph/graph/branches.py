@@ -77,7 +77,7 @@ def _of_unknown_origin(nodes: Mapping[str, BoundNode], fed_by: Mapping[str, Coll
     for node_id, sources in fed_by.items():
         spec = nodes[node_id].spec if node_id in nodes else None
         begins = node_id == INPUTS or (spec is not None and spec.kind == "source")
-        if not (begins or sources) or not sources <= fed_by.keys() or not vague.isdisjoint(sources):
+        if not (begins or sources) or not all(one in fed_by for one in sources) or not vague.isdisjoint(sources):
             vague.add(node_id)
     return vague
 

@@ -9,12 +9,12 @@ from types import MappingProxyType
 
 from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest, one_line
-from phonograph.expressions import check_all
+from phonograph.expressions import AttributeTypes, check_all, united
 from phonograph.graph.branches import strangers
 from phonograph.graph.conversion import Insertion
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
-from phonograph.graph.order import flow_order, reach
+from phonograph.graph.order import flow_order
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.graph.unify import Unification
 from phonograph.graph.wiring import INPUTS, UNNAMED, BoundNode, Wiring, links_of
@@ -25,7 +25,7 @@ from phonograph.language.manifest import InputDeclaration, Manifest, read_manife
 from phonograph.porttype import PortType
 from phonograph.redaction import redacted
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields
+from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields, has_open_attributes
 
 
 def build_graph(manifest: Manifest, registry: Registry) -> Graph:
@@ -111,7 +111,7 @@ class _Builder:
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._weigh(shared_paths(self._nodes.values()))
-        self._check_expressions(wiring)
+        self._check_expressions(ordered, wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
         graph = self._graph(types, inputs, outputs)
@@ -198,14 +198,18 @@ class _Builder:
             found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
             expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
             self._complain("wrong_value", entry.position, found, expected)
-        params = bind(
-            spec.params,
-            entry.params,
-            what=f"node {entry.id!r} ({spec.type})",
-            input_folder=self._manifest.input_folder,
-            output_folder=self._manifest.output_folder,
-            complaints=self.complaints,
-        )
+        params = None
+        try:
+            params = bind(
+                spec.params,
+                entry.params,
+                what=f"node {entry.id!r} ({spec.type})",
+                input_folder=self._manifest.input_folder,
+                output_folder=self._manifest.output_folder,
+                complaints=self.complaints,
+            )
+        except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
+            self._complain_of_code(entry, spec, "parameters", error)
         return BoundNode(entry, spec, params, self._ports(entry, spec, params))
 
     def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
@@ -221,8 +225,7 @@ class _Builder:
         except ValueError as error:
             self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {one_line(error)}")
         except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
-            found = f"the ports of node {entry.id!r} ({spec.type}) cannot be told: {one_line(in_words(error))}"
-            self._complain("type_unavailable", entry.type_position, found, "a node type whose code works")
+            self._complain_of_code(entry, spec, "ports", error)
         return None
 
     def _input_type(self, declared: InputDeclaration) -> PortType | None:
@@ -249,18 +252,41 @@ class _Builder:
         if "sink" not in kinds and not self._manifest.outputs:
             self._complain("no_sink", self._manifest.position, "no node is a sink", "at least one node that stores results")
 
-    def _check_expressions(self, wiring: Wiring) -> None:
-        """Hold the expressions among the parameters of nodes against the attributes that nodes upstream set."""
-        for node in self._nodes.values():
-            if node.params is None or node.spec is None or not expression_fields(type(node.params)):
-                continue
-            before = [self._nodes[node_id] for node_id in reach(wiring.fed_by[node.entry.id], wiring.fed_by)]
-            known = [(other.spec, other.params) for other in before if other.spec is not None]
+    def _check_expressions(self, ordered: Mapping[str, BoundNode], wiring: Wiring) -> None:
+        """Hold the expressions among the parameters of nodes against the attributes that nodes upstream set.
+
+        Args:
+            ordered: the nodes, each behind those that feed it.
+        """
+        asking = {one.entry.id for one in ordered.values() if one.params is not None and expression_fields(type(one.params))}
+        known: dict[str, AttributeTypes] = {}  # behind each node
+        opened: set[str] = set()  # nodes behind which items may have attributes that no node declares
+        for node_id, node in ordered.items() if asking else ():
+            before = wiring.fed_by[node_id]
+            attributes = united(known.get(one, {}) for one in before)
             # What comes from outside, or out of nodes that nobody can tell anything about, may have any attribute.
-            inputs = [given for other in (node, *before) for given in other.entry.inputs]
-            is_complete = len(known) == len(before) and all(given.source in self._nodes for given in inputs)
-            what = f"node {node.entry.id!r} ({node.spec.type})"
-            self._weigh(check_all(node.params, node.entry.params, known, is_complete=is_complete, what=what))
+            is_vague = any(given.source not in self._nodes for given in node.entry.inputs)
+            is_open = is_vague or not (before.keys() <= known.keys() and opened.isdisjoint(before))
+            if node_id in asking and node.params is not None and node.spec is not None:
+                what = f"node {node_id!r} ({node.spec.type})"
+                self._weigh(check_all(node.params, node.entry.params, attributes, is_open=is_open, what=what))
+            known[node_id] = attributes if node.spec is None else united([attributes, node.spec.attributes])
+            if is_open or self._opens(node):
+                opened.add(node_id)
+
+    def _opens(self, node: BoundNode) -> bool:
+        """Whether a node may add attributes that its type does not name."""
+        if node.spec is None:
+            return True
+        try:
+            return has_open_attributes(node.spec, node.params)
+        except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
+            self._complain_of_code(node.entry, node.spec, "attributes", error)
+            return True
+
+    def _complain_of_code(self, entry: NodeEntry, spec: NodeSpec, what: str, error: Exception) -> None:
+        found = f"the {what} of node {entry.id!r} ({spec.type}) cannot be told: {one_line(in_words(error))}"
+        self._complain("type_unavailable", entry.type_position, found, "a node type whose code works")
 
     def _weigh(self, found: Iterable[Complaint]) -> None:
         """Tell what stops a run from what does not."""

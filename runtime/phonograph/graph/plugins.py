@@ -7,6 +7,7 @@ What was loaded is kept while the file says the same, because the classes of a f
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import linecache
 import os
@@ -14,7 +15,7 @@ import sys
 import threading
 from dataclasses import dataclass, replace
 from traceback import extract_tb
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 from phonograph.errors import PhonographError, in_words, one_line
 from phonograph.spec import NodeSpec
@@ -87,17 +88,22 @@ def _load(path: str, real: str, code: bytes) -> Plugin:
     # Annotations are looked up there, and pickles and dataclasses find their classes there.
     sys.modules[name] = module
     try:
-        exec(compile(code, real, "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:  # running a module runs its code, which may raise anything
+        # What a file prints must not stand among what a verb prints, which may be JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            exec(compile(code, real, "exec", dont_inherit=True), module.__dict__)
+    except BaseException as error:
         if before is None:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
         else:
             sys.modules[name] = before
+        if not isinstance(error, Exception | SystemExit):  # Ctrl-C is for us; else the file's code may raise anything
+            raise
         raise PluginError(f"the plug-in {path!r} cannot be loaded: {_reason(error, path, real)}") from error
     specs: dict[int, NodeSpec] = {}
     for declared in vars(module).values():
-        spec = getattr(declared, "spec", None)
-        if isinstance(spec, NodeSpec) and getattr(declared, "__module__", None) == name:
+        # Anything else may do anything when it is asked for an attribute.
+        spec = vars(declared).get("spec") if isinstance(declared, type | FunctionType) else None
+        if isinstance(spec, NodeSpec) and declared.__module__ == name:
             specs[id(declared)] = replace(spec, origin=f"{path}:{spec.origin.partition(':')[2]}")
     if not specs:
         raise PluginError(f"the plug-in {path!r} declares no node; expected a class or function of its own under @node")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import Any
@@ -46,7 +48,8 @@ class Registry:
         for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
             origin = f"{point.name} = {point.value}"
             try:
-                catalogue = point.load()
+                with contextlib.redirect_stdout(sys.stderr):
+                    catalogue = point.load()
             except Exception as error:  # noqa: BLE001  # importing a package runs its code, which may raise anything
                 registry._broken.append((origin, f"cannot be loaded: {in_words(error)}"))
                 continue
@@ -173,10 +176,11 @@ def _load(type_name: str, target: str, origin: str) -> NodeSpec:
     module, _, attribute = target.partition(":")
     where = f"node type {type_name!r}, {target} ({origin})"
     try:
-        declared = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # importing a module runs its code, which may raise anything
+        with contextlib.redirect_stdout(sys.stderr):  # what it prints must not stand among what a verb prints
+            declared = getattr(importlib.import_module(module), attribute)
+        spec = getattr(declared, "spec", None)
+    except Exception as error:  # the code of a package may raise anything, when it is imported and when it is asked
         raise RegistryError(f"{where}: cannot be loaded: {in_words(error)}") from error
-    spec = getattr(declared, "spec", None)
     if not isinstance(spec, NodeSpec):
         raise RegistryError(f"{where}: is no node; expected a class or function under @node")
     if spec.type != type_name:
