@@ -132,7 +132,7 @@ class Jsonl(Sink[JsonlParams]):
     different value is written as `payload_<name>`, an attribute as `attribute_<name>`. Audio, arrays, bytes are left out;
     NaN or infinity becomes null. Rows are in the order in which records end.
 
-    The file appears under its name when the run ends, whole. When the run fails or is cancelled, what stood under that name
+    The file appears under its name when the run ends, whole. When the run fails or is stopped, what stood under that name
     stays, and the rows that were stored lie in `<path>.partial`.
     """
 

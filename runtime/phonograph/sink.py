@@ -81,7 +81,7 @@ class Sink(Node[ParamsT]):
     def finish(self) -> None:
         """Complete outputs that span items. Called before `close`, in the worker, when the run has stored all that it will.
 
-        Not called when the run failed or was cancelled.
+        Not called when the run failed, was stopped or cancelled.
         """
 
 

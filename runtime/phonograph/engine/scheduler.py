@@ -6,7 +6,8 @@ is a value until the judge has decided: tried again after a delay, held by an op
 says. Where branches meet, a gathering makes one item of several. When the last item of a record has ended, the ledger tells the
 journal how the record ended.
 
-Stopping. `drain` stops the sources; what is in flight ends as usual. A failure stops the sources too, and every item that has not
+Stopping. `drain` stops the sources; what is in flight ends as usual, but outputs that span records are not completed, because
+records are missing from them. A failure stops the sources too, and every item that has not
 reached a node's call yet ends as cancelled; calls that run are waited for and accounted for. Cancelling `run` waits for nothing.
 """
 
@@ -97,7 +98,7 @@ class Scheduler:
                     watch.cancel()
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
-            if self.error is None:
+            if self.error is None and not self.was_interrupted:
                 await crew.finish()
             timeout_s = None
         except NodeError as error:

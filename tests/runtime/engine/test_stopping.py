@@ -124,6 +124,25 @@ nodes:
     assert len(dead_letters(report)) == report.records.dead_lettered
 
 
+def _endings(into: list[str]) -> Any:
+    """A sink that notes how it ends."""
+
+    @node("test.list", inputs={"item": "any"})
+    class List(Sink[Params]):
+        """Remember how it ended."""
+
+        def stage(self, item: Item) -> Part:
+            return _Stored()
+
+        def finish(self) -> None:
+            into.append("finish")
+
+        def close(self) -> None:
+            into.append("close")
+
+    return List
+
+
 class _Stored(Part):
     def commit(self) -> Written:
         return Written("", 0, "")
@@ -139,26 +158,47 @@ class _Stored(Part):
 )
 def test_a_sink_completes_its_output_only_when_the_run_did(tmp_path: Path, flaky: str, expected: list[str]) -> None:
     """finish comes before close after a good run, and not at all after a failed one."""
-    calls = []
-
-    @node("test.list", inputs={"item": "any"})
-    class List(Sink[Params]):
-        """Remember how it ended."""
-
-        def stage(self, item: Item) -> Part:
-            return _Stored()
-
-        def finish(self) -> None:
-            calls.append("finish")
-
-        def close(self) -> None:
-            calls.append("close")
-
+    calls: list[str] = []
     text = f"""
 nodes:
   numbers: {{type: testing.numbers}}
   flaky: {{type: testing.flaky, input: numbers, params: {flaky}, on_error: fail}}
   out: {{type: test.list, input: flaky, workers: 1}}
 """
-    run_text(tmp_path, text, List)
+    run_text(tmp_path, text, _endings(calls))
     assert calls == expected
+
+
+ENDING = """
+nodes:
+  numbers: {type: testing.numbers, params: {count: 100000}}
+  work: {type: test.stopper, input: numbers}
+  out: {type: test.list, input: work, workers: 1}
+"""
+
+
+def test_a_run_that_was_stopped_completes_no_output(tmp_path: Path) -> None:
+    """What spans records is left as it is when a run was stopped: the records that were never read are missing from it."""
+    calls: list[str] = []
+    executors: list[Executor] = []
+
+    @node("test.stopper", inputs={"record": "record"}, outputs={"record": "record"})
+    class Stopper(Node[Params]):
+        """Ask for the end at the tenth record."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal == 10:
+                executors[0].stop()
+            return item
+
+    executors.append(executor_for(tmp_path, ENDING, Stopper, _endings(calls)))
+    assert executors[0].run().status == "interrupted"
+    assert calls == ["close"]
+
+
+def test_a_sample_is_no_interruption(tmp_path: Path) -> None:
+    """A run that was asked to read some records only has read all that it was to read."""
+    calls: list[str] = []
+    text = ENDING.replace("test.stopper", "testing.pass")
+    assert run_text(tmp_path, text, _endings(calls), sample=10).status == "success"
+    assert calls == ["finish", "close"]
