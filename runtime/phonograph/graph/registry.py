@@ -127,10 +127,14 @@ class Registry:
         Raises:
             RegistryError: it is declared, and its code cannot be loaded or is something else.
         """
-        if type_name not in self._specs and type_name in self._targets:
-            self._specs[type_name] = _load(type_name, *self._targets[type_name])
         if type_name not in self._specs and type_name in self._faults:
             raise RegistryError(self._faults[type_name])
+        if type_name not in self._specs and type_name in self._targets:
+            try:
+                self._specs[type_name] = _load(type_name, *self._targets[type_name])
+            except RegistryError as error:
+                self._faults[type_name] = str(error)  # a thousand nodes of a type must not import its package a thousand times
+                raise
         return self._specs.get(type_name)
 
     def types(self) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from phonograph.errors import Complaint, Position, nearest
+from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.graph.model import Link
 from phonograph.graph.order import reach, targets
 from phonograph.language.entries import InputEntry, NodeEntry, QueueBounds
@@ -22,6 +23,9 @@ INPUTS = "inputs"
 
 UNNAMED = "item"
 """What an input of a gathering node is called when the manifest gives it no name (`input: NODE`)."""
+
+MAX_READERS = 16
+"""Of the dead letters of all nodes, because each such reader is an edge from every node."""
 
 _DEAD_LETTERS = Port(DEAD_LETTER, PortType("record"))
 
@@ -102,16 +106,27 @@ class Wiring:
     def _name_all_dead_letters(self) -> None:
         """Replace `*.dead_letter` by the dead letters of each node that it stands for.
 
-        One consumer after the other, so that of two of them only the later one is read by the earlier one.
+        One consumer after the other, so that of two of them only the later one is read by the earlier one. Of more readers than
+        may be, only the first are wired.
         """
+        readers: Counter[str] = Counter()
         gathering = [(node_id, given) for node_id, entries in self.entries.items() for given in entries if _means_all(given)]
         for node_id, given in gathering:
+            place = self.entries[node_id].index(given)
+            readers[given.source] += 1
+            if readers[given.source] > MAX_READERS:
+                del self.entries[node_id][place]
+                if readers[given.source] == MAX_READERS + 1:
+                    found = f"more than {MAX_READERS} nodes read '{_reference(given)}'"
+                    self._complain(
+                        "too_large", given.position, found, "one of them, such as a flow.merge, with the others behind it"
+                    )
+                continue
             behind = reach([node_id], targets(self.fed_by))
             folder = given.source.removesuffix("*")
             named = [one for one in self._nodes if one.startswith(folder) and one not in behind]
-            entries = self.entries[node_id]
-            place = entries.index(given)
-            entries[place : place + 1] = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position) for one in named]
+            letters = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position) for one in named]
+            self.entries[node_id][place : place + 1] = letters
             self.fed_by[node_id].update(dict.fromkeys(named))
 
     def _wires_into(self, node: BoundNode) -> list[Wire]:
@@ -148,7 +163,7 @@ class Wiring:
                 self._complain("unknown_reference", given.position, f"'{_reference(given)}' as an input", "*.dead_letter")
             elif given.source not in self._unread:
                 known = (*self._nodes, *self._unread, *((INPUTS,) if self._inputs else ()))
-                expected = f"one of {', '.join(sorted(known))}"
+                expected = f"one of {listed(sorted(known))}"
                 self._complain(
                     "unknown_reference", given.position, f"no node {given.source!r}", expected, nearest(given.source, known)
                 )
@@ -164,7 +179,7 @@ class Wiring:
             expected = "a source or a transform; a sink ends its branch" if node.spec.kind == "sink" else "a node with outputs"
             self._complain("port_direction", given.position, found, expected)
             return None
-        return self._port(outputs, given.source_port, f"node {given.source!r} has no output", given.position)
+        return self._port(outputs, given.source_port, f"node {given.source!r} has no output", given.position, (DEAD_LETTER,))
 
     def _own_input(self, given: InputEntry) -> Port | None:
         name = given.source_port
@@ -172,7 +187,7 @@ class Wiring:
             found = f"no input {name!r} of the manifest" if name else "'inputs' without the name of one"
             known = [f"inputs.{known}" for known in self._inputs]
             close = tuple(f"inputs.{one}" for one in nearest(name, self._inputs)) if name else ()
-            expected = f"one of {', '.join(known)}" if known else "a node; the manifest declares no 'inputs'"
+            expected = f"one of {listed(known)}" if known else "a node; the manifest declares no 'inputs'"
             self._complain("unknown_reference", given.position, found, expected, close)
             return None
         declared = self._inputs[name]
@@ -183,15 +198,18 @@ class Wiring:
             return None  # said once, by _check_all_connected
         return self._port(inputs, given.port, f"node {node.entry.id!r} has no input", given.position)
 
-    def _port(self, ports: tuple[Port, ...], name: str | None, lacks: str, position: Position) -> Port | None:
+    def _port(
+        self, ports: tuple[Port, ...], name: str | None, lacks: str, position: Position, hidden: tuple[str, ...] = ()
+    ) -> Port | None:
+        """The port of a name, the first one without a name; `hidden` are names that may be meant and are not listed."""
         if name is None:
             return ports[0]
         for port in ports:
             if port.name == name:
                 return port
         names = [port.name for port in ports]
-        known = [*names, DEAD_LETTER] if "output" in lacks else names
-        self._complain("unknown_reference", position, f"{lacks} {name!r}", f"one of {', '.join(names)}", nearest(name, known))
+        close = nearest(name, (*names, *hidden))
+        self._complain("unknown_reference", position, f"{lacks} {name!r}", f"one of {listed(names)}", close)
         return None
 
     def _check_all_connected(self, entry: NodeEntry, spec: NodeSpec, inputs: tuple[Port, ...]) -> None:
