@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from phonograph.cli.loading import load_checked
-from phonograph.cli.options import ManifestName, manifest_options
+from phonograph.cli.options import FORMAT_VERSION, ManifestName, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.errors import Complaint
     from phonograph.graph.model import Graph
-
-FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 
 
 @click.command("check")

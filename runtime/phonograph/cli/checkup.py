@@ -241,6 +241,7 @@ def _can_read(container: str, codec: str) -> bool:
 
 def _nodes() -> Iterator[Finding]:
     from phonograph.graph.registry import Registry, RegistryError
+    from phonograph.reference.catalogue import available
 
     repair = "repair or remove that package"
     try:
@@ -248,15 +249,10 @@ def _nodes() -> Iterator[Finding]:
     except RegistryError as error:
         yield Finding("nodes", "types", "problem", one_line(error), repair)
         return
-    kinds: Counter[str] = Counter()
-    for name in registry.types():
-        try:
-            spec = registry.get(name)
-        except RegistryError as error:
-            yield Finding("nodes", name, "problem", one_line(error), repair)
-            continue
-        assert spec is not None
-        kinds[spec.kind] += 1
+    specs, faults = available(registry)
+    kinds = Counter(spec.kind for spec in specs)
+    for name, reason in faults.items():
+        yield Finding("nodes", name, "problem", reason, repair)
     for origin, reason in registry.broken():
         yield Finding("nodes", f"entry point {origin}", "problem", one_line(reason), repair)
     if not kinds:

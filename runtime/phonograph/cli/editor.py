@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from phonograph.errors import PhonographError, one_line
-from phonograph.graph.registry import Registry, RegistryError
+from phonograph.errors import PhonographError
+from phonograph.graph.registry import Registry
+from phonograph.reference.catalogue import available
 from phonograph.reference.contracts import document_text
 from phonograph.reference.schema import manifest_schema
 from phonograph.shipped import shipped_root
@@ -35,16 +36,8 @@ class Schema(NamedTuple):
 
 def schema_of(registry: Registry) -> Schema:
     """The schema of the manifest language with the node types of a registry."""
-    specs, left_out = [], []
-    for name in registry.types():
-        try:
-            spec = registry.get(name)
-        except RegistryError as error:
-            left_out.append(one_line(error))
-            continue
-        assert spec is not None
-        specs.append(spec)
-    return Schema(document_text(manifest_schema(specs)), tuple(left_out))
+    specs, faults = available(registry)
+    return Schema(document_text(manifest_schema(specs)), tuple(faults.values()))
 
 
 def schema_file(text: str) -> Path:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import click
 
 from phonograph.cli.loading import load_or_complain
-from phonograph.cli.options import ManifestName, complete_node, manifest_options
+from phonograph.cli.options import FORMAT_VERSION, ManifestName, complete_node, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.explaining import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts
     from phonograph.graph.model import Graph
 
-FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 _WIDTH = 100
 _VALUE_COLUMN = 22
 _NAMED = 4  # nodes in a list; JSON has all of them

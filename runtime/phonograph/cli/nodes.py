@@ -20,18 +20,7 @@ if TYPE_CHECKING:  # loaded when the verb is used: `run-pipeline --help` must no
     from phonograph.spec import NodeSpec
 
 _WIDEST = 100
-_CARDINALITY = {
-    "1:1": "one out for each that comes in",
-    "1:0..1": "one out, or none, for each that comes in",
-    "1:N": "any number out for each that comes in",
-    "N:1": "one out for one or several that come in",
-}
 _RUNS = {"inline": "between other work; it never waits", "thread": "in threads of its own, as many as it has workers"}
-_STREAMING = {
-    "causal": "gives the same whichever pieces audio comes in",
-    "post-normalised": "works on each piece as it comes, and ends its work when the last has come",
-    "whole": "waits for the whole",
-}
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -62,7 +51,7 @@ def command(type_: str | None, manifest: str | None, plugins: tuple[str, ...], i
     plug-ins.
     """
     from phonograph.cli.installed import registry_with
-    from phonograph.errors import ManifestError
+    from phonograph.errors import ManifestError, one_line
     from phonograph.graph.registry import RegistryError
 
     if is_example and type_ is None:
@@ -74,7 +63,7 @@ def command(type_: str | None, manifest: str | None, plugins: tuple[str, ...], i
         click.echo(str(error), err=True)
         return 2
     except RegistryError as error:
-        click.echo(_one_line(error), err=True)
+        click.echo(one_line(error), err=True)
         return 1
     if type_ is None:
         click.echo(json.dumps(_all_as_json(registry), indent=1) if format_ == "json" else "\n".join(_all_lines(registry)))
@@ -103,13 +92,13 @@ def _show(spec: NodeSpec, registry: Registry, *, is_example: bool, format_: str)
 
 
 def _refuse(type_: str, registry: Registry) -> NoReturn:
-    from phonograph.errors import nearest
+    from phonograph.errors import nearest, one_line
 
     known = registry.types()
     candidates = nearest(type_, known, limit=3) or tuple(name for name in known if type_ in name)[:3]
     close = "; did you mean " + " or ".join(repr(name) for name in candidates) + "?" if candidates else ""
     broken = "".join(
-        f"; the entry point {origin}, which may declare it, {_in_one(reason)}" for origin, reason in registry.broken()
+        f"; the entry point {origin}, which may declare it, {one_line(reason)}" for origin, reason in registry.broken()
     )
     expected = "one that `run-pipeline nodes` lists"
     raise click.UsageError(f"no node type {type_!r}; expected {expected}{broken}{close}")
@@ -117,41 +106,31 @@ def _refuse(type_: str, registry: Registry) -> NoReturn:
 
 def _all_lines(registry: Registry) -> Iterator[str]:
     """A line a type, the types of one room together."""
-    from phonograph.graph.registry import RegistryError
+    from phonograph.errors import one_line
+    from phonograph.reference.catalogue import available
 
+    specs, faults = available(registry)
+    summaries = {spec.type: spec.summary for spec in specs}
     width = max((len(name) for name in registry.types()), default=0)
     room = ""
     for name in registry.types():
         before, room = room, name.partition(".")[0]
         if before and room != before:
             yield ""
-        try:
-            spec = registry.get(name)
-        except RegistryError as error:
-            yield f"! {name}: {_one_line(error)}"
-            continue
-        assert spec is not None
-        yield f"{name.ljust(width)}  {spec.summary}"
+        yield f"! {name}: {faults[name]}" if name in faults else f"{name.ljust(width)}  {summaries[name]}"
     for origin, reason in registry.broken():
-        yield f"! entry point {origin}: {_in_one(reason)}; repair or remove its package"
+        yield f"! entry point {origin}: {one_line(reason)}; repair or remove its package"
 
 
 def _all_as_json(registry: Registry) -> dict[str, Any]:
     """The catalogue, as in the contract `nodes.json`, with what cannot be used beside it."""
-    from phonograph.graph.registry import RegistryError
-    from phonograph.reference.catalogue import entry
+    from phonograph.errors import one_line
+    from phonograph.reference.catalogue import available, entry
 
-    types: dict[str, Any] = {}
-    broken = [{"entry_point": origin, "reason": _in_one(reason)} for origin, reason in registry.broken()]
-    for name in registry.types():
-        try:
-            spec = registry.get(name)
-        except RegistryError as error:
-            broken.append({"type": name, "reason": _one_line(error)})
-            continue
-        assert spec is not None
-        types[name] = entry(spec)
-    return {"types": types, "broken": broken}
+    specs, faults = available(registry)
+    broken = [{"entry_point": origin, "reason": one_line(reason)} for origin, reason in registry.broken()]
+    broken += [{"type": name, "reason": reason} for name, reason in faults.items()]
+    return {"types": {spec.type: entry(spec) for spec in specs}, "broken": broken}
 
 
 def example(spec: NodeSpec) -> str:
@@ -167,10 +146,12 @@ def example(spec: NodeSpec) -> str:
 
 
 def _lines(spec: NodeSpec, where: Declared, width: int) -> Iterator[str]:
+    from phonograph.errors import one_line
+
     yield f"{spec.type}: {spec.kind}, version {spec.version}"
     for paragraph in (spec.summary, *spec.description.split("\n\n")):
         if paragraph.strip():
-            yield from ("", *textwrap.wrap(_in_one(paragraph), width, break_on_hyphens=False))
+            yield from ("", *textwrap.wrap(one_line(paragraph), width, break_on_hyphens=False))
     yield from _ports(spec, width)
     yield from _attributes(spec)
     yield from _parameters(spec, width)
@@ -231,10 +212,12 @@ def _value(parameter: Parameter) -> str:
 
 
 def _behaviour(spec: NodeSpec) -> Iterator[tuple[str, str]]:
+    from phonograph.reference.catalogue import CARDINALITY, STREAMING
+
     if spec.kind == "transform":
-        yield "items", f"{_CARDINALITY[spec.cardinality]} ({spec.cardinality})"
+        yield "items", f"{CARDINALITY[spec.cardinality]} ({spec.cardinality})"
     yield "runs", _RUNS[spec.run]
-    yield "streaming", f"{_STREAMING[spec.streaming]} ({spec.streaming})"
+    yield "streaming", f"{STREAMING[spec.streaming]} ({spec.streaming})"
     if spec.latency_samples:
         yield "latency", f"{spec.latency_samples} samples"
     if spec.retryable:
@@ -258,11 +241,3 @@ def _section(heading: str, rows: Sequence[tuple[str, str]] | Iterator[tuple[str,
     column = max(len(name) for name, _ in told) + 4
     for name, text in told:
         yield f"  {name.ljust(column - 2)}{text}"
-
-
-def _one_line(error: Exception) -> str:
-    return _in_one(str(error))
-
-
-def _in_one(text: str) -> str:
-    return " ".join(text.split())

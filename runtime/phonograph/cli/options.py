@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not w
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FORMAT_VERSION = 1  # of what `--format json` prints; raised when a key changes its meaning or goes
 _SUFFIXES = (".yaml", ".yml")
 
 

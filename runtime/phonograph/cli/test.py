@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 import click
 
 from phonograph.cli.loading import load_checked
-from phonograph.cli.options import ManifestName, manifest_options
+from phonograph.cli.options import FORMAT_VERSION, ManifestName, manifest_options
 
 if TYPE_CHECKING:  # imported when cases run: `run-pipeline --help` must not wait for NumPy
     from phonograph.cases import Case
     from phonograph.cases.trial import Verdict
     from phonograph.errors import Complaint
     from phonograph.graph.model import Graph
-
-FORMAT_VERSION = 1  # of the JSON; raised when a key changes its meaning or goes
 
 
 @click.command("test")

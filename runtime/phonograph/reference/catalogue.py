@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
-from phonograph.graph.registry import Registry
+from phonograph.errors import one_line
+from phonograph.graph.registry import Registry, RegistryError
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.spec import NodeSpec, marks
 
@@ -16,6 +17,17 @@ _NUMBERS = {"integer": "whole number", "number": "number"}
 _PATHS = {"input": "path to read", "output": "path to write"}
 _MARKS = ("path", "expression", "duration", "size", "writeOnly")
 _QUANTITIES = {"duration": r"^\s*[0-9]+(\.[0-9]+)? ?(ms|s|m|h)\s*$", "size": r"^\s*[0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)\s*$"}
+CARDINALITY = {
+    "1:1": "one out for each that comes in",
+    "1:0..1": "one out, or none, for each that comes in",
+    "1:N": "any number out for each that comes in",
+    "N:1": "one out for one or several that come in",
+}
+STREAMING = {
+    "causal": "gives the same whichever pieces audio comes in",
+    "post-normalised": "works on each piece as it comes, and ends its work when the last has come",
+    "whole": "waits for the end",
+}
 _BOUNDS = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below"))
 
 
@@ -60,6 +72,20 @@ def loadable(registry: Registry) -> list[NodeSpec]:
         RegistryError: the code of one cannot be loaded.
     """
     return [spec for name in registry.types() if (spec := registry.get(name)) is not None]
+
+
+def available(registry: Registry) -> tuple[tuple[NodeSpec, ...], dict[str, str]]:
+    """Every type whose code can be loaded, by name; and for each of the others why it cannot, on a line."""
+    specs, faults = [], {}
+    for name in registry.types():
+        try:
+            spec = registry.get(name)
+        except RegistryError as error:
+            faults[name] = one_line(error)
+        else:
+            assert spec is not None
+            specs.append(spec)
+    return tuple(specs), faults
 
 
 def parameters(spec: NodeSpec) -> tuple[Parameter, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from phonograph.errors import one_line
-from phonograph.reference.catalogue import Parameter, parameters, ports_in_words
+from phonograph.reference.catalogue import CARDINALITY, STREAMING, Parameter, parameters, ports_in_words
 from phonograph.spec import NodeSpec
 
 _OPENING = """\
@@ -51,17 +51,6 @@ Comparisons are joined by `and`, `or`, `not` and parentheses; `not` binds tighte
 `true` and `false`. Expressions are checked before a run: an attribute that no node upstream sets, or one that is compared with
 a value of another type, is a complaint. An item that turns out to lack an attribute which is compared becomes a dead letter.
 """
-_CARDINALITY = {
-    "1:1": "one item out for each that comes in",
-    "1:0..1": "each item goes on, or ends here",
-    "1:N": "any number of items out for each that comes in",
-    "N:1": "one item out for several that come in",
-}
-_STREAMING = {
-    "causal": "gives the same whichever pieces it comes in",
-    "post-normalised": "works on each piece as it comes, and takes its last step at the end",
-    "whole": "waits for the end",
-}
 
 
 def nodes_page(specs: Iterable[NodeSpec]) -> str:
@@ -100,8 +89,8 @@ def _facts(spec: NodeSpec) -> Iterator[str]:
         leaves = "; an item leaves by one of them" if spec.chooses else ""
         yield f"- **Gives** {outputs}{leaves}"
     if spec.kind == "transform":
-        yield f"- **Items**: {_CARDINALITY[spec.cardinality]}"
-        yield f"- **In a stream**: {_STREAMING[spec.streaming]}"
+        yield f"- **Items**: {CARDINALITY[spec.cardinality]}"
+        yield f"- **In a stream**: {STREAMING[spec.streaming]}"
     if spec.attributes:
         listed = ", ".join(f"`{name}` ({kind})" for name, kind in spec.attributes.items())
         yield f"- **Sets attributes** {listed}"

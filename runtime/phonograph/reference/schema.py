@@ -13,6 +13,7 @@ from typing import Any
 from phonograph.breaker import BreakerPolicy
 from phonograph.language.entries import QueueBounds
 from phonograph.language.parameters import TYPES
+from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.reference import catalogue
 from phonograph.reference.schema_parts import (
     DURATION,
@@ -134,9 +135,9 @@ def _language() -> Json:
     retry, rest, queue = RetryPolicy(), BreakerPolicy(), QueueBounds()
     breaker = {
         "failure_threshold": described("records in a row that fail before it opens", _whole(1), default=rest.failure_threshold),
-        "reset_timeout": described("until a record is tried again", DURATION, default=_duration(rest.reset_timeout_s)),
+        "reset_timeout": described("until a record is tried again", DURATION, default=duration_in_words(rest.reset_timeout_s)),
         "half_open_probes": described("records tried then at one time", _whole(1), default=rest.half_open_probes),
-        "max_open": described("how long it may hold records", DURATION, default=_duration(rest.max_open_s)),
+        "max_open": described("how long it may hold records", DURATION, default=duration_in_words(rest.max_open_s)),
     }
     when_open = {"wait": "hold what comes, up to max_open", "shed": "fail it at once, as breaker_open"}
     skip = {"skip": "hand it on as it is; only where input and output are of one family"}
@@ -152,7 +153,7 @@ def _language() -> Json:
             record(
                 {
                     "items": described("items", _whole(1), default=queue.items),
-                    "bytes": described("of their payloads", SIZE, default=f"{queue.num_bytes >> 20}MiB"),
+                    "bytes": described("of their payloads", SIZE, default=size_in_words(queue.num_bytes)),
                 }
             ),
         ),
@@ -161,9 +162,9 @@ def _language() -> Json:
             record(
                 {
                     "max_retries": described("after the first attempt", _whole(0), default=retry.max_retries),
-                    "base_delay": described("before the first retry", DURATION, default=_duration(retry.base_delay_s)),
+                    "base_delay": described("before the first retry", DURATION, default=duration_in_words(retry.base_delay_s)),
                     "factor": described("by which each delay is longer", {"type": "number", "minimum": 1}, default=retry.factor),
-                    "max_delay": described("no delay is longer", DURATION, default=_duration(retry.max_delay_s)),
+                    "max_delay": described("no delay is longer", DURATION, default=duration_in_words(retry.max_delay_s)),
                     "jitter": described("up to so much is added to each delay, at random", DURATION, default=0),
                 }
             ),
@@ -298,12 +299,6 @@ def _edge() -> Json:
 def _expected(parameter: catalogue.Parameter) -> str:
     takes = parameter.takes.replace("`", "")
     return f"{takes}, in {parameter.unit}" if parameter.unit else takes
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    return f"{seconds / 60:g}m" if seconds >= 120 else f"{seconds:g}s"
 
 
 def _whole(minimum: int) -> Json:
