@@ -86,7 +86,8 @@ class NodeSpec:
         streaming: `causal` (bit-equal under any chunking), `post-normalised` (the final step waits), `whole` (buffers).
         attributes: facts that it adds to an item, by name. `open_attributes`: it adds others too, known only per item.
         example: a manifest that shows it at work, from `nodes:` or `steps:` on; documentation prints it, tests run it.
-        converts: axis of its output -> the parameter that sets it, for a type that is inserted in front of ports that need it.
+        converts: axis of its output -> the parameter that sets it. One type of each family is inserted where an edge needs it,
+            `audio.resample` for audio (`phonograph.graph.conversion.CONVERTERS`); no other is, whatever it says here.
         ports_of: makes ports that depend on parameters or on what is connected; None: they are `inputs` and `outputs`.
         variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
         chooses: an item leaves by one of the outputs, and not by all of them.

@@ -212,6 +212,7 @@ def _value(parameter: Parameter) -> str:
 
 
 def _behaviour(spec: NodeSpec) -> Iterator[tuple[str, str]]:
+    from phonograph.graph.conversion import CONVERTERS
     from phonograph.reference.catalogue import CARDINALITY, STREAMING
 
     if spec.kind == "transform":
@@ -227,7 +228,7 @@ def _behaviour(spec: NodeSpec) -> Iterator[tuple[str, str]]:
         )
     if spec.side_effects:
         yield "side effects", "that it was called twice can be seen from outside"
-    if spec.converts:
+    if spec.type in CONVERTERS.values():
         axes = ", ".join(f"{axis} ({name})" for axis, name in spec.converts.items())
         yield "inserted", f"where an edge needs it, to convert {axes}"
 

@@ -225,6 +225,25 @@ def quieter(audio: AudioChunk) -> AudioChunk:
 '''
 
 
+def test_only_a_converter_that_is_inserted_says_so(folder: Path) -> None:
+    """Each family has one; a type of somebody else's is not inserted, though it declares what it converts."""
+    code = """
+from phonograph.node import Node, Params, node
+
+class OwnParams(Params, frozen=True):
+    rate: int
+
+@node("my.resample", inputs="audio", outputs={"audio": "audio[rate={rate}]"}, converts={"rate": "rate"})
+class Resample(Node[OwnParams]):
+    "Change the rate."
+"""
+    (folder / "own.py").write_text(code, encoding="utf-8")
+    assert "where an edge needs it, to convert rate (sample_rate)" in nodes("audio.resample").output
+    own = nodes("my.resample", "--plugin", "own.py")
+    assert own.exit_code == 0
+    assert "inserted" not in own.output
+
+
 def test_types_of_a_plugin_file(folder: Path) -> None:
     """With --plugin, or --manifest of one that names the file, its types are listed and have pages with their place."""
     (folder / "mine.py").write_text(PLUGIN)
