@@ -312,7 +312,7 @@ class _Builder:
         )
 
     def _inserted(self, insertion: Insertion) -> GraphNode:
-        """The node of an insertion, with the policies of the first node behind it, and without its links."""
+        """The node of an insertion, with the policies of the nodes behind it, which are alike, and without its links."""
         entry, spec = self._nodes[insertion.before[0]].entry, insertion.spec()
         breaker = replace(BreakerPolicy(), **entry.breaker)
         return GraphNode(

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint
 from phonograph.graph.conversion import Converter, Insertion
 from phonograph.graph.mismatch import contradiction, mixed_families, other_family, refusal
 from phonograph.graph.model import Edge
 from phonograph.graph.registry import Registry
 from phonograph.graph.wiring import BoundNode, Wire
+from phonograph.language.entries import NodeEntry
 from phonograph.porttype import Bound, PortType, agreement
+from phonograph.retry import RetryPolicy
 from phonograph.spec import Port
 
 _ANY = PortType("any")
@@ -205,11 +208,11 @@ class Unification:
         given: Sequence[PortType],
         wanted: Mapping[int, Mapping[str, int]],
     ) -> dict[int, Wire]:
-        """Put one conversion after the other between two nodes, sharing those that another consumer needs just so."""
+        """Put one conversion after the other between two nodes, sharing those that another consumer needs just so, under the same policies."""
         wires = dict(link)
         queue = next((wire.queue for wire in wires.values() if wire.queue is not None), None)
         types = {number: given[number] for number in wires}
-        key: tuple[object, ...] = (next(iter(wires.values())).source, queue)
+        key: tuple[object, ...] = (next(iter(wires.values())).source, queue, _policies(node.entry))
         for number in [number for number in wires if number in wanted]:
             wire, needs = wires[number], wanted[number]
             same = [
@@ -278,6 +281,11 @@ class Unification:
         for wires in self.wires.values():
             read = {insertion.id: wire for wire in wires if wire.is_dead_letters for insertion in behind.get(wire.source, ())}
             wires += [replace(wire, source=node_id) for node_id, wire in read.items()]
+
+
+def _policies(entry: NodeEntry) -> tuple[object, ...]:
+    """What a node does about failures, and how many work on it; an inserted node does as its readers do."""
+    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.on_error, entry.workers
 
 
 def _inside(wire: Wire, given: PortType) -> PortType:

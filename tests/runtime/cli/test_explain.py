@@ -43,6 +43,15 @@ nodes:
 limits: {error_rate: 0.1}
 """
 
+LINE_WITH_POLICIES = """version: 1
+name: line
+nodes:
+  clips: {type: source.files, params: {paths: clips}}
+  audio: {type: audio.decode, input: clips}
+  mel: {type: features.log_mel, input: audio, on_error: fail, retry: {max_retries: 7}}
+  out: {type: sink.npy, input: mel, params: {path: out}}
+"""
+
 
 @pytest.fixture
 def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -116,6 +125,14 @@ def test_origins_of_values(whole: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert explained(whole)["params"][1]["origin"] == "default, whole.yaml:5, from the environment variable CLIPS_FOLDER"
 
 
+def test_the_origin_of_a_limit(whole: str) -> None:
+    """It is told where a limit stands, or that the command line gave it; one that nobody set is not told."""
+    assert explained(whole)["limits"] == [{"name": "error_rate", "value": "0.1", "origin": "whole.yaml:16"}]
+    (fact,) = explained(whole, "--set", "limits.error_rate=1")["limits"]
+    assert (fact["value"], fact["origin"]) == ("1", "whole.yaml:16 (overridden on the command line)")
+    assert explained("features", "--set", "name=x")["limits"] == []
+
+
 def test_values_from_the_command_line(whole: str) -> None:
     """What --param and --set gave is said to come from there."""
     found = explained(whole, "--param", "corpus=clips", "--set", "nodes.part.params.level=0.5", "--set", "nodes.audio.workers=3")
@@ -131,6 +148,17 @@ def test_a_secret_is_nowhere(whole: str) -> None:
         told = run_pipeline("explain", whole, "--format", form).stdout
         assert "hunter2" not in told
         assert "out/***" in told
+
+
+def test_an_inserted_node_has_policies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are told like any others, with the place in the manifest that they come from: its reader's."""
+    monkeypatch.chdir(tmp_path)
+    project(tmp_path, LINE_WITH_POLICIES, "line.yaml")
+    inserted = node(explained("line.yaml"), "audio~resample")
+    assert [tuple(fact.values()) for fact in inserted["policies"]] == [
+        ("retry", "max_retries 7", "line.yaml:6"),
+        ("on_error", "fail", "line.yaml:6"),
+    ]
 
 
 def test_types_and_conversions(whole: str) -> None:

@@ -108,6 +108,31 @@ def test_consumers_with_one_need_share_a_conversion(tmp_path: Path) -> None:
     assert [link.target for link in graph.nodes["audio~resample"].outputs] == ["one", "two"]
 
 
+@pytest.mark.parametrize("policy", ["on_error: fail", "retry: {max_retries: 0}", "breaker: {failure_threshold: 1}", "workers: 2"])
+def test_consumers_with_other_policies_have_a_conversion_each(tmp_path: Path, policy: str) -> None:
+    """What one node does about failures, and how many work on it, does not hold for the conversion of another."""
+    graph = graph_of(
+        tmp_path,
+        CLIPS
+        + f"""
+        one: {{type: audio.narrow, input: audio, {policy}}}
+        two: {{type: audio.narrow, input: audio}}
+        three: {{type: audio.narrow, input: audio, retry: {{max_retries: 3}}}}
+        outs: {{type: flow.merge, input: {{a: one, b: two, c: three}}}}
+        """
+        + OUT % "outs",
+    )
+    assert [(one.node, one.before) for one in graph.conversions] == [
+        ("audio~resample", ("one",)),
+        ("audio~resample-2", ("two", "three")),
+    ]
+    for one in graph.conversions:
+        inserted, reader = graph.nodes[one.node], graph.nodes[one.before[0]]
+        assert (inserted.on_error, inserted.retry.max_retries, inserted.breaker, inserted.workers) == (
+            *(reader.on_error, reader.retry.max_retries, reader.breaker, reader.workers),
+        )
+
+
 def test_an_inserted_node_has_the_policies_of_its_reader(tmp_path: Path) -> None:
     """The queue of the input goes in front of it; it is never passed over, for its reader cannot take what comes in."""
     graph = graph_of(
