@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from phonograph.engine.journal import DEAD_LETTERS
 from phonograph.errors import BadInputError, GraphError, ManifestError, NodeError
 from phonograph.executor import Executor
+from phonograph.flow.filter import Filter
 from phonograph.graph.builder import load_graph
 from phonograph.graph.registry import Registry
 from phonograph.item import Item
@@ -168,6 +169,23 @@ def test_secret_in_a_path_that_does_not_exist(path: Path) -> None:
     )
     with pytest.raises(GraphError, match=r"leads to '\*\*\*', which does not exist"):
         load_graph(path, registry(), params={"token": "hunter2"})
+
+
+@pytest.mark.parametrize(
+    "keep", ["key != ${params.token}", "key == 'a' key ${params.token}", "${params.token} == 1", "attributes.${params.token} > 1"]
+)
+def test_expression_with_a_secret_in_it(path: Path, keep: str) -> None:
+    """A piece of the secret is a word of the expression; the complaint tells what to do, and no word of it."""
+    path.write_text(
+        "version: 1\nname: a\nparams: {token: {type: secret}}\nnodes:\n  read: {type: testing.numbers}\n"
+        f'  f: {{type: flow.filter, input: read, params: {{keep: "{keep}"}}}}\n  o: {{type: testing.discard, input: f}}\n'
+    )
+    with pytest.raises(GraphError) as caught:
+        load_graph(path, registry_with(Filter), params={"token": "hunter-two"})
+    assert "an expression that has a secret in it" in str(caught.value)
+    assert "quotes round the reference" in str(caught.value)
+    assert "hunter" not in str(caught.value)
+    assert "two" not in str(caught.value)
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])

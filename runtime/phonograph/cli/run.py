@@ -76,7 +76,7 @@ def command(
         show_complaints(error.complaints, sys.stderr)
         return 2
     except PhonographError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {graph.secrets.clean(str(error))}", err=True)
         return 1
     report = executor.report
     assert report is not None
@@ -86,7 +86,7 @@ def command(
     try:
         _copy_metrics(report, metrics)
     except PhonographError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {graph.secrets.clean(str(error))}", err=True)
         return report.exit_code or 1
     return report.exit_code
 

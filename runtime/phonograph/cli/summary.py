@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from phonograph.executor import RunReport
-from phonograph.graph.model import Graph
+from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import Outcome
 from phonograph.metrics import NodeMetrics
 from phonograph.spec import path_fields
@@ -25,13 +25,19 @@ _HEADINGS = ("node", "type", "status", "items", "busy ms", "p95 ms", "wait ms", 
 
 def summarise(report: RunReport, graph: Graph) -> str:
     """Status, the conservation law in figures, a row a node, where everything lies."""
+    secrets = graph.secrets
+
+    def shown(path: str) -> str:
+        # Of a path only what is secret: those of nodes hide as wholes.
+        return secrets.clean(graph.manifest.secrets.clean(path))
+
     lines = [_headline(report, graph), "", _law(report)]
-    lines += [f"  {line}" for line in _dead_letters(report)]
+    lines += [f"  {line}" for line in _dead_letters(report, graph, shown)]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
     lines.append("")
-    lines += [f"output         {path}" for path in _outputs(graph)]
-    lines.append(f"run directory  {report.run_directory}")
+    lines += [f"output         {shown(path)}" for path in _outputs(graph)]
+    lines.append(f"run directory  {shown(str(report.run_directory))}")
     return "\n".join(lines)
 
 
@@ -50,16 +56,34 @@ def _law(report: RunReport) -> str:
     return f"records: {report.records.read} read = " + (" + ".join(parts) or "0")
 
 
-def _dead_letters(report: RunReport) -> Iterator[str]:
+def _dead_letters(report: RunReport, graph: Graph, shown: Callable[[str], str]) -> Iterator[str]:
+    """The first dead letters of the run directory, and where all lie; those that a node read lie where that put them."""
     if not report.records.dead_lettered:
         return
-    with report.dead_letters_path.open(encoding="utf-8") as file:
-        for line in islice(file, _DEAD_LETTERS_SHOWN):
-            letter = json.loads(line)
-            yield f"{letter['key']} at {letter['node']}: {letter['message']}"
-    if report.records.dead_lettered > _DEAD_LETTERS_SHOWN:
+    path = report.dead_letters_path
+    with path.open(encoding="utf-8") as file:
+        first = [json.loads(line) for line in islice(file, _DEAD_LETTERS_SHOWN + 1)]
+    yield from (f"{letter['key']} at {letter['node']}: {letter['message']}" for letter in first[:_DEAD_LETTERS_SHOWN])
+    if len(first) > _DEAD_LETTERS_SHOWN:
         yield "..."
-    yield f"all dead letters: {report.dead_letters_path}"
+    readers = _readers_of_dead_letters(graph)
+    if not readers:
+        yield f"all dead letters: {shown(str(path))}"
+        return
+    if first:
+        yield f"dead letters that no node took: {shown(str(path))}"
+    for reader in readers:
+        places = " and ".join(map(shown, _written_by(reader)))
+        yield f"dead letters went to {reader.id}" + (f": {places}" if places else "")
+
+
+def _readers_of_dead_letters(graph: Graph) -> list[GraphNode]:
+    """The sinks to which dead letters lead, directly or over other nodes."""
+    behind: set[str] = set()
+    for node in graph.nodes.values():  # each stands after those that feed it
+        if any(link.is_dead_letters or link.source in behind for link in node.inputs):
+            behind.add(node.id)
+    return [node for node in graph.nodes.values() if node.id in behind and node.spec.kind == "sink"]
 
 
 def _row(node: NodeMetrics) -> tuple[str, ...]:
@@ -90,7 +114,11 @@ def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _outputs(graph: Graph) -> Iterator[str]:
     for node in graph.nodes.values():
-        for name in path_fields(node.spec.params, "output"):
-            path = str(getattr(node.params, name))
-            if os.path.exists(path):
-                yield path
+        yield from _written_by(node)
+
+
+def _written_by(node: GraphNode) -> Iterator[str]:
+    for name in path_fields(node.spec.params, "output"):
+        path = str(getattr(node.params, name))
+        if os.path.exists(path):
+            yield path

@@ -41,7 +41,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A line of dead_letters.jsonl: what failed, where, why, and what it was.
 
     Args:
-        key, ordinal: of the item. attributes: what was known of it.
+        key, ordinal: of the item; the key with `***` for a secret in it. attributes: what was known of it.
         node, type: where it stopped. attempts: how often the node was called, 0 when its breaker never let the item through.
         code: see error-codes.json. message: the error's own words. causes: the chain below it, nearest first.
         traceback: where in the node's code it was raised, for errors that are not phonograph's own; empty for those.
@@ -65,7 +65,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         """What is told of a failure, without the secrets that may be in its words."""
         own = isinstance(error, PhonographError)
         return cls(
-            key=item.key,
+            key=secrets.clean(item.key),
             ordinal=item.ordinal,
             node=node.id,
             type=node.spec.type,
@@ -147,7 +147,8 @@ class RunDirectory:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
     def record_ended(self, identity: Identity, outcome: Outcome) -> None:
-        """Journal the end of a record, with the size and time of its file where there is one."""
+        """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept."""
+        identity = identity._replace(key=self.secrets.clean(identity.key))
         facts = {name: value for name, value in identity._asdict().items() if value is not None}
         with self._writing():
             self._records.append({**facts, "outcome": outcome.value})

@@ -24,6 +24,7 @@ from phonograph.expressions.tree import (
 from phonograph.language.binding import bound_texts
 from phonograph.language.yaml12 import Located
 from phonograph.spec import AttributeType, Params, expression_fields
+from phonograph.traced import Traced
 
 AttributeTypes = Mapping[str, AttributeType | None]
 """Attribute -> its type; None: nodes disagree about it, so it is judged for each item."""
@@ -76,11 +77,20 @@ def check_all(params: Params, written: Located, attributes: AttributeTypes, *, i
             faults = check(parse(text), attributes, is_open=is_open)
         except ExpressionError as error:
             faults = [error.fault]
+        if faults and isinstance(text, Traced) and text.is_secret:
+            faults = [_unsaid(faults)]
         for fault in faults:
             found = f"{fault.found} in parameter {parameter!r} of {what}"
             position = _place(located, fault.offset)
             complaints.append(Complaint("expression", position, found, fault.expected, fault.candidates, fault.severity))
     return complaints
+
+
+def _unsaid(faults: list[Fault]) -> Fault:
+    """What is wrong with an expression with a secret in it, whose words would show a piece of the secret."""
+    expected = "quotes round the reference, as in key != '${params.NAME}', and an expression that is right without the secret"
+    severity = "error" if any(fault.severity == "error" for fault in faults) else "warning"
+    return Fault(0, "an expression that has a secret in it, and cannot be read with that,", expected, severity=severity)
 
 
 def _common(name: str, declared: AttributeType | None, known: AttributeTypes) -> AttributeType | None:
