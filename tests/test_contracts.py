@@ -102,6 +102,15 @@ def test_good_manifests_fit_the_schema(checkout: Path) -> None:
         assert [f"{path.name}: {list(error.path)} {error.message}" for error in found] == []
 
 
+def test_a_parameter_of_an_included_file_needs_no_type() -> None:
+    """A manifest that includes another may replace a parameter's default alone; without one to include, a type is missing."""
+    manifest = {"version": 1, "name": "a", "include": "common.yaml", "params": {"t": {"default": 0.75}}, "nodes": {}}
+    manifest["nodes"] = {"clips": {"type": "source.files", "params": {"paths": "clips"}}}
+    assert validator("manifest.schema.json").is_valid(manifest)
+    del manifest["include"]
+    assert not validator("manifest.schema.json").is_valid(manifest)
+
+
 def test_the_schema_has_the_keys_of_the_language() -> None:
     """What a mapping may hold is said twice, in the schema and in the code that reads it; both say the same."""
     schema = manifest_schema(catalogue.loadable(Registry.installed()))

@@ -52,6 +52,11 @@ def manifest_schema(specs: Iterable[NodeSpec]) -> Json:
         **record(_top()),
         "allOf": [
             {"if": {"required": ["nodes"]}, "then": {"properties": {"steps": False}}},
+            # Of a parameter that an included file declares, key by key may be replaced.
+            {
+                "if": {"not": {"required": ["include"]}},
+                "then": {"properties": {"params": {"additionalProperties": {"required": ["type"]}}}},
+            },
             {
                 "if": {"anyOf": [{"required": [key]} for key in _NOT_IN_A_FRAGMENT]},
                 "then": {
@@ -241,7 +246,7 @@ def _parameter() -> Json:
         "maximum": described("the most that is taken, with its unit", bound),
         "choices": described("the only values that are taken", {"type": "array", "minItems": 1, "items": SCALAR}),
     }
-    return described("a value that a run may choose", record(fields, required=("type",)))
+    return described("a value that a run may choose", record(fields))
 
 
 def _node(specs: tuple[NodeSpec, ...], *, step: bool) -> Json:
