@@ -28,7 +28,21 @@ if TYPE_CHECKING:
     from phonograph.graph.registry import Registry
     from phonograph.item import Item, Outcome, Record
     from phonograph.language.manifest import Manifest, load_manifest
-    from phonograph.node import Axes, InputPath, Node, NodeSpec, OutputPath, Params, Port, PortType, Source
+    from phonograph.node import (
+        Axes,
+        Duration,
+        ExpressionText,
+        InputPath,
+        Node,
+        NodeSpec,
+        OutputPath,
+        Params,
+        Port,
+        PortType,
+        Secret,
+        Size,
+        Source,
+    )
     from phonograph.sink import FilePart, Part, Sink, Written, output_path
 
 # Loaded on first use, so that `run-pipeline --help` does not import NumPy. The decorator `node` is not here but in
@@ -55,7 +69,21 @@ _MODULES = {
     "executor": ("Executor", "Progress", "RunReport"),
     "item": ("Item", "Outcome", "Record"),
     "language.manifest": ("Manifest", "load_manifest"),
-    "node": ("Axes", "InputPath", "Node", "NodeSpec", "OutputPath", "Params", "Port", "PortType", "Source"),
+    "node": (
+        "Axes",
+        "Duration",
+        "ExpressionText",
+        "InputPath",
+        "Node",
+        "NodeSpec",
+        "OutputPath",
+        "Params",
+        "Port",
+        "PortType",
+        "Secret",
+        "Size",
+        "Source",
+    ),
     "graph.registry": ("Registry",),
     "sink": ("FilePart", "Part", "Sink", "Written", "output_path"),
 }
@@ -70,8 +98,10 @@ __all__ = [
     "BadInputError",
     "CircuitOpenError",
     "Complaint",
+    "Duration",
     "ErrorBudgetError",
     "Executor",
+    "ExpressionText",
     "FilePart",
     "GraphError",
     "InputPath",
@@ -95,8 +125,10 @@ __all__ = [
     "Registry",
     "RunDirectoryError",
     "RunReport",
+    "Secret",
     "Segment",
     "Sink",
+    "Size",
     "Source",
     "TransientError",
     "Written",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -127,10 +127,17 @@ class NodeSpec:
         return any(True for port in (*self.inputs, *self.outputs) for _ in port.type.parameters())
 
 
-@functools.cache
+# What is kept of a parameter type goes with it: a plug-in that is edited and loaded again leaves nothing behind.
+_FIELDS: WeakKeyDictionary[ParamsType, tuple[msgspec.structs.FieldInfo, ...]] = WeakKeyDictionary()
+_MARKED: WeakKeyDictionary[ParamsType, dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = WeakKeyDictionary()
+
+
 def fields_of(params: type[Params]) -> tuple[msgspec.structs.FieldInfo, ...]:
     """The fields of a parameter type. Kept, for msgspec evaluates every annotation anew each time that it is asked."""
-    return msgspec.structs.fields(params)
+    fields = _FIELDS.get(params)
+    if fields is None:
+        fields = _FIELDS[params] = msgspec.structs.fields(params)
+    return fields
 
 
 def path_fields(params: type[Params], kind: Literal["input", "output"]) -> tuple[str, ...]:
@@ -173,11 +180,13 @@ def marks(params: type[Params]) -> dict[str, dict[str, Any]]:
     return {field.encode_name: _all_extras(field.type) for field in fields_of(params)}
 
 
-@functools.cache
 def _marked(params: type[Params], key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """(name, what is said) of each parameter about which `Meta(extra=...)` says something under a key."""
-    said = ((field.name, tuple(_extras(field.type, key))) for field in fields_of(params))
-    return tuple((name, words) for name, words in said if words)
+    known = _MARKED.setdefault(params, {})
+    if key not in known:
+        said = ((field.name, tuple(_extras(field.type, key))) for field in fields_of(params))
+        known[key] = tuple((name, words) for name, words in said if words)
+    return known[key]
 
 
 def _all_extras(annotation: Any) -> dict[str, Any]:
