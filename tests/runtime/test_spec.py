@@ -14,8 +14,8 @@ from phonograph.spec import fields_of, marks, path_fields, secret_fields, units
 
 class ManyParams(Params, frozen=True, rename="camel"):
     in_path: InputPath | None = None
-    out_paths: list[OutputPath] = []
-    token: dict[str, Secret] = {}
+    out_paths: list[OutputPath] | None = None
+    token: dict[str, Secret] | None = None
     length: Annotated[Annotated[float, msgspec.Meta(ge=0)] | None, msgspec.Meta(extra={"unit": "ms"})] = None
 
 
