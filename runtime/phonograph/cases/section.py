@@ -164,6 +164,11 @@ class _CaseReader:
     def _node(self, node_id: str, position: Position) -> str | None:
         if self._graph is None or node_id in self._graph.nodes:
             return node_id
+        if (subgraph := self._graph.manifest.subgraphs.get(node_id)) is not None:
+            inside = [name for name in self._graph.manifest.nodes if name.startswith(f"{node_id}/")]
+            expected = f"one of its nodes, {', '.join(inside)}; a case of {subgraph.file} itself tests it whole, 'from: inputs'"
+            self._complain("unknown_reference", position, f"{node_id!r} is a sub-graph", expected)
+            return None
         known = [node.id for node in self._graph.nodes.values() if node.spec.kind != "sink" and "~" not in node.id]
         self._complain(
             "unknown_reference", position, f"no node {node_id!r}", f"one of {', '.join(known)}", nearest(node_id, known)
