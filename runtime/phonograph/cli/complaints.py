@@ -16,7 +16,7 @@ _NARROWEST = 40  # columns; below that the text is cut no further
 _CUT = "..."
 
 Redact = Callable[[str], str]
-"""Takes a line of a manifest, gives what may be shown of it."""
+"""Takes a line of a manifest, gives what may be shown of it; nothing where that cannot be told."""
 
 
 def show_complaints(complaints: Iterable[Complaint], stream: IO[str], *, redact: Redact = str) -> None:
@@ -53,6 +53,8 @@ class Excerpts:
             return
         line = lines[position.line - 1]
         text = self._redact(line)
+        if not text:
+            return
         column = min(position.column - 1, len(line))
         if text != line:  # what was hidden may have another length; up to there nothing has changed
             column = min(column, _common(text, line))

@@ -18,6 +18,7 @@ from traceback import extract_tb
 from types import FunctionType, ModuleType
 
 from phonograph.errors import PhonographError, in_words, one_line
+from phonograph.language.include import read_start
 from phonograph.spec import NodeSpec
 
 MAX_BYTES = 2**22  # of a file; Python code that people write by hand is far below
@@ -70,8 +71,7 @@ def module_name(path: str) -> str:
 
 def _read(path: str) -> bytes:
     try:
-        with open(path, "rb") as stream:
-            code = stream.read(MAX_BYTES + 1)
+        code = read_start(path, MAX_BYTES)
     except (OSError, ValueError) as error:
         raise PluginError(f"the plug-in {path!r} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(code) > MAX_BYTES:

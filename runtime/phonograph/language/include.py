@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,12 +12,14 @@ from types import MappingProxyType
 
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.language import fields
-from phonograph.language.fields import Fields, complain, describe
+from phonograph.language.about import check_version, read_name
+from phonograph.language.fields import Fields, complain
 from phonograph.language.yaml12 import MAX_BYTES, MAX_VALUES, Located, load
 from phonograph.shipped import files_like
 from phonograph.traced import Traced
 
 MAX_INCLUDES = 16  # of files inside files; what is deeper is no manifest that people keep in their heads
+MAX_TOTAL_BYTES = 4 * MAX_BYTES  # of all files of one manifest, each counted once
 _FRAGMENT = ("version", "name", "description", "include", "plugins", "params", "defaults", "limits", "nodes")
 _SETTINGS = ("params", "defaults", "limits")
 
@@ -47,23 +51,27 @@ class Files:
 
     complaints: list[Complaint]
     paths: list[Path] = field(default_factory=list)
-    _contents: dict[str, bytes] = field(default_factory=dict)
+    _roots: dict[str, Located | None] = field(default_factory=dict)  # what a file is on disk -> None where it is not YAML
+    _missing: dict[str, tuple[str, tuple[str, ...]]] = field(default_factory=dict)  # path -> why, and the files that it may be
+    _num_bytes: int = 0
     _num_values: int = 0
     _is_full: bool = False  # said once, for what is too large is so at every place
 
     def outermost(self, path: str, content: bytes) -> Source | None:
         """The manifest itself; None, and complaints, when it is not YAML."""
         self.paths.append(Path(path))
-        try:
-            root = load(content, path)
-        except ManifestError as error:
-            self.complaints.extend(error.complaints)
+        self._num_bytes = len(content)
+        root = self._loaded(content, path, "")
+        if root is None:
             return None
         self._num_values = _size(root)
         return Source(root, path, ((os.path.realpath(path), path),))
 
     def included(self, named: Located, by: Source) -> Source | None:
-        """The file that an `include` names; None, and complaints, when it cannot be read."""
+        """The file that an `include` names; None when it cannot be read, about which there is a complaint.
+
+        One that is no YAML is complained of where it is named first; it may be named a thousand times.
+        """
         text = named.value
         assert isinstance(text, str)
         position = named.position
@@ -79,35 +87,50 @@ class Files:
         if len(chain) > MAX_INCLUDES:
             self._too_large(position, "files that include files too deeply", f"at most {MAX_INCLUDES} levels")
             return None
-        content = self._read(path, identity, text, position)
-        if content is None:
-            return None
         note = ", ".join(filter(None, (f"included at {position}", position.note)))
-        try:
-            root = load(content, path, note)
-        except ManifestError as error:
-            self.complaints.extend(error.complaints)
+        if identity not in self._roots and not self._add(path, identity, text, position, note):
+            return None
+        root = self._roots[identity]
+        if root is None:
             return None
         self._num_values += _size(root)
         if self._num_values > MAX_VALUES:
             self._too_large(position, "too many values, with what is included", f"at most {MAX_VALUES}")
             return None
-        if Path(path) not in self.paths:
-            self.paths.append(Path(path))
-        return Source(root, path, chain)
+        return Source(_named(root, path, note), path, chain)
 
-    def _read(self, path: str, identity: str, text: str, position: Position) -> bytes | None:
-        if identity not in self._contents:
+    def _add(self, path: str, identity: str, text: str, position: Position, note: str) -> bool:
+        """Read a file for the first time; whether its content is known then."""
+        content = self._read(path, text, position)
+        if content is None:
+            return False
+        self._num_bytes += len(content)
+        if self._num_bytes > MAX_TOTAL_BYTES:
+            self._too_large(position, "too much text, with what is included", f"at most {MAX_TOTAL_BYTES} bytes")
+            return False
+        self.paths.append(Path(path))
+        self._roots[identity] = self._loaded(content, path, note)
+        return True
+
+    def _loaded(self, content: bytes, path: str, note: str) -> Located | None:
+        try:
+            return load(content, path, note)
+        except ManifestError as error:
+            self.complaints.extend(error.complaints)
+            return None
+
+    def _read(self, path: str, text: str, position: Position) -> bytes | None:
+        if path not in self._missing:
             try:
-                self._contents[identity] = read_start(path)
+                return read_start(path)
             except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                folder = os.path.dirname(text)
-                close = tuple(os.path.join(folder, os.path.basename(name)) for name in files_like(path))
-                found = f"the included file {path!r} cannot be read: {reason}"
-                complain(self.complaints, "file_unreadable", position, found, "a YAML file", close)
-                return None
-        return self._contents[identity]
+                close = files_like(path) if isinstance(error, FileNotFoundError) else ()
+                self._missing[path] = getattr(error, "strerror", None) or str(error), close
+        reason, files = self._missing[path]
+        near = tuple(os.path.join(os.path.dirname(text), os.path.basename(name)) for name in files)
+        found = f"the included file {path!r} cannot be read: {reason}"
+        complain(self.complaints, "file_unreadable", position, found, "a YAML file", near)
+        return None
 
     def _too_large(self, position: Position, found: str, expected: str) -> None:
         self._is_full = True
@@ -117,10 +140,27 @@ class Files:
         complain(self.complaints, code, position, found, expected)
 
 
-def read_start(path: str) -> bytes:
-    """As much of a file as it takes to see that it is too large; a file of gigabytes costs no more than one of a mebibyte."""
-    with open(path, "rb") as stream:
-        return stream.read(MAX_BYTES + 1)
+def read_start(path: str, max_bytes: int = MAX_BYTES, *, is_given: bool = False) -> bytes:
+    """As much of a file as it takes to see that it is too large; a file of gigabytes costs no more than one of a mebibyte.
+
+    Args:
+        is_given: a person or a program names it, and not another file; then it may be the pipe that a shell makes of `<(...)`.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe, which would keep the reader waiting for as long as nobody writes to it.
+    """
+    if is_given and path.startswith(("/dev/", "/proc/")):
+        with open(path, "rb") as stream:
+            return stream.read(max_bytes + 1)
+    with open(path, "rb", opener=_without_waiting) as stream:
+        start: bytes | None = None if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode) else stream.read(max_bytes + 1)
+    if start is None:  # a terminal, too, has nothing to give at once
+        raise OSError(errno.EINVAL, "it is a pipe or a terminal, and no file")
+    return start
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def path_beside(text: str, position: Position) -> str:
@@ -167,14 +207,8 @@ def _merged(source: Source, files: Files, seen: set[str]) -> Located:
 def _check(fragment: Located, file: str, complaints: list[Complaint]) -> None:
     found = Fields(fragment, what=f"the fragment {file!r}", allowed=_FRAGMENT, complaints=complaints)
     check_version(found, complaints)
-
-
-def check_version(found: Fields, complaints: list[Complaint]) -> None:
-    """Complain of any version but 1."""
-    located = found.get("version")
-    if located is not None and (located.value != 1 or isinstance(located.value, bool | float)):
-        expected = "1, the version that this release reads"
-        complain(complaints, "unsupported_version", located.position, f"'version' is {describe(located.value)}", expected)
+    read_name(found, complaints)
+    found.read("description", fields.text)
 
 
 def _over(under: Located, over: Located, complaints: list[Complaint]) -> Located:
@@ -222,6 +256,19 @@ def _both(first: Located, second: Located, complaints: list[Complaint]) -> Locat
 
 def _listed(located: Located) -> tuple[Located, ...]:
     return located.value if isinstance(located.value, tuple) else (located,)
+
+
+def _named(located: Located, file: str, note: str) -> Located:
+    """The value with positions as those who came to its file in another way name it."""
+    if (located.position.file, located.position.note) == (file, note):
+        return located
+    value = located.value
+    if isinstance(value, tuple):
+        value = tuple(_named(item, file, note) for item in value)
+    elif isinstance(value, Mapping):
+        value = MappingProxyType({key: _named(item, file, note) for key, item in value.items()})
+    keys = MappingProxyType({key: replace(position, file=file, note=note) for key, position in located.keys.items()})
+    return replace(located, value=value, keys=keys, position=replace(located.position, file=file, note=note))
 
 
 def _size(located: Located) -> int:

@@ -14,11 +14,12 @@ from types import MappingProxyType
 
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.language import fields
+from phonograph.language.about import check_version, read_error_rate, read_name
 from phonograph.language.entries import InputDeclaration, InputEntry, NodeEntry
-from phonograph.language.fields import Fields, complain, describe
-from phonograph.language.include import Files, Source, check_version, path_beside, read_start, with_fragments
+from phonograph.language.fields import Fields
+from phonograph.language.include import Files, Source, path_beside, read_start, with_fragments
 from phonograph.language.overrides import Override, overridden, read_overrides
-from phonograph.language.parameters import ID, Parameter
+from phonograph.language.parameters import Parameter
 from phonograph.language.references import Scope
 from phonograph.language.subgraphs import ROOT_KEYS, LevelReader, Subgraph
 from phonograph.language.yaml12 import Located
@@ -28,8 +29,6 @@ from phonograph.traced import Home
 
 __all__ = ["InputDeclaration", "Manifest", "Reading", "load_manifest", "read_manifest"]
 
-_SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
@@ -38,7 +37,7 @@ class Manifest:
     Args:
         path: as it was given.
         nodes: in the order of the text, those of sub-graphs in place of the nodes that include them: `clean/vad`.
-        error_rate: share of dead-lettered records above which a run fails.
+        error_rate: share of dead-lettered records above which a run fails. error_rate_at: where that stands; None: nowhere.
         input_folder, output_folder: absolute; where relative paths to read and to write start.
         inputs: what a program that embeds the manifest sends, by name; a node reads it as `inputs.NAME`.
         outputs: what such a program receives: name -> the node and port that it comes from.
@@ -61,6 +60,7 @@ class Manifest:
     inputs: Mapping[str, InputDeclaration] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, InputEntry] = field(default_factory=lambda: MappingProxyType({}))
     plugins: tuple[tuple[str, Position], ...] = ()
+    error_rate_at: Position | None = None
     tests: Located | None = None
     files: tuple[Path, ...] = ()
     subgraphs: Mapping[str, Subgraph] = field(default_factory=lambda: MappingProxyType({}))
@@ -75,11 +75,13 @@ class Reading:
         manifest: without the nodes that could not be read; None when there is nothing to go on with.
         complaints: the manifest may be used only when there are none.
         unread: ids of the nodes that could not be read.
+        files: the manifest's and those that it includes, also where they could not be read.
     """
 
     manifest: Manifest | None
     complaints: tuple[Complaint, ...]
     unread: frozenset[str]
+    files: tuple[Path, ...] = ()
 
 
 def load_manifest(
@@ -110,7 +112,7 @@ def read_manifest(
     start = Position(str(file), 1, 1)
     complaints: list[Complaint] = []
     try:
-        content = read_start(str(file))
+        content = read_start(str(file), is_given=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         found, expected = f"the manifest cannot be read: {reason}", "a YAML file"
@@ -120,7 +122,7 @@ def read_manifest(
     files = Files(complaints)
     source = files.outermost(str(file), content)
     if source is None:
-        return Reading(None, tuple(complaints), frozenset())
+        return Reading(None, tuple(complaints), frozenset(), (file,))
     given = read_overrides(overrides, start, complaints)
     root, inside = overridden(with_fragments(source, files), given, complaints)
     return _ManifestReader(file, root, files, complaints).read(source, params or {}, inside)
@@ -139,7 +141,8 @@ class _ManifestReader:
     def read(self, source: Source, given: Mapping[str, object], inside: Mapping[str, Sequence[Override]]) -> Reading:
         self._root.require("version", "'version: 1'")
         check_version(self._root, self._complaints)
-        name = self._name()
+        self._root.require("name", "a name for the pipeline")
+        name = read_name(self._root, self._complaints)
         levels = LevelReader(self._files, Scope(None, os.environ, self._home), self._complaints)
         level = levels.read(self._root, given, source, inside)
         nodes = levels.resolved(level.nodes or ())
@@ -147,13 +150,15 @@ class _ManifestReader:
         secrets = Secrets(
             value for one in levels.parameters if one.is_secret for value in (one.value, one.default) if isinstance(value, str)
         )
+        error_rate, error_rate_at = read_error_rate(self._root, self._complaints)
         manifest = Manifest(
             path=self._file,
             name=name,
             description=self._root.read("description", fields.text) or "",
             params=level.parameters,
             nodes=MappingProxyType(nodes),
-            error_rate=self._error_rate(),
+            error_rate=error_rate,
+            error_rate_at=error_rate_at,
             input_folder=self._home.read_from,
             output_folder=self._home.write_to,
             position=Position(str(self._file), 1, 1),
@@ -166,22 +171,8 @@ class _ManifestReader:
             secrets=secrets,
         )
         complaints = redacted(self._complaints, secrets)
-        return Reading(None if level.nodes is None else manifest, complaints, frozenset(levels.unread | levels.nowhere))
-
-    def _name(self) -> str:
-        located = self._root.require("name", "a name for the pipeline")
-        name = self._root.read("name", fields.text)
-        if located is not None and name is not None and ID.fullmatch(name) is None:
-            complain(self._complaints, "bad_id", located.position, f"'name' is {describe(name)}", _SPELLING)
-        return name or ""
-
-    def _error_rate(self) -> float:
-        located = self._root.get("limits")
-        if located is None:
-            return 1.0
-        limits = Fields(located, what="'limits'", allowed=("error_rate",), complaints=self._complaints)
-        rate = limits.read("error_rate", fields.number(0, 1))
-        return 1.0 if rate is None else rate
+        unread = frozenset(levels.unread | levels.nowhere)
+        return Reading(None if level.nodes is None else manifest, complaints, unread, tuple(self._files.paths))
 
 
 def _plugins(named: Sequence[Located]) -> tuple[tuple[str, Position], ...]:

@@ -13,9 +13,10 @@ from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language import fields, policies
+from phonograph.language.about import check_subgraph
 from phonograph.language.entries import EntryReader, IncludeEntry, InputDeclaration, InputEntry, NodeEntry, reference_to
 from phonograph.language.fields import Fields, complain, describe
-from phonograph.language.include import Files, Source, check_version, named_paths, with_fragments
+from phonograph.language.include import Files, Source, named_paths, with_fragments
 from phonograph.language.overrides import Override, overridden
 from phonograph.language.parameters import ID, Parameter, read_parameters
 from phonograph.language.policies import Policies, read_policies
@@ -261,7 +262,7 @@ class LevelReader:
         root, inside = overridden(with_fragments(source, self._files), overrides, self._complaints)
         what = f"the sub-graph {source.file!r}"
         found = Fields(root, what=what, allowed=ROOT_KEYS, complaints=self._complaints)
-        check_version(found, self._complaints)
+        check_subgraph(found, self._complaints)
         given = self._values(entry, found.get("params"))
         level = self.read(found, given, source, inside, node=entry, before=before)
         self._given[entry.id] = self._connected(entry, level)

@@ -101,13 +101,54 @@ def test_defaults_are_hidden_where_the_text_is_no_yaml(tmp_path: Path) -> None:
     """What cannot be read cannot be known to be harmless."""
     path = tmp_path / "m.yaml"
     path.write_text(SECRET.replace("nodes: {}", "nodes: {"))
-    (text, _) = Excerpts(redaction(str(path), (), ()), width=100).around(Position(str(path), 4, 5))
-    assert "hunter2" not in text
+    assert list(Excerpts(redaction(str(path), (), ()), width=100).around(Position(str(path), 4, 5))) == []
 
 
-def test_a_secret_from_the_command_line_is_hidden(tmp_path: Path) -> None:
-    """A value that was given for a secret parameter is hidden wherever the manifest happens to have it."""
+MULTILINE = """version: 1
+name: secret
+params:
+  token:
+    type: secret
+    default: |
+      hunter2
+      swordfish
+nodes: {}
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        MULTILINE,
+        MULTILINE.replace("default: |", 'default: "x').replace("swordfish", 'swordfish"'),
+        MULTILINE.replace("default: |", "default: 'x").replace("swordfish", "swordfish'") + "nodes: [\n",
+        MULTILINE.replace("nodes: {}", "nodes: {"),
+        MULTILINE.replace("default: |", "default:").replace("type: secret", "type: secrte, x"),
+    ],
+)
+def test_a_secret_on_several_lines_is_in_no_excerpt(tmp_path: Path, text: str) -> None:
+    """Neither its first line nor a later one is shown, be the manifest readable or not."""
     path = tmp_path / "m.yaml"
-    path.write_text(SECRET.replace(", nonsense: 1", "").replace("[correct, horse]", "swordfish99"))
-    redact = redaction(str(path), [("token", "xyzzy-plugh")], ())
-    assert redact("a: xyzzy-plugh and swordfish99") == "a: *** and ***"
+    path.write_text(text)
+    excerpts = Excerpts(redaction(str(path), (), ()), width=100)
+    shown = [line for number in range(1, 11) for line in excerpts.around(Position(str(path), number, 1))]
+    assert not any("hunter2" in line or "swordfish" in line for line in shown)
+
+
+def test_a_secret_in_a_broken_included_file_is_in_no_excerpt(tmp_path: Path) -> None:
+    """Also where the manifest that includes it reads well, or has nothing else."""
+    (tmp_path / "part.yaml").write_text(MULTILINE.replace("nodes: {}", "nodes: {"))
+    path = tmp_path / "m.yaml"
+    for rest in ("", "nodes: {a: {type: x.y}}\n"):
+        path.write_text("version: 1\nname: x\ninclude: part.yaml\n" + rest)
+        excerpts = Excerpts(redaction(str(path), (), ()), width=100)
+        places = [Position(str(tmp_path / "part.yaml"), number, 1) for number in range(5, 9)]
+        assert [line for place in places for line in excerpts.around(place)] == []
+
+
+def test_text_that_is_no_yaml_and_without_secrets_is_shown(tmp_path: Path) -> None:
+    """Where nothing secret can be declared, the line with the slip is shown."""
+    path = tmp_path / "m.yaml"
+    path.write_text("version: 1\nname: x\nnodes: {\n")
+    text, _ = Excerpts(redaction(str(path), (), ()), width=100).around(Position(str(path), 3, 8))
+    assert text.endswith("nodes: {")
