@@ -104,7 +104,7 @@ class _Explainer:
             params=tuple(self._params(node, entry)),
             inputs=tuple(self._inputs(node)),
             outputs=tuple(f"{port.name}: {port.type}" for port in node.ports[1]),
-            policies=tuple(self._policies(node, entry)),
+            policies=tuple(self._policies(node)),
             changes=conversion.changes if conversion is not None else "",
             loses=conversion.loses if conversion is not None else "",
         )
@@ -145,7 +145,13 @@ class _Explainer:
                     dead_letters=link.is_dead_letters,
                 )
 
-    def _policies(self, node: GraphNode, entry: NodeEntry | None) -> Iterator[Fact]:
+    def _decided_by(self, node: GraphNode) -> NodeEntry | None:
+        """The node of the manifest whose policies it has: itself, or, of an inserted one, the first of its readers."""
+        inserted = self._conversions.get(node.id)
+        return self._manifest.nodes.get(node.id if inserted is None else inserted.before[0])
+
+    def _policies(self, node: GraphNode) -> Iterator[Fact]:
+        entry = self._decided_by(node)
         if entry is None:
             return
         for name, policy, usual in (("retry", node.retry, RetryPolicy()), ("breaker", node.breaker, BreakerPolicy())):
@@ -212,7 +218,7 @@ class _Explainer:
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")
         if node.workers is not None:
-            entry = self._manifest.nodes.get(node.id)
+            entry = self._decided_by(node)
             position = entry.origins.get("workers") if entry is not None else None
             return Fact("workers", str(node.workers), self._place(position) if position else "")
         if self._workers is not None:
@@ -252,8 +258,8 @@ class _Explainer:
             yield Fact(who, _listed(targets) if targets else file, "")
 
     def _limits(self) -> tuple[Fact, ...]:
-        rate = self._graph.error_rate
-        return () if rate >= 1 else (Fact("error_rate", f"{rate:g}", "limits"),)
+        place = self._manifest.error_rate_at
+        return () if place is None else (Fact("error_rate", f"{self._graph.error_rate:g}", self._place(place)),)
 
     def _path(self, path: str) -> str:
         return path_in_words(path, *self._folders)
