@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.assembly import connect
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
@@ -25,7 +26,6 @@ from phonograph.engine.delivery import Entry, Parcels
 from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
-from phonograph.engine.layout import connect
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.plan import Plan
 from phonograph.engine.reader import SourceReader
@@ -66,7 +66,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.error_rate)
         self._judge = Judge(self._course)
-        self._layout = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
         self._quotas = _shares(sample, [source.id for source in plan.sources])
 
     @property
@@ -91,7 +91,7 @@ class Scheduler:
         try:
             await crew.open()
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(), name="watch") if self._layout.gates else None
+                watch = group.create_task(self._watch(), name="watch") if self._assembly.gates else None
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
                 if watch is not None:
@@ -137,9 +137,9 @@ class Scheduler:
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
-        for lane in self._layout.lanes:
+        for lane in self._assembly.lanes:
             group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
-        for gathering in self._layout.gatherings:
+        for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
 
     # Moving items.
@@ -257,7 +257,7 @@ class Scheduler:
         course = self._course
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
-            waited_at = [gate for gate in self._layout.gates if gate.is_waited_at]
+            waited_at = [gate for gate in self._assembly.gates if gate.is_waited_at]
             if not waited_at or self._is_something_coming:
                 continue
             before = course.num_events
@@ -271,12 +271,12 @@ class Scheduler:
     @property
     def _is_something_coming(self) -> bool:
         """A thread works on a call, or an item will come back from a back-off or a breaker."""
-        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._layout.lanes)
+        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._assembly.lanes)
 
     def _abandon(self) -> None:
-        for gate in self._layout.gates:
+        for gate in self._assembly.gates:
             gate.lift()
-        for lane in self._layout.lanes:
+        for lane in self._assembly.lanes:
             for entry in lane.abandon():
                 self._course.cancel(entry)
 

@@ -11,8 +11,8 @@ from typing import Any
 from phonograph._memory import leave
 from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
-from phonograph.engine.contract import Contract
 from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.port_contract import Contract
 from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph.conversion import Converting
 from phonograph.graph.model import GraphNode, Link

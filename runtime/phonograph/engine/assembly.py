@@ -1,4 +1,4 @@
-"""Layout: lanes, gatherings and gates of one run, made of a plan and connected."""
+"""Assembly: lanes, gatherings and gates of one run, made of a plan and connected."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from phonograph.graph.model import Link
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Assembly:
     """Everything in a run that takes items from a queue, and the gates."""
 
     lanes: tuple[Lane, ...]
@@ -25,7 +25,7 @@ class Layout:
     gates: tuple[Gate, ...]
 
 
-def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge, *, measure: bool) -> Layout:
+def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge, *, measure: bool) -> Assembly:
     """Make the lanes of a plan; give each node its exits to them."""
     graph = plan.graph
     heads = {segment.nodes[0].id for segment in plan.segments}
@@ -66,4 +66,4 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
         gates += own
         run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
         run.letters = Exit(outlets(node.dead_letters, chooses=False), own)
-    return Layout(tuple(lanes), tuple(gatherings), tuple(gates))
+    return Assembly(tuple(lanes), tuple(gatherings), tuple(gates))
