@@ -104,8 +104,9 @@ def test_good_manifests_fit_the_schema(checkout: Path) -> None:
 
 def test_a_parameter_of_an_included_file_needs_no_type() -> None:
     """A manifest that includes another may replace a parameter's default alone; without one to include, a type is missing."""
-    manifest = {"version": 1, "name": "a", "include": "common.yaml", "params": {"t": {"default": 0.75}}, "nodes": {}}
-    manifest["nodes"] = {"clips": {"type": "source.files", "params": {"paths": "clips"}}}
+    nodes = {"clips": {"type": "source.files", "params": {"paths": "clips"}}}
+    manifest: dict[str, Any] = {"version": 1, "name": "a", "params": {"t": {"default": 0.75}}, "nodes": nodes}
+    manifest["include"] = "common.yaml"
     assert validator("manifest.schema.json").is_valid(manifest)
     del manifest["include"]
     assert not validator("manifest.schema.json").is_valid(manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from phonograph.errors import Complaint, Position, nearest
+from phonograph.errors import Complaint, Position, Severity, nearest
 from phonograph.expressions.parser import parse
 from phonograph.expressions.tree import (
     And,
@@ -89,7 +89,7 @@ def check_all(params: Params, written: Located, attributes: AttributeTypes, *, i
 def _unsaid(faults: list[Fault]) -> Fault:
     """What is wrong with an expression with a secret in it, whose words would show a piece of the secret."""
     expected = "quotes round the reference, as in key != '${params.NAME}', and an expression that is right without the secret"
-    severity = "error" if any(fault.severity == "error" for fault in faults) else "warning"
+    severity: Severity = "error" if any(fault.severity == "error" for fault in faults) else "warning"
     return Fault(0, "an expression that has a secret in it, and cannot be read with that,", expected, severity=severity)
 
 

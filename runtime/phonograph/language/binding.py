@@ -6,13 +6,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import msgspec
 
 from phonograph.errors import Complaint, in_words, nearest, one_line
 from phonograph.language import fields
 from phonograph.language.fields import Reader, complain, describe
+from phonograph.language.misfits import NUMBERS, misfit, wanted
 from phonograph.language.references import UNREAD
 from phonograph.language.units import DURATION, SIZE, NumBytes, Seconds, duration_in_words, size_in_words
 from phonograph.language.yaml12 import Located
@@ -22,21 +23,8 @@ from phonograph.traced import Traced, like
 
 Role = Literal["input", "output"]
 
-_AT = re.compile(r" - at `(?:key in )?\$([^`]*)`$")
-_STEP = re.compile(r"\[(\d+)\]|\.([A-Za-z_]\w*)")
-_EXPECTED = re.compile(r"Expected `([^`]+)`(?:, got `[^`]+`)?(.*)", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _UNKNOWN = re.compile(r"Object contains unknown field `([^`]+)`")
-_NUMBERS = ("a whole number", "a number")
-_WORDS = {
-    "int": _NUMBERS[0],
-    "float": _NUMBERS[1],
-    "str": "text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +123,7 @@ def bind(
     for key, field in declared.items():
         if field.required and key not in located.value:
             measure = places.get(field.name)
-            expected = measure.expected if isinstance(measure, _Measure) else _in_words(_type_name(field.type))
+            expected = measure.expected if isinstance(measure, _Measure) else "a path" if measure else wanted(field.type)
             complain(complaints, "missing_key", located.position, f"{what} has no parameter {key!r}", expected)
     if not complete or len(complaints) > known:
         return None
@@ -278,23 +266,29 @@ def _convert(
         converted = msgspec.convert(plain, annotation)
         return _sealed(converted) if any(_secret_texts([_texts(located)])) else converted
     except msgspec.ValidationError as error:
-        blamed, trail, message = _blame(located, str(error))
-        found = f"parameter {key + trail!r} is {HIDDEN if is_secret else describe(blamed.value)}"
-        if match := _UNKNOWN.fullmatch(message):
-            position = blamed.keys.get(match[1], blamed.position)
-            complain(complaints, "unknown_key", position, f"unknown key {match[1]!r} in parameter {key + trail!r}")
-        elif match := _MISSING.fullmatch(message):
-            complain(complaints, "missing_key", blamed.position, f"parameter {key + trail!r} has no {match[1]!r}")
+        wrong = misfit(located, plain, annotation, str(error))
+        at, name = wrong.at, repr(key + wrong.trail)
+        found = f"parameter {name} is {HIDDEN if is_secret else describe(at.value)}"
+        if match := _UNKNOWN.fullmatch(wrong.message):
+            position, names = at.keys.get(match[1], at.position), wrong.names
+            expected = f"one of {', '.join(names)}" if names else ""
+            found = f"unknown key {match[1]!r} in parameter {name}"
+            complain(complaints, "unknown_key", position, found, expected, nearest(match[1], names))
+        elif match := _MISSING.fullmatch(wrong.message):
+            complain(complaints, "missing_key", at.position, f"parameter {name} has no {match[1]!r}")
+        elif wrong.key is not None:
+            found = f"the key {describe(wrong.key)} in parameter {name}"
+            candidates = nearest(wrong.key, wrong.choices)
+            complain(complaints, "wrong_value", at.keys.get(wrong.key, at.position), found, wrong.expected, candidates)
         else:
-            choices = _choices(annotation)
-            code = "wrong_value" if choices or not re.search(r", got `", message) else "wrong_type"
-            expected = f"one of {', '.join(choices)}" if choices else _in_words(message)
-            if isinstance(place, _Measure) and expected.startswith(_NUMBERS):
+            code = "wrong_value" if wrong.choices or not re.search(r", got `", wrong.message) else "wrong_type"
+            expected = wrong.expected
+            if isinstance(place, _Measure) and expected.startswith(NUMBERS):
                 expected = place.expectation(expected)
-            if unit is not None and isinstance(blamed.value, str) and expected.startswith(_NUMBERS):
+            if unit is not None and isinstance(at.value, str) and expected.startswith(NUMBERS):
                 expected += f", in {unit}, without the unit"
-            candidates = nearest(blamed.value, choices) if isinstance(blamed.value, str) else ()
-            complain(complaints, code, blamed.position, found, expected, candidates)
+            candidates = nearest(at.value, wrong.choices) if isinstance(at.value, str) else ()
+            complain(complaints, code, at.position, found, expected, candidates)
         return None
 
 
@@ -337,53 +331,3 @@ def _is_unread(located: Located) -> bool:
     if isinstance(value, Mapping):
         return any(_is_unread(item) for item in value.values())
     return value is UNREAD or (isinstance(value, tuple) and any(_is_unread(item) for item in value))
-
-
-def _blame(located: Located, message: str) -> tuple[Located, str, str]:
-    """The part of the value that a message of msgspec is about, the way to it, and the message without that way."""
-    match = _AT.search(message)
-    if match is None:
-        return located, "", message
-    trail = ""
-    for step in _STEP.finditer(match[1]):
-        value = located.value
-        if step[1] is not None and isinstance(value, tuple):
-            located = value[int(step[1])]
-        elif step[2] is not None and isinstance(value, Mapping) and step[2] in value:
-            located = value[step[2]]
-        else:
-            break
-        trail += step[0]
-    return located, trail, message[: match.start()]
-
-
-def _choices(annotation: Any) -> tuple[str, ...]:
-    """The words that a field of a Literal type takes; empty for other types."""
-    if get_origin(annotation) is Annotated:
-        return _choices(get_args(annotation)[0])
-    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
-
-
-def _type_name(annotation: Any) -> str:
-    if choices := _choices(annotation):
-        return "one of " + ", ".join(choices)
-    while get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    name = {list: "array", tuple: "array", dict: "object"}.get(get_origin(annotation), getattr(annotation, "__name__", ""))
-    return f"Expected `{name}`" if name in _WORDS else "a value for it"
-
-
-def _in_words(message: str) -> str:
-    """What msgspec expects, as people say it: "Expected `int` >= 1" becomes "a whole number, at least 1"."""
-    match = _EXPECTED.fullmatch(message)
-    if match is None:
-        return "a number within range" if message == "Number out of range" else message
-    names = [_WORDS.get(name.strip(), name.strip()) for name in match[1].split("|")]
-    rest = match[2].strip().replace("`", "")
-    for sign, words in ((">=", ", at least"), ("<=", ", at most"), (">", ", more than"), ("<", ", less than")):
-        if rest.startswith(sign):
-            rest = words + rest.removeprefix(sign)
-            break
-    else:
-        rest = f" {rest}" if rest else ""
-    return " or ".join(names) + rest
