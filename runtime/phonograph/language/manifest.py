@@ -97,6 +97,7 @@ def load_manifest(
 
     Raises:
         ManifestError: with every complaint at once.
+        TypeError: `overrides` is no list of texts.
     """
     reading = read_manifest(path, params=params, overrides=overrides)
     if reading.manifest is None or reading.complaints:
@@ -107,7 +108,13 @@ def load_manifest(
 def read_manifest(
     path: str | os.PathLike[str], *, params: Mapping[str, object] | None = None, overrides: Sequence[str] = ()
 ) -> Reading:
-    """Read as much of a manifest file as can be read; never raises for what is in it."""
+    """Read as much of a manifest file as can be read; never raises for what is in it.
+
+    Raises:
+        TypeError: `overrides` is one text, which would be taken for a list of letters, or has something else in it.
+    """
+    if isinstance(overrides, str) or not all(isinstance(one, str) for one in overrides):
+        raise TypeError(f"overrides is {overrides!r}; expected a list of texts, such as ['nodes.mel.params.n_mels=128']")
     file = path if isinstance(path, Path) else Path(path)
     start = Position(str(file), 1, 1)
     complaints: list[Complaint] = []

@@ -6,6 +6,8 @@ environment (`phonograph.language.references`), because what is right there diff
 
 from __future__ import annotations
 
+import numbers
+import operator
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -16,7 +18,7 @@ from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.language import fields
 from phonograph.language.fields import Fields, MismatchError, complain, describe
 from phonograph.language.references import UNREAD, Scope, resolve, variable_of
-from phonograph.language.scalars import scalar
+from phonograph.language.scalars import MAX_BITS, scalar
 from phonograph.language.yaml12 import Located
 from phonograph.redaction import HIDDEN
 from phonograph.traced import Traced, from_outside, like
@@ -108,7 +110,8 @@ def read_parameters(
         if name not in names:
             expected = f"one of {listed(names)}" if names else "none, for the manifest declares no parameters"
             found = f"a value is given for the parameter {name!r}, which the manifest does not declare"
-            complain(complaints, "unknown_parameter", start, found, expected, nearest(name, names))
+            # A program may give anything as a name.
+            complain(complaints, "unknown_parameter", start, found, expected, nearest(str(name), names))
     return parameters
 
 
@@ -225,6 +228,7 @@ class _Declaration:
         return self._fitting(value, what, located.position, lambda kind: typed(kind, value, from_text=from_text))
 
     def _outside(self, given: object) -> Plain:
+        given = _builtin(given)
         what = f"the value given for parameter {self._name!r}"
         return self._fitting(given, what, self._position, lambda kind: typed(kind, given, from_text=True, outside=True))
 
@@ -289,6 +293,8 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
     if kind == "bool" and isinstance(value, bool):
         return value
     if kind == "int" and isinstance(value, int) and not isinstance(value, bool):
+        if value.bit_length() > MAX_BITS:
+            raise MismatchError(f"a whole number of at most {MAX_BITS} bits", code="wrong_value")
         return int(value)
     if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool):
         try:
@@ -296,6 +302,18 @@ def typed(kind: ParameterType, value: object, *, from_text: bool = False, outsid
         except OverflowError as error:
             raise MismatchError(_EXPECTED[kind], code="wrong_value") from error
     raise MismatchError(_EXPECTED[kind])
+
+
+def _builtin(value: object) -> object:
+    """A number of another library, such as NumPy, as Python's own; anything else as it is."""
+    if isinstance(value, bool | int | float | str) or getattr(value, "shape", ()) != ():
+        return value
+    if getattr(value, "dtype", None) == "bool":
+        return bool(value)
+    try:
+        return operator.index(value)  # type: ignore[arg-type]  # the question is whether it can be one
+    except TypeError:
+        return float(value) if isinstance(value, numbers.Real) else value
 
 
 def _typed_text(kind: str, value: object, *, outside: bool) -> str:
