@@ -259,7 +259,7 @@ def _convert(
 ) -> Any:
     """What msgspec makes of the value; None, and a complaint, when it does not fit."""
     known = len(complaints)
-    plain = _plain(located, key, place, complaints)
+    plain = _plain(located, key, place, unit, complaints)
     if len(complaints) > known:
         return None
     try:
@@ -292,13 +292,13 @@ def _convert(
         return None
 
 
-def _plain(located: Located, key: str, place: _Place | _Measure | None, complaints: list[Complaint]) -> Any:
+def _plain(located: Located, key: str, place: _Place | _Measure | None, unit: str | None, complaints: list[Complaint]) -> Any:
     """The value without positions; text is made an absolute path, or a number, where there is a place for such."""
     value = located.value
     if isinstance(value, Mapping):
-        return {name: _plain(item, key, place, complaints) for name, item in value.items()}
+        return {name: _plain(item, key, place, unit, complaints) for name, item in value.items()}
     if isinstance(value, tuple):
-        return [_plain(item, key, place, complaints) for item in value]
+        return [_plain(item, key, place, unit, complaints) for item in value]
     if isinstance(place, _Measure) and value is not None:
         try:
             return place.read(value)
@@ -306,8 +306,10 @@ def _plain(located: Located, key: str, place: _Place | _Measure | None, complain
             found = f"parameter {key!r} is {describe(value)}"
             complain(complaints, mismatch.code, located.position, found, mismatch.expected)
             return None
-    if isinstance(value, Seconds | NumBytes):
-        return float(value) if isinstance(value, Seconds) else int(value)
+    if isinstance(value, Seconds):
+        return round(value * 1000, 9) if unit == "ms" else float(value)
+    if isinstance(value, NumBytes):
+        return int(value)
     if not isinstance(value, str):
         return value
     if not isinstance(place, _Place):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from phonograph.errors import Complaint
 from phonograph.language.binding import bind, bound_paths, is_missing, nearest_paths
 from phonograph.language.fields import describe
 from phonograph.language.references import UNREAD
+from phonograph.language.units import Seconds, parse_duration
 from phonograph.language.yaml12 import Located, load_value
 from phonograph.node import InputPath, OutputPath, Params, Secret
 from phonograph.traced import Home, Traced, from_outside, like
@@ -23,6 +25,11 @@ class Paths(Params, frozen=True):
     secret: Secret | None = None
     others: dict[str, OutputPath] = {}  # noqa: RUF012  # msgspec copies it
     count: int = 0
+
+
+class Spans(Params, frozen=True):
+    short_ms: Annotated[float, msgspec.Meta(extra={"unit": "ms"})] = 1.0
+    long_s: Annotated[float, msgspec.Meta(extra={"unit": "s"})] = 1.0
 
 
 def bound(value: Located, complaints: list[Complaint] | None = None) -> Any:
@@ -84,6 +91,14 @@ def test_text_that_is_put_together() -> None:
     assert (joined.is_outside, joined.is_secret, repr(joined), describe(joined)) == (True, True, "'***'", "***")
     assert type(like("xy", "x", ("x", "y"))) is str
     assert isinstance(like("xs", "x", ("x", secret)), Traced)
+
+
+@pytest.mark.parametrize(("text", "short_ms", "long_s"), [("30ms", 30.0, 0.03), ("2s", 2000.0, 2.0), ("57ms", 57.0, 0.057)])
+def test_a_duration_is_counted_in_the_unit_of_the_parameter(text: str, short_ms: float, long_s: float) -> None:
+    """What a manifest's own parameter gives in seconds is milliseconds where a node counts those."""
+    value = given(short_ms=Seconds(parse_duration(text)), long_s=Seconds(parse_duration(text)))
+    found = bind(Spans, value, what="node 'x'", input_folder="", output_folder="", complaints=[])
+    assert found == Spans(short_ms=short_ms, long_s=long_s)
 
 
 def test_secret_field_is_sealed() -> None:
