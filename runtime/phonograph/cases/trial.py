@@ -76,7 +76,7 @@ def run_case(case: Case, graph: Graph) -> Verdict:
         except TimeoutError:
             return _overdue(case, "none")
         except PhonographError as error:
-            return Verdict(case, (Difference(_ALL, "a run", str(error)),))
+            return Verdict(case, (_without_secrets(Difference(_ALL, "a run", str(error)), graph.secrets),))
         failures = [json.loads(line) for line in report.dead_letters_path.read_text("utf-8").splitlines()]
     kept.sort(key=lambda one: (one.item.ordinal, child_order(one.item.key)))
     try:
