@@ -134,7 +134,7 @@ def _table(facts: Sequence[Fact], indent: str = "  ") -> Iterator[str]:
 
 
 def _shared(nodes: Sequence[NodeFacts]) -> Sequence[Fact]:
-    """The policies that all nodes of the manifest have alike, which is what `defaults` is for; inserted nodes have those of others."""
+    """The policies that all nodes of the manifest have alike, for which `defaults` is; inserted nodes have those of others."""
     first, *others = [node.policies for node in nodes if not node.changes] or [()]
     return [fact for fact in first if others and all(fact in policies for policies in others)]
 
