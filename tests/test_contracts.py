@@ -15,7 +15,8 @@ from jsonschema.protocols import Validator
 from phonograph import cases, errors
 from phonograph.executor import Executor
 from phonograph.graph.registry import Registry
-from phonograph.language import entries, parameters, policies, subgraphs
+from phonograph.language import entries, parameters, policies
+from phonograph.language.keys import MANIFEST
 from phonograph.language.manifest import load_manifest
 from phonograph.node import Node, Params, Secret, node
 from phonograph.reference import catalogue, contracts
@@ -121,7 +122,7 @@ def test_the_schema_has_the_keys_of_the_language() -> None:
         patterns = {pattern.strip("^$") for pattern in part.get("patternProperties", {})}
         return {*part["properties"], *patterns}
 
-    assert keys(schema) == set(subgraphs.ROOT_KEYS)
+    assert keys(schema) == set(MANIFEST)
     assert keys(parts["node"]) == set(entries.NODE_KEYS)
     assert keys(parts["step"]) == set(entries.STEP_KEYS)
     assert keys(schema["properties"]["defaults"]) == set(policies.KEYS)

@@ -135,10 +135,10 @@ def test_a_part_is_yaml(block: Block) -> None:
 
 def test_every_key_is_on_the_page() -> None:
     """The page names each key that a manifest may have at its top, and explains it in a section that is there."""
-    from phonograph.language.subgraphs import ROOT_KEYS
+    from phonograph.language.keys import MANIFEST
 
     table = page().partition("## All top-level keys")[2]
-    assert {key for key in ROOT_KEYS if f"`{key}`" not in table} == set()
+    assert {key for key in MANIFEST if f"`{key}`" not in table} == set()
 
 
 def test_links_on_the_page_lead_somewhere() -> None:

@@ -14,13 +14,13 @@ from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.language import fields
 from phonograph.language.about import check_version, read_name
 from phonograph.language.fields import Fields, complain
+from phonograph.language.keys import FRAGMENT, OF_ITSELF
 from phonograph.language.yaml12 import MAX_BYTES, MAX_VALUES, Located, load
 from phonograph.shipped import files_like
 from phonograph.traced import Traced
 
 MAX_INCLUDES = 16  # of files inside files; what is deeper is no manifest that people keep in their heads
 MAX_TOTAL_BYTES = 4 * MAX_BYTES  # of all files of one manifest, each counted once
-_FRAGMENT = ("version", "name", "description", "include", "plugins", "params", "defaults", "limits", "nodes")
 _SETTINGS = ("params", "defaults", "limits")
 
 
@@ -205,7 +205,7 @@ def _merged(source: Source, files: Files, seen: set[str]) -> Located:
 
 
 def _check(fragment: Located, file: str, complaints: list[Complaint]) -> None:
-    found = Fields(fragment, what=f"the fragment {file!r}", allowed=_FRAGMENT, complaints=complaints)
+    found = Fields(fragment, what=f"the fragment {file!r}", allowed=FRAGMENT, complaints=complaints)
     check_version(found, complaints)
     read_name(found, complaints)
     found.read("description", fields.text)
@@ -216,7 +216,7 @@ def _over(under: Located, over: Located, complaints: list[Complaint]) -> Located
     assert isinstance(under.value, Mapping) and isinstance(over.value, Mapping)
     sections, keys = dict(over.value), dict(over.keys)
     for key, located in under.value.items():
-        if key not in (*_SETTINGS, "nodes", "plugins"):
+        if key not in FRAGMENT or key in OF_ITSELF:
             continue
         if key not in sections:
             sections[key], keys[key] = located, under.keys[key]

@@ -18,10 +18,11 @@ from phonograph.language.about import check_version, read_error_rate, read_name
 from phonograph.language.entries import InputDeclaration, InputEntry, NodeEntry
 from phonograph.language.fields import Fields
 from phonograph.language.include import Files, Source, path_beside, read_start, with_fragments
+from phonograph.language.keys import MANIFEST
 from phonograph.language.overrides import Override, overridden, read_overrides
 from phonograph.language.parameters import Parameter
 from phonograph.language.references import Scope
-from phonograph.language.subgraphs import ROOT_KEYS, LevelReader, Subgraph
+from phonograph.language.subgraphs import LevelReader, Subgraph
 from phonograph.language.yaml12 import Located
 from phonograph.redaction import NO_SECRETS, Secrets, redacted
 from phonograph.shipped import NamedManifest, shipped_manifests
@@ -143,7 +144,7 @@ class _ManifestReader:
         self._files = files
         self._complaints = complaints
         self._home = Home(str(file), is_named=isinstance(file, NamedManifest))
-        self._root = Fields(root, what="the manifest", allowed=ROOT_KEYS, complaints=complaints)
+        self._root = Fields(root, what="the manifest", allowed=MANIFEST, complaints=complaints)
 
     def read(self, source: Source, given: Mapping[str, object], inside: Mapping[str, Sequence[Override]]) -> Reading:
         self._root.require("version", "'version: 1'")

@@ -14,6 +14,7 @@ from phonograph.errors import Complaint, ManifestError, Position, listed, neares
 from phonograph.language import policies
 from phonograph.language.entries import NODE_KEYS, STEP_KEYS, step_ids
 from phonograph.language.fields import complain
+from phonograph.language.keys import MANIFEST
 from phonograph.language.parameters import DECLARATION_KEYS
 from phonograph.language.yaml12 import Located, load_value
 from phonograph.traced import from_outside
@@ -58,19 +59,18 @@ _FREE = _Place(is_open=True)  # parameters of nodes: their types know what may s
 _POLICIES = {**_leaves(policies.KEYS), "retry": _Place(_leaves(policies.RETRY)), "breaker": _Place(_leaves(policies.BREAKER))}
 _INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(("items", "bytes")))})
 _NODE = {"params": _FREE, "input": _Place(below=_INPUT, is_open=True), **_POLICIES}
-_ROOT = _Place(
-    {
-        **_leaves(("version", "name", "description", "plugins")),
-        "params": _Place(below=_Place(_leaves(DECLARATION_KEYS))),
-        "defaults": _Place(_POLICIES),
-        "inputs": _Place(below=_Place(_leaves(("type",)))),
-        "outputs": _Place(below=_Place()),
-        "nodes": _Place(below=_Place({**_leaves(NODE_KEYS), **_NODE})),
-        "steps": _Place(below=_Place({**_leaves(STEP_KEYS), **_NODE})),
-        "limits": _Place(_leaves(("error_rate",))),
-        "tests": _FREE,
-    }
-)
+_BELOW = {
+    "params": _Place(below=_Place(_leaves(DECLARATION_KEYS))),
+    "defaults": _Place(_POLICIES),
+    "inputs": _Place(below=_Place(_leaves(("type",)))),
+    "outputs": _Place(below=_Place()),
+    "nodes": _Place(below=_Place({**_leaves(NODE_KEYS), **_NODE})),
+    "steps": _Place(below=_Place({**_leaves(STEP_KEYS), **_NODE})),
+    "limits": _Place(_leaves(("error_rate",))),
+    "tests": _FREE,
+}
+# What is included is merged in before anything is overridden.
+_ROOT = _Place({key: _BELOW.get(key, _Place()) for key in MANIFEST if key != "include"})
 
 
 def read_overrides(given: Sequence[str], start: Position, complaints: list[Complaint]) -> list[Override]:

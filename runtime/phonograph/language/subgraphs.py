@@ -17,6 +17,7 @@ from phonograph.language.about import check_subgraph
 from phonograph.language.entries import EntryReader, IncludeEntry, InputDeclaration, InputEntry, NodeEntry, reference_to
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.include import Files, Source, named_paths, with_fragments
+from phonograph.language.keys import SUBGRAPH
 from phonograph.language.overrides import Override, overridden
 from phonograph.language.parameters import ID, Parameter, read_parameters
 from phonograph.language.policies import Policies, read_policies
@@ -24,10 +25,6 @@ from phonograph.language.references import Scope
 from phonograph.language.yaml12 import Located
 from phonograph.porttype import PortType
 
-ROOT_KEYS = (
-    *("version", "name", "description", "include", "plugins", "params", "defaults"),
-    *("inputs", "outputs", "nodes", "steps", "limits", "tests"),
-)
 _DEAD_LETTER = "dead_letter"
 _OWN_INPUTS = "inputs"
 
@@ -40,12 +37,14 @@ class Subgraph:
         file: the sub-graph's, as positions name it.
         params: its parameters, with the values that they have here.
         position: of the node.
+        outputs: the node and port that each of its outputs comes from.
     """
 
     id: str
     file: str
     params: Mapping[str, Parameter]
     position: Position
+    outputs: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +161,10 @@ class LevelReader:
         if not self._given:
             return {node.id: node for node in nodes}
         for level in self._levels.values():
-            for output in level.outputs.values():  # also those that nobody reads lead somewhere
-                if output is not None:
-                    self.followed(output)
+            # Also those that nobody reads lead somewhere.
+            ends = [self.followed(output) for output in level.outputs.values() if output is not None]
+            if found := self.subgraphs.get(level.prefix.removesuffix("/")):
+                self.subgraphs[found.id] = replace(found, outputs=tuple((end.source, end.source_port) for end in ends))
         return {node.id: replace(node, inputs=tuple(map(self.followed, node.inputs))) for node in nodes}
 
     def followed(self, given: InputEntry) -> InputEntry:
@@ -261,7 +261,7 @@ class LevelReader:
             return ()
         root, inside = overridden(with_fragments(source, self._files), overrides, self._complaints)
         what = f"the sub-graph {source.file!r}"
-        found = Fields(root, what=what, allowed=ROOT_KEYS, complaints=self._complaints)
+        found = Fields(root, what=what, allowed=SUBGRAPH, complaints=self._complaints)
         check_subgraph(found, self._complaints)
         given = self._values(entry, found.get("params"))
         level = self.read(found, given, source, inside, node=entry, before=before)

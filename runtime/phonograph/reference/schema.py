@@ -12,6 +12,7 @@ from typing import Any
 
 from phonograph.breaker import BreakerPolicy
 from phonograph.language.entries import QueueBounds
+from phonograph.language.keys import FRAGMENT, MANIFEST
 from phonograph.language.parameters import TYPES
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.reference import catalogue
@@ -35,7 +36,7 @@ from phonograph.spec import NodeSpec
 Json = dict[str, Any]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
-_NOT_IN_A_FRAGMENT = ("version", "name", "description", "steps", "inputs", "outputs", "tests")
+_NOT_IN_A_FRAGMENT = ("version", "name", "description", *(key for key in MANIFEST if key not in FRAGMENT))
 """What tells a manifest from a fragment, which others include and which needs neither version nor name."""
 
 
