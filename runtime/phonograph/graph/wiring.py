@@ -43,6 +43,13 @@ class BoundNode:
     def is_variadic(self) -> bool:
         return self.spec is not None and self.spec.variadic
 
+    @property
+    def named_ports(self) -> Ports | None:
+        """The ports whose names are known, though perhaps not their types; None where parameters decide which there are."""
+        if self.ports is not None or self.spec is None or self.spec.ports_of is not None:
+            return self.ports
+        return self.spec.inputs, self.spec.outputs
+
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -136,22 +143,23 @@ class Wiring:
             self._complain("port_direction", entry.inputs[0].position, found, "no 'input', for a source reads records itself")
             return []
         wires: list[Wire] = []
+        named = node.named_ports
         unknown: set[str] = set()  # targets of several inputs that are one in the manifest are complained about once
         for given in self.entries[entry.id]:
             source_port = self._source_port(given)
             if given.port in unknown:
                 continue
-            target_port = None if node.ports is None else self._target_port(node, node.ports[0], given)
+            target_port = None if named is None else self._target_port(node, named[0], given)
             if target_port is None and given.port is not None:
                 unknown.add(given.port)
-            if source_port is not None and target_port is not None:
+            if source_port is not None and target_port is not None and node.ports is not None:
                 through = tuple(map(PortType.parse, given.through))
                 wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through))
         if not node.is_variadic:
-            self._check_one_node(entry)
+            self._check_one_node(node)
             self._check_one_queue(entry)
-        if spec is not None and spec.kind != "source" and node.ports is not None:
-            self._check_all_connected(entry, spec, node.ports[0])
+        if spec is not None and spec.kind != "source" and named is not None:
+            self._check_all_connected(entry, spec, named[0])
         return wires
 
     def _source_port(self, given: InputEntry) -> Port | None:
@@ -171,15 +179,18 @@ class Wiring:
         if given.source_port == DEAD_LETTER:
             return _DEAD_LETTERS
         node = self._nodes[given.source]
-        if node.spec is None or node.ports is None:
+        named = node.named_ports
+        if node.spec is None or named is None:
             return None
-        outputs = node.ports[1]
+        outputs = named[1]
         if node.spec.kind == "sink" or not outputs:
             found = f"node {given.source!r} ({node.spec.type}) has no outputs"
             expected = "a source or a transform; a sink ends its branch" if node.spec.kind == "sink" else "a node with outputs"
             self._complain("port_direction", given.position, found, expected)
             return None
-        return self._port(outputs, given.source_port, f"node {given.source!r} has no output", given.position, (DEAD_LETTER,))
+        lacks = f"node {given.source!r} has no output"
+        port = self._port(outputs, given.source_port, lacks, given.position, (DEAD_LETTER,))
+        return None if node.ports is None else port
 
     def _own_input(self, given: InputEntry) -> Port | None:
         name = given.source_port
@@ -229,14 +240,16 @@ class Wiring:
                 found = f"input {port.name!r} of node {entry.id!r} ({spec.type}) is not connected"
                 self._complain("missing_input", entry.position, found, f"'input:' with an output of type {port.type.demanded}")
 
-    def _check_one_node(self, entry: NodeEntry) -> None:
+    def _check_one_node(self, node: BoundNode) -> None:
         """A node that does not gather takes what one node gives; or dead letters, into one port, from any number of them."""
-        known = [given for given in entry.inputs if given.source not in self._unread]
+        entry, named = node.entry, node.named_ports
+        ports = None if named is None else {None, *(port.name for port in named[0])}
+        known = [one for one in entry.inputs if one.source not in self._unread and (ports is None or one.port in ports)]
         made = dict.fromkeys(given.source for given in known if given.source_port != DEAD_LETTER)
         failed = dict.fromkeys(f"{given.source}.{DEAD_LETTER}" for given in known if given.source_port == DEAD_LETTER)
-        if len(made) > 1 or (made and failed) or (failed and len(entry.inputs) > 1):
+        if len(made) > 1 or (made and failed) or (failed and len(known) > 1):
             found = f"the inputs of node {entry.id!r} come from {_listed([*made, *failed])}"
-            self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(entry, bool(failed))}")
+            self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(known, bool(failed))}")
 
     def _check_one_queue(self, entry: NodeEntry) -> None:
         """All inputs of a node that does not gather share one queue."""
@@ -279,9 +292,9 @@ def _listed(sources: list[str]) -> str:
     return " and ".join(sources)
 
 
-def _gathered(entry: NodeEntry, has_dead_letters: bool) -> str:
+def _gathered(entries: Sequence[InputEntry], has_dead_letters: bool) -> str:
     """The node to write between, and what to read from it."""
-    ports = [(given.port or UNNAMED, _reference(given)) for given in entry.inputs]
+    ports = [(given.port or UNNAMED, _reference(given)) for given in entries]
     inputs = ", ".join(f"{port}: {source}" for port, source in ports)
     if has_dead_letters:
         return f"or a merge of them, whose items come one by one: 'merged: {{type: flow.merge, input: {{{inputs}}}}}'"

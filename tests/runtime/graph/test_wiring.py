@@ -145,3 +145,35 @@ def test_a_thousand_nodes_whose_dead_letters_are_read(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, CLIPS + nodes + '\nbad: {type: sink.any, input: "*.dead_letter"}')
     assert len(graph.nodes["bad"].inputs) == 1002
     assert len(graph.nodes["audio"].outputs) == 1000
+
+
+def test_ports_of_a_node_with_wrong_parameters(tmp_path: Path) -> None:
+    """Names of ports that no parameter decides are checked all the same, on both sides of the node."""
+    text = """
+    mono: {type: audio.resample, input: {sound: audio}, params: {sample_rate: 16000, quality: bst}}
+    vad: {type: vad.energy, input: mono.frames}
+    out: {type: sink.any, input: vad}
+    """
+    with pytest.raises(GraphError) as caught:
+        graph_of(tmp_path, CLIPS + text)
+    assert sorted(one.found for one in caught.value.complaints) == [
+        "input 'audio' of node 'mono' (audio.resample) is not connected",
+        "node 'mono' has no input 'sound'",
+        "node 'mono' has no output 'frames'",
+        "parameter 'quality' is 'bst'",
+    ]
+
+
+def test_join_of_the_inputs_that_a_node_has(tmp_path: Path) -> None:
+    """A port that does not exist is no part of the join that is suggested, and no reason for one."""
+    text = """
+    vad: {type: vad.energy, input: audio}
+    more: {type: vad.energy, input: audio}
+    cut: {type: segment.cut, input: {audio: audio, segments: vad.segments, extra: more}}
+    out: {type: sink.audio, input: {audio: cut, extra: vad}, params: {path: out}}
+    """
+    with pytest.raises(GraphError) as caught:
+        graph_of(tmp_path, CLIPS + text)
+    found = {one.code: one for one in caught.value.complaints}
+    assert sorted(one.code for one in caught.value.complaints) == ["fan_in", "unknown_reference", "unknown_reference"]
+    assert "'both: {type: flow.join, input: {audio: audio, segments: vad.segments}}'" in found["fan_in"].expected
