@@ -188,11 +188,14 @@ class _Builder:
             return unknown
         if spec is None:
             known = self._registry.types()
+            close = nearest(entry.type, known)
+            if self._registry.is_partial and not close:
+                return unknown  # perhaps a type of the plug-in about which there is a complaint
             expected = "an installed node type; `run-pipeline nodes` lists them" if known else "an installed node type; none is"
             for origin, reason in self._registry.broken():
                 expected += f"; the entry point {origin}, which may declare it, {one_line(reason)}"
             found = f"no node type {entry.type!r}"
-            self._complain("unknown_type", entry.type_position, found, expected, nearest(entry.type, known))
+            self._complain("unknown_type", entry.type_position, found, expected, close)
             return unknown
         if entry.breaker.get("when_open") == "skip" and not _can_be_skipped(spec):
             found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"

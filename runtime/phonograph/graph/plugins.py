@@ -29,6 +29,10 @@ class PluginError(PhonographError):
 
     code = "plugin"
 
+    def __init__(self, message: str, expected: str = "") -> None:
+        super().__init__(message)
+        self.expected = expected
+
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
@@ -98,7 +102,7 @@ def _load(path: str, real: str, code: bytes) -> Plugin:
             sys.modules[name] = before
         if not isinstance(error, Exception | SystemExit):  # Ctrl-C is for us; else the file's code may raise anything
             raise
-        raise PluginError(f"the plug-in {path!r} cannot be loaded: {_reason(error, path, real)}") from error
+        raise PluginError(f"the plug-in {path!r} cannot be loaded: {_reason(error, path, real)}", _remedy(error, real)) from error
     specs: dict[int, NodeSpec] = {}
     for declared in vars(module).values():
         # Anything else may do anything when it is asked for an attribute.
@@ -106,8 +110,20 @@ def _load(path: str, real: str, code: bytes) -> Plugin:
         if isinstance(spec, NodeSpec) and declared.__module__ == name:
             specs[id(declared)] = replace(spec, origin=f"{path}:{spec.origin.partition(':')[2]}")
     if not specs:
-        raise PluginError(f"the plug-in {path!r} declares no node; expected a class or function of its own under @node")
+        raise PluginError(f"the plug-in {path!r} declares no node", "a class or function of its own under @node")
     return Plugin(path, module, tuple(specs.values()))
+
+
+def _remedy(error: BaseException, real: str) -> str:
+    """What to do about an import of a file beside the plug-in, which is no module for it; empty for any other error."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    beside = os.path.join(os.path.dirname(real), name)
+    if not name or not (os.path.isfile(f"{beside}.py") or os.path.isdir(beside)):
+        return ""
+    return (
+        f"one file that needs no other; list {name}.py under 'plugins' too for its node types, and put code that several files "
+        "share into an installed package"
+    )
 
 
 def _reason(error: BaseException, path: str, real: str) -> str:

@@ -34,6 +34,7 @@ class Registry:
         self._targets: dict[str, tuple[str, str]] = {}  # type -> ("module:object", the entry point that declares it)
         self._faults: dict[str, str] = {}  # type -> what is wrong with its declaration
         self._broken: list[tuple[str, str]] = []
+        self.is_partial = False  # a plug-in could not be loaded, and nobody knows which types it has
 
     @classmethod
     def installed(cls) -> Registry:
@@ -110,7 +111,9 @@ class Registry:
                 plugin = load_plugin(path)
             except PluginError as error:
                 close = () if os.path.exists(path) else tuple(one for one in nearest_paths(path) if one.endswith(".py"))
-                complain(complaints, error.code, position, str(error), candidates=close)
+                expected = error.expected or "a file that loads; until then nobody knows which node types it has"
+                complain(complaints, error.code, position, str(error), expected, close)
+                registry.is_partial = True
                 continue
             for spec in plugin.specs:
                 try:

@@ -232,8 +232,33 @@ def test_slip_in_the_name_of_a_file(tmp_path: Path) -> None:
         load_graph(manifest(tmp_path, "[gain.py]", "audio.resample"), registry())
     assert str(caught.value).splitlines()[0] == (
         f"{tmp_path}/main.yaml:3:11: plugin the plug-in '{tmp_path}/gain.py' cannot be read: No such file or directory; "
+        "expected a file that loads; until then nobody knows which node types it has; "
         f"did you mean '{tmp_path}/gains.py'?"
     )
+
+
+def test_types_of_a_file_that_cannot_be_loaded(tmp_path: Path) -> None:
+    """What is wrong with the file is told, and not for each node besides that nobody knows its type; slips of others are told."""
+    write(tmp_path, gains="1 / 0")
+    path = manifest(tmp_path, "[gains.py]", "my.gain")
+    path.write_text(path.read_text() + "  more: {type: audio.decde, input: clips}\n")
+    with pytest.raises(GraphError) as caught:
+        load_graph(path, registry())
+    assert [(one.code, one.candidates[:1]) for one in caught.value.complaints] == [
+        ("plugin", ()),
+        ("unknown_type", ("audio.decode",)),
+    ]
+
+
+def test_file_that_imports_one_beside_it(tmp_path: Path) -> None:
+    """A plug-in is no module of a package; the complaint says what to do instead."""
+    write(tmp_path, good=PLUGIN, gains="import good\n")
+    with pytest.raises(GraphError) as caught:
+        load_graph(manifest(tmp_path, "[gains.py]", "my.gain"), registry())
+    (found,) = caught.value.complaints
+    assert found.found.endswith(f"ModuleNotFoundError: No module named 'good', at {tmp_path}/gains.py:1")
+    assert "list good.py under 'plugins' too" in found.expected
+    assert "an installed package" in found.expected
 
 
 def test_package_of_a_third_party_runs_with_its_plug_in(tmp_path: Path) -> None:
