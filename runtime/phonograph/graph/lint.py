@@ -57,10 +57,14 @@ def _is_folder(params: Params, parameter: str) -> bool:
 
 
 def _read_outside(graph: Graph) -> dict[str, set[str]]:
-    """Node -> its ports that the manifest's own outputs name."""
+    """Node -> its ports that outputs name: the manifest's own, and those of sub-graphs, of which one use need not read all."""
     read: dict[str, set[str]] = {}
     for edge in graph.outputs.values():
         read.setdefault(edge.source, set()).add(edge.source_port)
+    for subgraph in graph.manifest.subgraphs.values():
+        for source, port in subgraph.outputs:
+            if source in graph.nodes and (outputs := graph.nodes[source].ports[1]):
+                read.setdefault(source, set()).add(port or outputs[0].name)
     return read
 
 
@@ -70,7 +74,10 @@ def _unread_nodes(graph: Graph) -> Iterator[Complaint]:
     for node in graph.nodes.values():
         if node.spec.kind != "sink" and not node.outputs and node.id not in outside:
             found = f"nothing that node {node.id!r} ({node.spec.type}) makes reaches a sink or an output"
+            subgraph, inside, name = node.id.rpartition("/")
             expected = f"'input: {node.id}' on a node that reads it, or no such node"
+            if inside:
+                expected = f"{name!r} among the 'outputs' of the sub-graph of node {subgraph!r}, or no such node"
             yield Complaint("unused_node", node.position, found, expected, severity="warning")
 
 

@@ -145,3 +145,31 @@ def test_sinks_of_two_types_that_write_below_one_folder(tmp_path: Path) -> None:
     nodes = "text: {type: sink.text, input: audio, params: {path: a.txt, folder: out}}\n"
     more = "more: {type: sink.more, input: audio, params: {path: b.txt, folder: out}}\n"
     assert warnings(graph_of(tmp_path, CLIPS + nodes + more + BAD)) == []
+
+
+SUBGRAPH = """
+inputs: {sound: {type: audio}}
+outputs: {speech: vad, sound: cut, quiet: pick.quiet}
+nodes:
+  vad: {type: vad.energy, input: inputs.sound}
+  cut: {type: segment.cut, input: {audio: both.audio, segments: both.segments}}
+  both: {type: flow.join, input: {audio: inputs.sound, segments: vad.segments}}
+  pick: {type: flow.route, input: inputs.sound, params: {cases: [speech, quiet]}}
+  loud: {type: sink.any, input: pick.speech}
+"""
+
+
+def test_outputs_of_a_subgraph_that_one_use_does_not_read(tmp_path: Path) -> None:
+    """A file that several manifests share may offer more than each of them needs."""
+    (tmp_path / "part.yaml").write_text("version: 1\n" + SUBGRAPH)
+    text = CLIPS + BAD + "two: {include: part.yaml, input: audio}\nout: {type: sink.any, input: two.speech}"
+    assert warnings(graph_of(tmp_path, text)) == []
+
+
+def test_node_of_a_subgraph_that_leads_nowhere(tmp_path: Path) -> None:
+    """The remedy is one that the file of the sub-graph can have."""
+    (tmp_path / "part.yaml").write_text("version: 1\n" + SUBGRAPH + "  lost: {type: vad.energy, input: inputs.sound}\n")
+    text = CLIPS + BAD + "two: {include: part.yaml, input: audio}\nout: {type: sink.any, input: two.speech}"
+    (found,) = graph_of(tmp_path, text).warnings
+    assert found.found == "nothing that node 'two/lost' (vad.energy) makes reaches a sink or an output"
+    assert found.expected == "'lost' among the 'outputs' of the sub-graph of node 'two', or no such node"
