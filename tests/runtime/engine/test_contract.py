@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 
 from phonograph.audio import AudioChunk
 from phonograph.item import Item
-from phonograph.node import Node, Params, node
+from phonograph.node import Node, Params, Port, PortType, node
+from phonograph.spec import Ports
 from small_runs import dead_letters, line, node_metrics, run_text
 
 
@@ -218,3 +220,43 @@ def test_an_input_of_no_known_family_is_checked_per_item(tmp_path: Path) -> None
     letter = dead_letters(report)[0]
     assert (letter["node"], letter["code"]) == ("work", "bad_input")
     assert letter["message"].startswith("input 'audio' of test.take got str; expected AudioChunk")
+
+
+def _records_by_name(params: Params, connected: tuple[str, ...]) -> Ports:
+    return tuple(Port(name, PortType.parse("text")) for name in connected), (Port("record", PortType.parse("record")),)
+
+
+def test_an_item_of_a_variadic_node_is_held_against_the_port_that_it_comes_by(tmp_path: Path) -> None:
+    """An item comes by one of the ports, so that the types of the others do not matter to it."""
+
+    @node("test.anything", inputs={"record": "record"}, outputs={"out": "any"})
+    class Anything(Node[Params]):
+        """Give what cannot be told before a run."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"out": "text" if item.ordinal % 2 else 5})
+
+    @node("test.gathers", outputs={"record": "record"}, ports_of=_records_by_name, variadic=True)
+    class Gathers(Node[Params]):
+        """Take text by every port."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item.with_payload({"record": dict(item.payload)})
+
+    report = run_text(
+        tmp_path,
+        """
+defaults: {breaker: {failure_threshold: 1000}}
+limits: {error_rate: 1.0}
+nodes:
+  numbers: {type: testing.numbers, params: {count: 20}}
+  one: {type: test.anything, input: numbers}
+  other: {type: test.anything, input: numbers}
+  work: {type: test.gathers, input: {left: one, right: other}}
+  out: {type: testing.discard, input: work}
+""",
+        Anything,
+        Gathers,
+    )
+    messages = Counter(letter["message"] for letter in dead_letters(report))
+    assert messages == {f"input {port!r} of test.gathers got int; expected str": 10 for port in ("left", "right")}
