@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from phonograph.audio import AudioChunk
 from phonograph.breaker import BreakerPolicy
 from phonograph.cases.case import Case, GivenItem
 from phonograph.cases.part import Door
@@ -62,18 +63,27 @@ class Entry(Node[EntryParams]):
             payload = {name: given.payload[port]() for port, name in door.ports.items() if port in given.payload}
             if not payload:
                 continue
+            attributes = {**_told_by_audio(payload.values()), **given.attributes}
             payload.update(door.neutral)
             if given.key == item.key:
-                yield item.with_payload(payload, given.attributes)
+                yield item.with_payload(payload, attributes)
                 continue
             yield Item(
                 key=given.key,
                 ordinal=item.ordinal,
                 payload=payload,
                 parents=(item.key,),
-                attributes=MappingProxyType(dict(given.attributes)),
+                attributes=MappingProxyType(attributes),
                 index=number,
             )
+
+
+def _told_by_audio(payloads: Iterable[Any]) -> dict[str, Any]:
+    """The attributes that audio has when it was decoded, so that routes by duration can be tested."""
+    for chunk in payloads:
+        if isinstance(chunk, AudioChunk):
+            return {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
+    return {}
 
 
 class KeepParams(Params, frozen=True):

@@ -358,3 +358,24 @@ def test_a_right_case_beside_wrong_ones_can_be_run() -> None:
     path = TESTS / "manifests" / "wrong_cases" / "keys.yaml"
     graph, cases, _ = read(path)
     assert [told(run_case(case, graph)) for case in cases] == [["expect: items: 0 / 1: item-1"]]
+
+
+def test_audio_tells_how_long_it_is(tmp_path: Path) -> None:
+    """Audio that a case gives has the attributes that it has when it was decoded, so that routes by duration can be tested."""
+    text = """\
+nodes:
+  clips: {type: source.files, params: {paths: nowhere}}
+  audio: {type: audio.decode, input: clips}
+  pick: {type: flow.route, input: audio, params: {cases: {short: duration < 2s}, otherwise: long}}
+  out: {type: sink.wav, input: pick.short, params: {path: out}}
+tests:
+  - name: by the audio
+    node: pick
+    input: [{item: {audio: {silence: 1s, rate: 8000, channels: 2}}}, {item: {audio: {silence: 3s}}}]
+    expect: [{port: short, attributes: {duration: 1.0, sample_rate: 8000, channels: 2}}, {port: long}]
+  - name: by what the case says
+    node: pick
+    input: {item: {audio: {silence: 1s}}, attributes: {duration: 5.5}}
+    expect: [{port: long, attributes: {duration: 5.5, sample_rate: 16000}}]
+"""
+    assert [told(verdict) for verdict in verdicts(tmp_path, text)] == [[], []]
