@@ -319,7 +319,7 @@ CODES: dict[str, str] = {
     "type_unavailable": "A node type is installed but its code cannot be loaded.",
     "registry": "Installed packages declare node types wrongly, or two of them declare the same one.",
     "shared_output": "Two sinks of one type write to the same path.",
-    "missing_file": "A path that a node reads does not exist.",
+    "missing_file": "A path that a node reads does not exist, or nothing matches a glob; the latter does not stop a run.",
     "include_cycle": "Manifests include each other in a circle.",
     "plugin": "A plug-in file cannot be read, or its code cannot be loaded.",
     "override": "A value is given on the command line for a path that the manifest does not have.",

@@ -18,7 +18,7 @@ from phonograph.graph.order import flow_order
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.graph.unify import Unification
 from phonograph.graph.wiring import INPUTS, UNNAMED, BoundNode, Wiring, links_of
-from phonograph.language.binding import BoundPath, bind, bound_paths, is_missing, nearest_paths, secrets_of
+from phonograph.language.binding import BoundPath, bind, bound_paths, is_glob, is_missing, nearest_paths, secrets_of
 from phonograph.language.entries import InputEntry, NodeEntry
 from phonograph.language.fields import complain
 from phonograph.language.manifest import InputDeclaration, Manifest, read_manifest
@@ -155,15 +155,19 @@ class _Builder:
         )
 
     def with_inputs_in_place(self, graph: Graph) -> Graph | None:
-        """The graph; None, and complaints, when a path that a node reads does not exist.
+        """The graph, with warnings of globs that nothing matches; None, and complaints, when a path that a node reads does not exist.
 
         Asked last: which files exist is no matter of the manifest, so a wrong manifest gets the same complaints everywhere.
         """
+        known = len(self.warnings)
         for node in self._nodes.values():
             for found in bound_paths(node.params, node.entry.params, "input") if node.params is not None else ():
                 if is_missing(found.path):
                     self._complain_missing(node.entry, found)
-        return None if self.complaints else graph
+        if self.complaints:
+            return None
+        warnings = [*graph.warnings, *redacted(self.warnings[known:], graph.secrets)]
+        return replace(graph, warnings=tuple(sorted(warnings, key=lambda one: one.position)))
 
     def _complain_missing(self, entry: NodeEntry, missing: BoundPath) -> None:
         """Say so where the path came from: in the node's parameters, or in those of the manifest."""
@@ -172,6 +176,10 @@ class _Builder:
         if origin is not None:
             value = "the value given for" if origin.is_given else "the default of"
             what, position = f"{value} parameter {origin.name!r}, for node {entry.id!r},", origin.position
+        if is_glob(missing.path):  # files may come before the run does, so it may go on
+            found = f"{what} is the glob {missing.path!r}, which nothing matches"
+            self.warnings.append(Complaint("missing_file", position, found, "one that some file matches", severity="warning"))
+            return
         found = f"{what} leads to {missing.path!r}, which does not exist"
         self._complain("missing_file", position, found, "a file, a folder or a glob", nearest_paths(missing.path))
 

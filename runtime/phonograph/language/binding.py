@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -159,14 +160,16 @@ def bound_texts(bound: Params, located: Located, names: Collection[str]) -> Iter
             yield from _texts_in(field.encode_name, written, getattr(bound, field.name))
 
 
+def is_glob(path: str) -> bool:
+    return any(sign in path for sign in "*?[")
+
+
 def is_missing(path: str) -> bool:
-    """Whether nothing is there, and the path is no glob. What cannot be told, as below a locked folder, is not missing."""
-    if any(sign in path for sign in "*?["):
-        return False
+    """Whether nothing is there, or nothing that a glob matches. What cannot be told, as below a locked folder, is not missing."""
     try:
         os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        return True
+        return not is_glob(path) or next(glob.iglob(path, recursive=True), None) is None
     except OSError:
         return False
     return False

@@ -128,6 +128,7 @@ class _Declaration:
         self._minimum = self._bound("minimum")
         self._maximum = self._bound("maximum")
         self._choices = self._read_choices()
+        self._check_order()
 
     def parameter(self, given: Mapping[str, object], node: tuple[str, Position] | None) -> Parameter | None:
         """The parameter with its value from `given`, else from its default."""
@@ -190,6 +191,12 @@ class _Declaration:
             complain(self._complaints, "wrong_value", located.position, found, f"it with the types {', '.join(ORDERED)} alone")
             return None
         return cast("float | None", self._fields.read(key, lambda value: typed(kind, value)))
+
+    def _check_order(self) -> None:
+        located = self._fields.get("maximum")
+        if located is not None and self._minimum is not None and self._maximum is not None and self._maximum < self._minimum:
+            found = f"'maximum' is {self._as_given('maximum')}, less than 'minimum'"
+            complain(self._complaints, "wrong_value", located.position, found, f"at least {self._as_given('minimum')}")
 
     def _read_choices(self) -> tuple[Plain, ...]:
         located, kind = self._fields.get("choices"), self._type

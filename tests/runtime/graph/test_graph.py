@@ -179,12 +179,11 @@ def test_a_loaded_manifest_whose_clips_are_gone(tmp_path: Path) -> None:
 
 
 def test_a_glob_that_matches_nothing_yet(tmp_path: Path) -> None:
-    """A path with glob characters is the source's to judge, alone and in a list."""
+    """A path with glob characters is the source's to judge, alone and in a list; that nothing is there yet is a warning."""
     path = write(tmp_path, GOOD.replace('"${params.corpus}"', '["${params.corpus}", "none/*.wav"]'))
-    assert clips(load_graph(path, registry(), params={"corpus": "no[ne]"})).paths == [
-        os.path.join(os.getcwd(), "no[ne]"),
-        str(tmp_path / "none" / "*.wav"),
-    ]
+    graph = load_graph(path, registry(), params={"corpus": "no[ne]"})
+    assert clips(graph).paths == [os.path.join(os.getcwd(), "no[ne]"), str(tmp_path / "none" / "*.wav")]
+    assert [one.severity for one in graph.warnings if one.code == "missing_file"] == ["warning", "warning"]
 
 
 def test_two_sinks_write_to_one_place_through_a_link(tmp_path: Path) -> None:

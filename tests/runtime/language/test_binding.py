@@ -128,8 +128,11 @@ def test_paths_of_a_node_are_told_with_where_they_stand() -> None:
 
 
 def test_what_is_missing(tmp_path: Path) -> None:
-    """A glob is never missing; of a path in a folder that is missing too, the folder is what was meant otherwise."""
+    """A glob is missing when nothing matches it; of a path in a folder that is missing too, the folder is what was meant."""
     (tmp_path / "clips").mkdir()
-    assert not is_missing(str(tmp_path / "none*.wav"))
+    assert is_missing(str(tmp_path / "none*.wav"))
+    assert not is_missing(str(tmp_path / "**" / "cl*"))
+    (tmp_path / "a[1].wav").touch()
+    assert not is_missing(str(tmp_path / "a[1].wav"))
     assert is_missing(str(tmp_path / "clisp" / "a.wav"))
     assert nearest_paths(str(tmp_path / "clisp" / "a.wav")) == (str(tmp_path / "clips"),)
