@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable
 
 from phonograph.engine.delivery import Entry
-from phonograph.engine.journal import Identity, RunDirectory
+from phonograph.engine.journal import DeadLetter, Identity, RunDirectory
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
+from phonograph.engine.letters import Letters
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
 from phonograph.flow.tickets import leave
 from phonograph.item import Outcome
@@ -30,6 +31,7 @@ class Course:
         self.nodes = nodes
         self.run_directory = run_directory
         self.ledger: Ledger[Identity] = Ledger(self._record_ended)
+        self.letters = Letters(self._letter_returned)
         self.error: PhonographError | None = None
         self.is_draining = False
         self.is_aborting = False
@@ -55,12 +57,7 @@ class Course:
         self.on_abort()
 
     def cancel(self, entry: Entry) -> None:
-        """End an entry because the run is being stopped. A dead letter that has not been read is kept all the same."""
-        if entry.letter is not None:
-            try:
-                self.run_directory.add_dead_letter(entry.letter)
-            except RunDirectoryError as unwritable:
-                self.error = self.error or unwritable
+        """End an entry because the run is being stopped."""
         self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
         leave(entry.held)
 
@@ -76,6 +73,12 @@ class Course:
     @staticmethod
     def now() -> float:
         return asyncio.get_running_loop().time()
+
+    def _letter_returned(self, letter: DeadLetter) -> None:
+        try:
+            self.run_directory.add_dead_letter(letter)
+        except RunDirectoryError as unwritable:
+            self.fail(unwritable)
 
     def _record_ended(self, identity: Identity, outcome: Outcome) -> None:
         try:

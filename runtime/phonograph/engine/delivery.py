@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from phonograph.engine.journal import DeadLetter
 from phonograph.engine.queues import BoundedQueue
 from phonograph.engine.worker import select, select_if_chosen
-from phonograph.flow.splits import Reach
-from phonograph.flow.tickets import Gate, Held, Ticket, enter, leave
+from phonograph.flow.splits import united
+from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
 from phonograph.item import Item
 
@@ -22,20 +21,16 @@ class Entry:
     """An item and where in its segment it goes on.
 
     `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
-    breaker let the item through. `held` are the tickets that it carries; `letter` is the dead letter that it is, for a node that
-    reads those.
+    breaker let the item through. `held` is what it carries: tickets, and the dead letter that it is or was made of.
     """
 
-    __slots__ = ("attempt", "began", "error", "held", "is_probe", "item", "letter", "position", "queued_at")
+    __slots__ = ("attempt", "began", "error", "held", "is_probe", "item", "position", "queued_at")
 
-    def __init__(
-        self, item: Item, queued_at: float, position: int = 0, held: Held = (), letter: DeadLetter | None = None
-    ) -> None:
+    def __init__(self, item: Item, queued_at: float, position: int = 0, held: Held = ()) -> None:
         self.item = item
         self.queued_at = queued_at
         self.position = position
         self.held = held
-        self.letter = letter
         self.attempt = 1
         self.error: Exception | None = None
         self.is_probe = False
@@ -58,23 +53,23 @@ class Outlet:
         chooses: the node that it leaves sends an item over some of its links only.
     """
 
-    __slots__ = ("_reach", "_target", "chooses", "link", "queue")
+    __slots__ = ("_target", "chooses", "link", "queue", "reach")
 
     def __init__(self, link: Link, target: Target, reach: Reach, *, chooses: bool) -> None:
         self.link = link
         self._target = target
         self.queue = target.queue
-        self._reach = reach
+        self.reach = reach
         self.chooses = chooses
 
     def select(self, item: Item) -> Item | None:
         """The item as the far end sees it; None when it goes another way. Raises NodeContractError."""
         return select_if_chosen(self.link, item) if self.chooses else select(self.link, item)
 
-    def hold(self, tickets: Iterable[Ticket]) -> Held:
-        """Enter one more entry in those of the tickets that matter beyond."""
-        reach = self._reach
-        held = tuple((ticket, reach[ticket.gate.gather]) for ticket in tickets if ticket.gate.gather in reach)
+    def hold(self, carried: Iterable[Carried]) -> Held:
+        """Enter one more entry in those that matter beyond."""
+        reach = self.reach
+        held = tuple((one, ports) for one in carried if (ports := one.ports_in(reach)) is not None)
         enter(held)
         return held
 
@@ -91,12 +86,16 @@ class Exit:
 
     Args:
         gates: for each gathering node whose branches begin here.
+
+    Attributes:
+        reach: what can be reached from here of the gathering nodes.
     """
 
-    __slots__ = ("_gates", "_only", "outlets")
+    __slots__ = ("_gates", "_only", "outlets", "reach")
 
     def __init__(self, outlets: Sequence[Outlet] = (), gates: Sequence[Gate] = ()) -> None:
         self.outlets = tuple(outlets)
+        self.reach: Reach = united(outlet.reach for outlet in self.outlets)
         self._gates = tuple(gates)
         self._only = self.outlets[0] if len(self.outlets) == 1 and not self.outlets[0].chooses else None
 
@@ -111,13 +110,13 @@ class Exit:
         chosen = [(outlet, outlet.select(item)) for outlet in self.outlets]
         return [(outlet, selected) for outlet, selected in chosen if selected is not None]
 
-    async def send(self, parcels: Parcels, held: Held = (), letter: DeadLetter | None = None) -> None:
+    async def send(self, parcels: Parcels, held: Held = ()) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""
         opened = [await gate.open() for gate in self._gates] if self._gates else []
-        tickets = [*(ticket for ticket, _ in held), *opened] if held else opened
+        carried = [*(one for one, _ in held), *opened] if held else opened
         clock = asyncio.get_running_loop().time
         for outlet, item in parcels:
-            entry = Entry(item, clock(), 0, outlet.hold(tickets) if tickets else (), letter)
+            entry = Entry(item, clock(), 0, outlet.hold(carried) if carried else ())
             num_bytes, queue = _payload_bytes(item.payload), outlet.queue
             if queue.has_room_for(num_bytes):  # asked first, because a coroutine costs as much as all the rest
                 queue.append(entry, num_bytes)
@@ -136,17 +135,17 @@ class Outbox:
     """Dead letters on their way to the nodes that read them; giving an item up must not wait, and delivering may."""
 
     def __init__(self) -> None:
-        self.letters: deque[tuple[Exit, Parcels, Held, DeadLetter]] = deque()
+        self.letters: deque[tuple[Exit, Parcels, Held]] = deque()
 
-    def add(self, exit: Exit, parcels: Parcels, held: Held, letter: DeadLetter) -> None:
+    def add(self, exit: Exit, parcels: Parcels, held: Held) -> None:
         enter(held)
-        self.letters.append((exit, parcels, held, letter))
+        self.letters.append((exit, parcels, held))
 
     async def send(self) -> None:
         """Deliver everything."""
         while self.letters:
-            exit, parcels, held, letter = self.letters.popleft()
-            await exit.send(parcels, held, letter)
+            exit, parcels, held = self.letters.popleft()
+            await exit.send(parcels, held)
             leave(held)
 
 

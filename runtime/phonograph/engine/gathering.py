@@ -23,7 +23,7 @@ from phonograph.engine.queues import BoundedQueue
 from phonograph.errors import LeftOverError
 from phonograph.flow.gather import Gather, Left, Made, Part, Results, gather_type
 from phonograph.flow.splits import port_of
-from phonograph.flow.tickets import Held, Settled, leave
+from phonograph.flow.tickets import Held, Settled, Ticket, ended_well, leave
 from phonograph.graph.model import Link
 from phonograph.item import Outcome
 from phonograph.metrics import NodeStats
@@ -67,7 +67,7 @@ class Gathering:
         for link in node.plan.inputs:
             self._open_links[port_of(link, node.plan)] += 1
         self._stats = node.totals.new_worker() if measure else NodeStats()
-        self._held: dict[Part, Held] = {}  # of each part in the machine, the tickets that lead further
+        self._held: dict[Part, Held] = {}  # of each part in the machine, what it carries further
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self, link: Link) -> None:
@@ -128,7 +128,9 @@ class Gathering:
             self._course.cancel(entry)
             return []
         ((port_name, _),) = entry.item.payload.items()
-        own = [(ticket, ports) for ticket, ports in entry.held if ticket.gate.gather == node_id]
+        own = [
+            (carried, ports) for carried, ports in entry.held if isinstance(carried, Ticket) and carried.gate.gather == node_id
+        ]
         oldest = min((ticket for ticket, _ in own), key=lambda ticket: ticket.number, default=None)
         record = self._course.ledger.identity(entry.item.ordinal).key
         part = Part(self._machine.ports.index(port_name), entry.item, oldest, record, now)
@@ -165,12 +167,14 @@ class Gathering:
         else:
             item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key)))
         parcels = self.node.exit.choose(item)
+        # Parts of one ticket reach the same ports from here on, so that it is enough to name each ticket once.
+        held = tuple(dict(one for part in made.parts for one in self._held[part]).items())
         if not parcels:
+            ended_well(held)
             ledger.end(item.ordinal, Outcome.FILTERED)
             return
         ledger.add(item.ordinal, len(parcels) - 1)
-        # Parts of one ticket reach the same ports from here on, so that it is enough to name each ticket once.
-        await self.node.exit.send(parcels, tuple(dict(held for part in made.parts for held in self._held[part]).items()))
+        await self.node.exit.send(parcels, held)
 
     def _leave_out(self, left: Left) -> None:
         entry = Entry(left.part.item, left.part.arrived, held=self._held[left.part])

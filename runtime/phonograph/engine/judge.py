@@ -1,7 +1,8 @@
 """Judge: decides what becomes of an item that stopped at a node.
 
 A failure is tried again after a delay, held by an open breaker, passed over, or given up as the node's `on_error` says. A dead
-letter goes to the nodes that read it; where there are none, and when the run is about to stop, it lands in the run directory.
+letter goes to the nodes that read it; where there are none, and when the run is about to stop, it lands in the run directory,
+and so does one that no reader ended well (see `phonograph.engine.letters`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from phonograph.engine.journal import DeadLetter
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.worker import Failure, select
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, in_words
-from phonograph.flow.tickets import enter, leave, lose
+from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Outcome
 
 DEAD_LETTER = "dead_letter"
@@ -56,7 +57,7 @@ class Judge:
         if isinstance(error, OutputError):
             node.totals.stopped_the_run = True
             course.fail(error)
-            self._end(again, Outcome.CANCELLED)
+            self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
         delay_s = (
             None if isinstance(error, BadInputError) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
@@ -97,21 +98,22 @@ class Judge:
         """End an item as the node's `on_error` says. The entry's tickets stay entered."""
         on_error, item, course = node.plan.on_error, entry.item, self._course
         course.tell("warning", "record_failed", node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
-        lose(entry.held, item.key, is_dead_letter=on_error != "skip")
+        is_read = bool(node.letters.outlets) and on_error == "dead_letter" and not course.is_aborting
+        lose(entry.held, item.key, is_dead_letter=on_error != "skip", instead=node.letters.reach if is_read else {})
         if on_error == "skip":
-            self._end(entry, Outcome.SKIPPED)
+            self._ledger.end(entry.item.ordinal, Outcome.SKIPPED)
             return
         letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
-        if node.letters.outlets and on_error != "fail" and not course.is_aborting:
+        if is_read:
             self._post(outbox, node, entry, letter)
         else:
             try:
                 course.run_directory.add_dead_letter(letter)
             except RunDirectoryError as unwritable:
                 course.fail(unwritable)
-                self._end(entry, Outcome.CANCELLED)
+                self._ledger.end(entry.item.ordinal, Outcome.CANCELLED)
                 return
-        self._end(entry, Outcome.DEAD_LETTERED)
+        self._ledger.end(entry.item.ordinal, Outcome.DEAD_LETTERED)
         if on_error == "fail":
             course.fail(node_error(node, item.key, error))
 
@@ -120,22 +122,15 @@ class Judge:
         fields = MappingProxyType(msgspec.structs.asdict(letter))
         parcels = node.letters.choose(msgspec.structs.replace(entry.item, payload={DEAD_LETTER: fields}))
         self._ledger.add(entry.item.ordinal, len(parcels))
-        outbox.add(node.letters, parcels, entry.held, letter)
-
-    def _end(self, entry: Entry, outcome: Outcome) -> None:
-        """An item has ended at a node. A dead letter that its reader fails on lands in the run directory as well."""
-        if entry.letter is not None:
-            try:
-                self._course.run_directory.add_dead_letter(entry.letter)
-            except RunDirectoryError as unwritable:
-                self._course.fail(unwritable)
-        self._ledger.end(entry.item.ordinal, outcome)
+        # Of the failure of a reader the letter that it could not read is no part: whoever keeps the one has not kept the other.
+        tickets = [one for one in entry.held if isinstance(one[0], Ticket)]
+        outbox.add(node.letters, parcels, (*tickets, (self._course.letters.post(letter), ())))
 
     def _refused(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """An open breaker kept an item from its node."""
         now, breaker = self._course.now(), node.breaker
         if self._course.is_aborting:
-            self._end(entry, Outcome.CANCELLED)
+            self._ledger.end(entry.item.ordinal, Outcome.CANCELLED)
         elif breaker.policy.when_open == "wait":
             enter(entry.held)
             lane.hold(node, entry)

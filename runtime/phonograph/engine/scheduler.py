@@ -107,6 +107,7 @@ class Scheduler:
         finally:
             course.abort()
             try:
+                course.letters.close()
                 self.ledger.cancel_all()
             finally:
                 errors, num_stuck = await crew.close(timeout_s)
@@ -248,7 +249,7 @@ class Scheduler:
         for parcels in sendings:
             await exit.send(parcels, entry.held)
         if entry.held:
-            leave(entry.held)
+            leave(entry.held, well=num_ended + result.num_filtered > 0)
 
     # Where branches meet.
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from phonograph.flow.gather import gather_type
+from phonograph.flow.tickets import Reach
 from phonograph.graph.branches import Dominators
 from phonograph.graph.model import Graph, GraphNode, Link
-
-Reach = Mapping[str, tuple[int, ...]]
-"""Id of a gathering node -> its ports that can be reached."""
 
 
 def openers(graph: Graph) -> dict[str, tuple[str, ...]]:

@@ -19,12 +19,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 MAX_OPEN = 64
 """Tickets of one gate that may be open. The workers of a branch are kept busy from about three times their number on, and 64
 clips of 15 s at 16 kHz are 61 MB."""
+
+
+Reach = Mapping[str, tuple[int, ...]]
+"""Id of a gathering node -> its ports that can be reached."""
 
 
 class Lost(NamedTuple):
@@ -43,7 +47,28 @@ class Settled(NamedTuple):
     is_last: bool
 
 
-class Ticket:
+class Carried:
+    """What an entry carries and hands to all that is made of it, so as to learn when the last of that has been settled."""
+
+    __slots__ = ()
+
+    def enter(self, ports: Iterable[int]) -> None:
+        """One more live entry carries it."""
+        raise NotImplementedError
+
+    def leave(self, ports: Iterable[int]) -> None:
+        """One of them has been settled."""
+        raise NotImplementedError
+
+    def ports_in(self, reach: Reach) -> tuple[int, ...] | None:
+        """The ports that an entry with this reach enters it for; None: it need not carry it."""
+        raise NotImplementedError
+
+    def ended_well(self) -> None:
+        """An entry that carries it was stored, or let through no further because the manifest chose so."""
+
+
+class Ticket(Carried):
     """What one item that left an opener became, on its way to one gathering node.
 
     Attributes:
@@ -74,6 +99,9 @@ class Ticket:
                 self._open_ports -= 1
                 self.gate.tell(Settled(self, port, not self._open_ports))
         self._release()
+
+    def ports_in(self, reach: Reach) -> tuple[int, ...] | None:
+        return reach.get(self.gate.gather)
 
     def keep(self) -> None:
         """The gathering node has taken an item in, and the ticket stays open until it lets go of it."""
@@ -153,21 +181,37 @@ class Gate:
                 future.set_result(None)
 
 
-Held = tuple[tuple[Ticket, tuple[int, ...]], ...]
-"""The tickets that an entry carries, each with the ports that it can still reach."""
+Held = tuple[tuple[Carried, tuple[int, ...]], ...]
+"""What an entry carries; with each ticket the ports that it can still reach."""
 
 
 def enter(held: Held) -> None:
-    for ticket, ports in held:
-        ticket.enter(ports)
+    for carried, ports in held:
+        carried.enter(ports)
 
 
-def leave(held: Held) -> None:
-    for ticket, ports in held:
-        ticket.leave(ports)
+def leave(held: Held, *, well: bool = False) -> None:
+    """What carried these has been settled. `well`: something of it ended well."""
+    if well:
+        ended_well(held)
+    for carried, ports in held:
+        carried.leave(ports)
 
 
-def lose(held: Held, key: str, *, is_dead_letter: bool) -> None:
-    """Note that what carries these tickets failed."""
-    for ticket, ports in held:
-        ticket.lost.append(Lost(key, ports, is_dead_letter))
+def ended_well(held: Held) -> None:
+    for carried, _ in held:
+        carried.ended_well()
+
+
+def lose(held: Held, key: str, *, is_dead_letter: bool, instead: Reach) -> None:
+    """Note that what carries these tickets failed.
+
+    Args:
+        instead: where its dead letter goes, which takes its place there: as long as that is on its way, nothing is lost.
+    """
+    for carried, ports in held:
+        if isinstance(carried, Ticket):
+            taken = instead.get(carried.gate.gather, ())
+            left = tuple(port for port in ports if port not in taken)
+            if left:
+                carried.lost.append(Lost(key, left, is_dead_letter))

@@ -78,6 +78,82 @@ def test_a_reader_that_fails(tmp_path: Path) -> None:
     assert report.records.dead_lettered == 5
 
 
+def test_a_letter_that_one_of_two_readers_keeps(tmp_path: Path) -> None:
+    """A letter that was stored is not in the run directory besides, though another reader failed on it."""
+    report, kept = run_flow(
+        tmp_path,
+        FAILING
+        + """
+        rejected: {type: test.keep, input: work.dead_letter}
+        again: {type: test.fail, input: work.dead_letter, params: {every: 2}}
+        more: {type: test.keep, input: again}
+        """,
+    )
+    assert sorted(keys(kept["rejected"])) == FAILED
+    assert {letter["node"] for letter in dead_letters(report)} == {"again"}
+
+
+def test_a_letter_that_fails_further_on(tmp_path: Path) -> None:
+    """What a reader made of a letter is the letter still: when that fails, the letter is in the run directory."""
+    report, kept = run_flow(
+        tmp_path,
+        FAILING
+        + """
+        passed: {type: test.work, input: work.dead_letter, workers: 1}
+        again: {type: test.fail, input: passed, params: {every: 8}, workers: 2}
+        rejected: {type: test.keep, input: again}
+        """,
+    )
+    assert sorted(keys(kept["rejected"])) == ["numbers/13", "numbers/4"]
+    assert sorted((letter["key"], letter["node"]) for letter in dead_letters(report)) == sorted(
+        (key, node_id) for key in ("numbers/0", "numbers/17", "numbers/8") for node_id in ("work", "again")
+    )
+
+
+def test_a_part_of_a_letter_that_fails(tmp_path: Path) -> None:
+    """A letter of which nothing was kept is there once, however many parts of it failed, beside those that nobody reads."""
+    report, _ = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 4}}
+        work: {type: test.fail, input: numbers, params: {every: 1}}
+        out: {type: test.keep, input: work}
+        parts: {type: test.split, input: work.dead_letter, params: {every: 3}}
+        again: {type: test.fail, input: parts, params: {every: 1}}
+        rejected: {type: test.keep, input: again}
+        """,
+    )
+    told = [letter["key"] for letter in dead_letters(report) if letter["node"] == "work"]
+    assert sorted(told) == ["numbers/1", "numbers/2", "numbers/3"]  # 0 has no part: filtered
+
+
+def test_a_letter_that_is_filtered(tmp_path: Path) -> None:
+    """A letter that a reader lets through no further is nowhere, because the manifest chose so."""
+    report, kept = run_flow(
+        tmp_path,
+        FAILING
+        + """
+        some: {type: test.thin, input: work.dead_letter, params: {every: 8}}
+        rejected: {type: test.keep, input: some}
+        """,
+    )
+    assert sorted(keys(kept["rejected"])) == ["numbers/13", "numbers/4"]
+    assert dead_letters(report) == []
+
+
+def test_a_letter_that_a_reader_skips(tmp_path: Path) -> None:
+    """A reader that fails and skips its failures has kept nothing."""
+    report, _ = run_flow(
+        tmp_path,
+        FAILING
+        + """
+        again: {type: test.fail, input: work.dead_letter, params: {every: 2}, on_error: skip}
+        rejected: {type: test.keep, input: again}
+        """,
+    )
+    assert sorted((letter["key"], letter["node"]) for letter in dead_letters(report)) == [(key, "work") for key in FAILED]
+
+
 def test_dead_letters_of_a_join(tmp_path: Path) -> None:
     """What is left over where branches meet goes to those who read its dead letters."""
     _, kept = run_flow(

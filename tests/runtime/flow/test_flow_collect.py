@@ -78,6 +78,61 @@ def test_a_failed_part_spoils_the_collection(tmp_path: Path, on_error: str, coll
     assert [item.payload["item"]["keys"] for item in kept["out"] if item.key == "numbers/3"] == collected
 
 
+def test_dead_letters_are_collected(tmp_path: Path) -> None:
+    """A letter that arrives is no lost sibling of itself, and what a sink keeps of it is not in the run directory."""
+    report, kept = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 6}}
+        parts: {type: test.split, input: numbers, params: {every: 3}}
+        ok: {type: test.fail, input: parts, params: {every: 2}}
+        out: {type: test.keep, input: ok}
+        failed: {type: flow.collect, input: "*.dead_letter"}
+        rejected: {type: test.keep, input: failed}
+        """,
+    )
+    assert [item.payload["item"]["keys"] for item in kept["rejected"] if item.key == "numbers/3"] == [["numbers/3#0001"]]
+    assert sum(len(item.payload["item"]["keys"]) for item in kept["rejected"]) == report.records.dead_lettered == 2
+    assert dead_letters(report) == []
+
+
+def test_a_collection_with_letters_in_place_of_what_failed(tmp_path: Path) -> None:
+    """What failed and what went well meet in one collection."""
+    _, kept = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 4}}
+        parts: {type: test.split, input: numbers, params: {every: 3}}
+        ok: {type: test.fail, input: parts, params: {every: 2}}
+        all: {type: flow.merge, input: {well: ok, ill: ok.dead_letter}}
+        whole: {type: flow.collect, input: all}
+        out: {type: test.keep, input: whole}
+        """,
+    )
+    (three,) = [item for item in kept["out"] if item.key == "numbers/3"]
+    assert three.payload["item"]["keys"] == [f"numbers/3#{number:04}" for number in range(3)]
+
+
+def test_letters_of_a_collection_that_cannot_be_made(tmp_path: Path) -> None:
+    """Each is in the run directory, beside what the collection says of it."""
+    report, _ = run_flow(
+        tmp_path,
+        """
+        numbers: {type: testing.numbers, params: {count: 4}}
+        parts: {type: test.split, input: numbers, params: {every: 3}}
+        ok: {type: test.fail, input: parts, params: {every: 2}}
+        out: {type: test.keep, input: ok}
+        again: {type: test.fail, input: ok.dead_letter, params: {every: 4}}
+        failed: {type: flow.collect, input: again}
+        rejected: {type: test.keep, input: failed}
+        """,
+    )
+    told = {(letter["key"], letter["node"]) for letter in dead_letters(report)}
+    refused = {key for key, node_id in told if node_id == "again"}
+    left = {key for key, node_id in told if node_id == "failed"}
+    assert {key for key, node_id in told if node_id == "ok"} == refused | left
+
+
 def test_collections_of_so_many(tmp_path: Path) -> None:
     """Every 100 items of whatever record become one, in source order; the last collection is smaller; more than a gate holds."""
     report, kept = run_flow(
