@@ -286,7 +286,7 @@ def test_the_differences_name_place_and_values(tmp_path: Path) -> None:
     )
     assert found == [
         "[0].key: 'a' / 'item-1'",
-        "[0].attributes.speech: 1 / nothing; there is speech_ratio, num_segments",
+        "[0].attributes.speech: 1 / nothing; there is duration, sample_rate, channels, speech_ratio, num_segments",
         "[0].audio.rate: 8000 / 16000",
         "[0].segments[0].start_ms: 5 / 0",
     ]
@@ -371,11 +371,11 @@ nodes:
 tests:
   - name: by the audio
     node: pick
-    input: [{item: {audio: {silence: 1s, rate: 8000, channels: 2}}}, {item: {audio: {silence: 3s}}}]
+    input: [{item: {silence: 1s, rate: 8000, channels: 2}}, {item: {silence: 3s}}]
     expect: [{port: short, attributes: {duration: 1.0, sample_rate: 8000, channels: 2}}, {port: long}]
   - name: by what the case says
     node: pick
-    input: {item: {audio: {silence: 1s}}, attributes: {duration: 5.5}}
+    input: {item: {silence: 1s}, attributes: {duration: 5.5}}
     expect: [{port: long, attributes: {duration: 5.5, sample_rate: 16000}}]
 """
     assert [told(verdict) for verdict in verdicts(tmp_path, text)] == [[], []]
