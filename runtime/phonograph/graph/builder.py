@@ -155,7 +155,7 @@ class _Builder:
         )
 
     def with_inputs_in_place(self, graph: Graph) -> Graph | None:
-        """The graph, with warnings of globs that nothing matches; None, and complaints, when a path that a node reads does not exist.
+        """The graph, with warnings of globs that nothing matches; None, and complaints, when a path to be read does not exist.
 
         Asked last: which files exist is no matter of the manifest, so a wrong manifest gets the same complaints everywhere.
         """
