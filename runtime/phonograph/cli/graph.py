@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from phonograph.cli.options import ManifestName, manifest_options
 
 if TYPE_CHECKING:
     from phonograph.drawing.picture import Picture
+
+
+_FORMATS = {"": "text", ".txt": "text", ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
 
 
 @click.command("graph")
@@ -40,17 +44,18 @@ def command(
     """
     from phonograph.cli.complaints import say
     from phonograph.drawing.picture import picture_of
+    from phonograph.errors import PhonographError
 
+    chosen = format_ or _format_of(file)
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
-    chosen = format_ or _format_of(file)
     try:
         text = _drawn(picture_of(graph), chosen, for_screen=file is None)
         if file is not None:
-            Path(file).write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", errors="backslashreplace")
+            _write(os.path.realpath(file), (text.removesuffix("\n") + "\n").encode(errors="backslashreplace"))
             return 0
-    except _CannotDrawError as error:
+    except (_CannotDrawError, PhonographError) as error:
         click.echo(f"error: {error}", err=True)
         return 1
     except OSError as error:
@@ -66,7 +71,25 @@ class _CannotDrawError(Exception):
 
 def _format_of(file: str | None) -> str:
     suffix = Path(file).suffix.lower() if file is not None else ""
-    return {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}.get(suffix, "text")
+    if suffix not in _FORMATS:
+        found = f"{file}: there is no format for names that end in {suffix}"
+        raise click.BadParameter(f"{found}; expected .svg, .mmd or .txt, or --format", param_hint="--output")
+    return _FORMATS[suffix]
+
+
+def _write(path: str, content: bytes) -> None:
+    """The whole file or none; what is no file, such as /dev/stdout, is written as it is."""
+    from phonograph.sink import FilePart
+
+    if os.path.lexists(path) and not os.path.isfile(path):
+        Path(path).write_bytes(content)
+        return
+    os.stat(os.path.dirname(path))  # a slip in a folder's name makes no folder
+    FilePart(path, lambda file: _put(file, content)).commit()
+
+
+def _put(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
 
 
 def _drawn(picture: Picture, chosen: str, *, for_screen: bool) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # loaded when the verb is used: `run-pipeline --help` must no
     from phonograph.spec import NodeSpec
 
 _WIDEST = 100
+_NARROWEST = 40  # characters for help beside the column of names; with less it stands below them
 _RUNS = {"inline": "between other work; it never waits", "thread": "in threads of its own, as many as it has workers"}
 
 
@@ -192,10 +193,11 @@ def _parameters(spec: NodeSpec, width: int) -> Iterator[str]:
         return
     yield from ("", "parameters")
     column = max(len(one.name) for one in found) + 4
+    indent = " " * (column if width >= column + _NARROWEST else 4)
     for one in found:
         yield f"  {one.name.ljust(column - 2)}{_value(one)}"
         yield from textwrap.wrap(
-            one.description, max(width - column, 20), initial_indent=" " * column, subsequent_indent=" " * column
+            one.description, max(width, len(indent) + 20), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
         )
 
 

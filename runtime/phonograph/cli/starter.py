@@ -78,7 +78,12 @@ def make_manifest(template: Path, target: Path, *, identifier: str, modeline: st
         if with_samples:
             _copy_missing(shipped, beside)
         with target.open("x", encoding="utf-8") as file:  # last, so that a manifest that is there has its clips
-            file.write(text)
+            try:
+                file.write(text)
+                file.flush()
+            except BaseException:  # a full disk must not leave half a manifest, which would be in the way of the next try
+                target.unlink()
+                raise
     except OSError as error:
         raise OutputError(f"{error.filename or target}: cannot be written: {error.strerror or error}") from error
     return Made(target, beside if with_samples else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import resource
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -230,6 +231,30 @@ def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     ended = run_pipeline("graph", project(tmp_path), "-o", str(tmp_path / "none" / "g.svg"))
     assert ended.status == 1
     assert "g.svg: cannot be written: No such file or directory" in ended.stderr
+
+
+def test_a_full_disk_leaves_the_drawing_that_was_there(tmp_path: Path) -> None:
+    """The file is replaced as a whole or not at all; a limit on the size of files stands for the disk."""
+    manifest, drawing = project(tmp_path), tmp_path / "g.svg"
+    drawing.write_text("before")
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
+    try:
+        ended = run_pipeline("graph", manifest, "-o", str(drawing))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert ended.status == 1
+    assert "g.svg: cannot be written: File too large" in ended.stderr
+    assert drawing.read_text() == "before"
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_name_that_means_no_format(tmp_path: Path) -> None:
+    """A picture of a kind that cannot be drawn is refused, with the names of those that can."""
+    ended = run_pipeline("graph", project(tmp_path), "-o", str(tmp_path / "g.png"))
+    assert ended.status == 2
+    assert "expected .svg, .mmd or .txt, or --format" in ended.stderr
+    assert not (tmp_path / "g.png").exists()
 
 
 def test_a_wrong_manifest_is_not_drawn(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -214,3 +215,16 @@ def test_shipped_manifests_are_completed_in_a_shell() -> None:
     """A shell completes what can stand after --from."""
     found = ShellComplete(command, {}, "new", "_NEW_COMPLETE").get_completions(["x", "--from"], "f")
     assert [one.value for one in found] == ["features"]
+
+
+def test_a_full_disk_leaves_nothing(folder: Path) -> None:
+    """Half a manifest would be in the way of the next try; a limit on the size of files stands for the disk."""
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, usual[1]))
+    try:
+        result = new("zz")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert result.output.startswith("note: ") or "cannot be written" in result.output
+    assert "zz.yaml: cannot be written: File too large" in result.output
+    assert list(folder.iterdir()) == []

@@ -272,3 +272,10 @@ def test_a_plugin_file_that_cannot_be_used(folder: Path, code: str | None, words
     refused = CliRunner().invoke(command, ["--plugin", "mine.py"], standalone_mode=False)
     assert (refused.return_value, refused.stdout) == (2, "")
     assert refused.stderr.startswith("mine.py:1:1: ") and words in refused.stderr
+
+
+def test_help_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room beside the names of parameters, their help stands below them, in lines that one can read."""
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = CliRunner().invoke(command, ["vad.energy"]).output.splitlines()
+    assert "    linear RMS from which a frame is" in lines
