@@ -51,6 +51,17 @@ def like(text: str, first: object, parts: tuple[object, ...] = ()) -> str:
     return Traced(text, is_secret=True) if is_secret else text
 
 
+def folder_of(file: str) -> str:
+    """Where relative paths start that stand in a file, absolute; for what comes through a pipe, the working directory."""
+    return os.getcwd() if is_piped(file) else os.path.dirname(os.path.abspath(file))
+
+
+def is_piped(file: str) -> bool:
+    """Whether a file is one by name only, such as /dev/stdin or what a shell makes of `<(...)`."""
+    folder = os.path.dirname(os.path.abspath(file))
+    return folder in ("/dev", "/dev/fd") or folder.startswith("/proc/")
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
     """Where a manifest stands.
@@ -66,7 +77,7 @@ class Home:
     @property
     def read_from(self) -> str:
         """Where relative paths start that are read; absolute."""
-        return os.path.dirname(os.path.abspath(self.file))
+        return folder_of(self.file)
 
     @property
     def write_to(self) -> str:
@@ -77,5 +88,5 @@ class Home:
         """Text that stands in a file; what is traced already stays as it is."""
         if file == self.file or isinstance(text, Traced):
             return text
-        folder = os.path.dirname(os.path.abspath(file))
+        folder = folder_of(file)
         return Traced(text, read_from=folder, write_to=os.getcwd() if self.is_named else folder)

@@ -17,7 +17,7 @@ from phonograph.language.fields import Fields, complain
 from phonograph.language.keys import FRAGMENT, OF_ITSELF
 from phonograph.language.yaml12 import MAX_BYTES, MAX_VALUES, Located, load
 from phonograph.shipped import files_like
-from phonograph.traced import Traced
+from phonograph.traced import Traced, is_piped
 
 MAX_INCLUDES = 16  # of files inside files; what is deeper is no manifest that people keep in their heads
 MAX_TOTAL_BYTES = 4 * MAX_BYTES  # of all files of one manifest, each counted once
@@ -167,7 +167,8 @@ def path_beside(text: str, position: Position) -> str:
     """The path that stands at a place in a manifest: a relative one starts at that file, unless it came from outside."""
     if isinstance(text, Traced) and text.is_outside:
         return os.path.expanduser(text)
-    return os.path.normpath(os.path.join(os.path.dirname(position.file), os.path.expanduser(text)))
+    folder = "" if is_piped(position.file) else os.path.dirname(position.file)
+    return os.path.normpath(os.path.join(folder, os.path.expanduser(text)))
 
 
 def named_paths(located: Located | None, key: str, complaints: list[Complaint]) -> tuple[Located, ...]:

@@ -114,6 +114,11 @@ def overridden(
             reason = f"{place!r} is a single value" if nowhere.is_single else lacks
             found = f"the override of {override.path!r} leads nowhere: {reason}"
             expected = f"one of {listed(nowhere.known)}" if nowhere.known else ""
+            if override.steps[0] == "include":
+                found = f"the override of {override.path!r}: which files a manifest includes cannot be overridden"
+                expected = "a value of what is included, which stands at its own path: params, defaults, limits, nodes"
+                complain(complaints, "override", nowhere.position, found, expected)
+                continue
             complain(complaints, "override", nowhere.position, found, expected, nearest(step, nowhere.known))
     return root, inside
 

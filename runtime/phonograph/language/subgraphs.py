@@ -307,8 +307,10 @@ class LevelReader:
     ) -> list[NodeEntry | IncludeEntry] | None:
         nodes, steps = root.get("nodes"), root.get("steps")
         if nodes is not None and steps is not None:
-            found, expected = "'steps' beside 'nodes'", "one of them: 'steps' for a line, 'nodes' for any graph"
-            complain(self._complaints, "unknown_key", steps.position, found, expected)
+            is_later = nodes.position.file == steps.position.file and nodes.position > steps.position
+            found = "'nodes' beside 'steps'" if is_later else "'steps' beside 'nodes'"
+            position = nodes.position if is_later else steps.position
+            complain(self._complaints, "unknown_key", position, found, "one of them: 'steps' for a line, 'nodes' for any graph")
         if nodes is not None:
             return reader.nodes(nodes, defaults)
         if steps is not None:

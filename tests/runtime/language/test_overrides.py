@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -297,3 +298,23 @@ def test_any_override_is_taken_or_refused(path: Path, given: list[tuple[list[str
         assert error.complaints
     else:
         assert graph.nodes
+
+
+def test_included_files_cannot_be_overridden(tmp_path: Path) -> None:
+    """What is included is merged in before; the complaint says what can be replaced instead."""
+    (tmp_path / "main.yaml").write_text("version: 1\nname: a\nnodes:\n  c: {type: source.clips}\n")
+    with pytest.raises(ManifestError) as caught:
+        load_manifest(tmp_path / "main.yaml", overrides=["include=[b.yaml]"])
+    assert "which files a manifest includes cannot be overridden" in str(caught.value)
+
+
+def test_manifest_out_of_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths in it start at the working directory."""
+    monkeypatch.chdir(tmp_path)
+    reading, writing = os.pipe()
+    os.write(writing, b"version: 1\nname: a\nplugins: [my.py]\nnodes:\n  c: {type: source.clips}\n")
+    os.close(writing)
+    manifest = load_manifest(f"/dev/fd/{reading}")
+    os.close(reading)
+    assert (manifest.input_folder, manifest.output_folder) == (str(tmp_path), str(tmp_path))
+    assert [path for path, _ in manifest.plugins] == [str(tmp_path / "my.py")]
