@@ -117,7 +117,7 @@ def _add_node(draw: st.DrawFn, drawn: Drawn, name: str, kind: str) -> None:
         inputs = draw(st.lists(st.sampled_from(drawn.outputs), min_size=2, max_size=3))
         if kind == "join":
             alike = [one for one in inputs if drawn.origins[one] == drawn.origins[inputs[0]] and len(drawn.origins[one]) == 1]
-            inputs = alike or inputs[:1]
+            inputs = (alike or inputs[:1]) * 2
         connected = ", ".join(f"p{number}: {_from(draw, one)}" for number, one in enumerate(inputs))
         origins = frozenset().union(*(drawn.origins[one] for one in inputs))
         types = {"merge": "flow.merge", "source": "flow.merge, params: {order: source}", "zip": "flow.zip", "join": "flow.join"}

@@ -126,7 +126,7 @@ class ConvertParams(Params, frozen=True):
     inputs={"audio": "audio[rate=r, channels=c]"},
     outputs={"audio": "audio[rate=r, channels=c]"},
     sees_native_memory=True,
-    attributes={"sample_format": "str", "num_nan": "int"},
+    attributes={"sample_format": "str", "num_nan": "int", "channels": "int"},
     example="""
         steps:
           - {type: source.files, params: {paths: samples}}
@@ -139,7 +139,7 @@ class Convert(Node[ConvertParams]):
     """Give audio the precision and range of an integer sample format, so that it can be written in it without further loss.
 
     The audio stays float32, clamped to [-1, 1), with 0 for NaN. Sets the attributes `sample_format`, which `sink.wav` follows,
-    and `num_nan`, the number of such NaN.
+    `num_nan`, the number of such NaN, and `channels` of what comes out.
     """
 
     def process(self, item: Item, state: None) -> Item:
@@ -147,7 +147,7 @@ class Convert(Node[ConvertParams]):
         samples = chunk.samples if self.params.channels is None else mix_to_mono(chunk.samples)
         stored = convert_counted(samples, dtype=self.params.dtype)
         back = convert(stored.samples, dtype="f32", source=self.params.dtype)
-        attributes = {"sample_format": self.params.dtype, "num_nan": stored.num_nan}
+        attributes = {"sample_format": self.params.dtype, "num_nan": stored.num_nan, "channels": len(back)}
         return item.with_payload({"audio": AudioChunk(back, chunk.sample_rate)}, attributes)
 
 

@@ -302,7 +302,7 @@ def _decode_stream(container: InputContainer, stream: AudioStream, name: str, ma
             )
         if samples.length + frame.samples > limit:
             raise AudioDecodeError(
-                f"{name}: decode failed: more than {limit / sample_rate:.0f} s of audio in {num_channels} channels; "
+                f"{name}: decode failed: more than {limit / sample_rate:g} s of audio in {num_channels} channels; "
                 f"expected at most {max_duration_s:g} s and {MAX_BYTES >> 30} GiB; split the file, or raise max_duration_s"
             )
         samples.append(frame)

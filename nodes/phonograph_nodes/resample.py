@@ -87,6 +87,7 @@ class ResampleParams(Params, frozen=True):
     inputs={"audio": "audio[rate=r, channels=c]"},
     outputs={"audio": "audio[rate={sample_rate|r}, channels={channels|c}]"},
     converts={"rate": "sample_rate", "channels": "channels"},
+    attributes={"duration": "float", "sample_rate": "int", "channels": "int"},
     example="""
         steps:
           - {type: source.files, params: {paths: samples}}
@@ -98,7 +99,8 @@ class ResampleParams(Params, frozen=True):
 class Resample(Node[ResampleParams]):
     """Change the sample rate, mixing to mono first where asked for.
 
-    Audio that already has the rate and the channels is handed on as it is.
+    Audio that already has the rate and the channels is handed on as it is. Sets the attributes `duration` (s), `sample_rate` (Hz)
+    and `channels` of what comes out.
     """
 
     def process(self, item: Item, state: None) -> Item:
@@ -106,9 +108,15 @@ class Resample(Node[ResampleParams]):
         samples = chunk.samples if self.params.channels is None else mix_to_mono(chunk.samples)
         rate = self.params.sample_rate or chunk.sample_rate
         if samples is chunk.samples and rate == chunk.sample_rate:
-            return item.with_payload({"audio": chunk})
+            return item.with_payload({"audio": chunk}, described(chunk))
         samples = resample(samples, in_rate=chunk.sample_rate, out_rate=rate, quality=self.params.quality)
-        return item.with_payload({"audio": AudioChunk(samples, rate)})
+        made = AudioChunk(samples, rate)
+        return item.with_payload({"audio": made}, described(made))
+
+
+def described(chunk: AudioChunk) -> Mapping[str, Any]:
+    """The attributes that say what audio is."""
+    return {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
 
 
 def _rate(name: str, rate: int) -> int:

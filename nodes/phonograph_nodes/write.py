@@ -129,8 +129,9 @@ class Jsonl(Sink[JsonlParams]):
 
     A row holds `key`, `parents` when the item is a part of another, what the item carries (segments as `segments`, text as
     `text`, a record's fields one by one, else `value`), then its attributes. A field of the record whose name is taken by a
-    different value is written as `payload_<name>`, an attribute as `attribute_<name>`. Audio, arrays, bytes are left out;
-    NaN or infinity becomes null. Rows are in the order in which records end.
+    different value is written as `payload_<name>`, an attribute as `attribute_<name>`. Audio, arrays, bytes are left out; in a
+    list null stands for them, so that it keeps its length, and for NaN or infinity anywhere. Rows are in the order in which
+    records end.
 
     The file appears under its name when the run ends, whole. When the run fails or is stopped, what stood under that name
     stays, and the rows that were stored lie in `<path>.partial`.
@@ -323,7 +324,7 @@ def _plain(value: Any) -> Any:
             _put(named, str(name), one, "other")  # 1 and "1" are two keys of a mapping and one name in JSON
         return named
     if isinstance(value, (tuple, list)):
-        return [plain for one in value if (plain := _plain(one)) is not _LEFT_OUT]
+        return [None if plain is _LEFT_OUT else plain for plain in map(_plain, value)]
     if isinstance(value, (AudioChunk, np.ndarray, bytes, bytearray, memoryview)):
         return _LEFT_OUT
     raise BadInputError(f"a {type(value).__name__} has no form in JSON; expected text, numbers, mappings or segments")

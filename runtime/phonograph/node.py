@@ -19,6 +19,9 @@ or a typed function, when it has neither:
     @node("audio.gain")
     def gain(audio: AudioChunk, *, gain_db: float = 0.0) -> AudioChunk: ...
 
+A class sets the attributes that it changes. For a function that returns audio, those of `duration`, `sample_rate` and `channels`
+that the item has are set to what the audio is.
+
 Life cycle of a class, in one worker: `open()`; then for each record `start()`, `process(item, state)`, `flush(state)`; at the
 end `close()`. Every worker has an instance of its own, so attributes set in `open` need no lock. In batch a whole file is one
 session of one chunk.
@@ -32,7 +35,9 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
 import msgspec
+import numpy as np
 
+from phonograph.audio import AudioChunk
 from phonograph.item import Item, Record
 from phonograph.porttype import PortType
 from phonograph.signature import Axes, Signature
@@ -234,11 +239,24 @@ def _function_node(function: Callable[..., Any], signature: Signature) -> Callab
         def process(self, item: Item, state: Any) -> Emitted:
             result = function(*[item.payload[name] for name in names], **self.keywords)
             if many:
-                return [item.child(number, payload(value)) for number, value in enumerate(result)]
-            return None if result is None else item.with_payload(payload(result))
+                made = [payload(value) for value in result]
+                return [item.child(number, ports, _redescribed(item, ports)) for number, ports in enumerate(made)]
+            if result is None:
+                return None
+            ports = payload(result)
+            return item.with_payload(ports, _redescribed(item, ports))
 
     FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
     return FunctionNode
+
+
+def _redescribed(item: Item, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the item says of its audio and is no longer so, as it is now."""
+    chunk = next((value for value in payload.values() if type(value) is AudioChunk), None)
+    if chunk is None or not item.attributes or not isinstance(chunk.samples, np.ndarray) or chunk.samples.ndim != 2:
+        return None  # no audio, or none that the node's contract lets pass
+    now = {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
+    return {name: value for name, value in now.items() if item.attributes.get(name, value) != value} or None
 
 
 def _ports(declared: str | Mapping[str, str] | None) -> tuple[Port, ...]:

@@ -212,7 +212,7 @@ def test_node_gives_audio_that_the_format_holds_exactly(sample_format: Any) -> N
     assert audio.dtype == np.float32
     assert audio.shape == samples.shape
     assert np.array_equal(convert(stored, dtype="f32", source=sample_format), audio)
-    assert result.attributes == {"sample_format": sample_format, "num_nan": 0}
+    assert result.attributes == {"sample_format": sample_format, "num_nan": 0, "channels": 2}
     assert result.audio.sample_rate == 8000
 
 

@@ -242,6 +242,8 @@ def test_audio_that_is_too_long_is_refused() -> None:
     assert decode(content, max_duration_s=0.5).chunk.num_samples == 50
     with pytest.raises(AudioDecodeError, match=r"more than 1 s of audio .* split the file, or raise max_duration_s"):
         decode(wav(noise(RATE + 1).tobytes()), max_duration_s=1.0)
+    with pytest.raises(AudioDecodeError, match=r"more than 0\.7 s of audio"):
+        decode(wav(noise(RATE).tobytes()), max_duration_s=0.7)
 
 
 def test_a_change_of_format_is_refused() -> None:

@@ -166,3 +166,13 @@ def test_a_result_that_overflows_is_refused() -> None:
     square = np.where(np.arange(4000) // 50 % 2, 1, -1) * np.finfo(np.float32).max
     with pytest.raises(AudioFormatError, match=r"the resampled audio .*are not finite"):
         resample(square.astype(np.float32), in_rate=16000, out_rate=44100)
+
+
+def test_attributes_say_what_the_audio_is() -> None:
+    """What a node before said of the audio is replaced, also where the audio passes as it is."""
+    old = {"duration": 9.0, "sample_rate": 44_100, "channels": 2, "text": "yes"}
+    chunk = AudioChunk(np.zeros((2, 8_000), np.float32), 8_000)
+    node = Resample(ResampleParams(sample_rate=16_000, channels=1), "mono")
+    once = node.process(Item(key="a", ordinal=0, payload={"audio": chunk}, attributes=old), None)
+    expected = {"duration": 1.0, "sample_rate": 16_000, "channels": 1, "text": "yes"}
+    assert once.attributes == node.process(once, None).attributes == expected

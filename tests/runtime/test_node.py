@@ -181,3 +181,25 @@ def test_path_parameters_are_found_through_optional_and_list() -> None:
 
     assert path_fields(Paths, "input") == ("one", "many")
     assert path_fields(Paths, "output") == ("out",)
+
+
+def test_a_function_that_changes_audio_changes_what_is_said_of_it() -> None:
+    """Of duration, rate and channels those that the item has are what the audio is now; no other is added."""
+
+    @node("test.half")
+    def half(audio: AudioChunk) -> AudioChunk:
+        """Keep the first half."""
+        return AudioChunk(audio.samples[:, : audio.num_samples // 2].copy(), audio.sample_rate)
+
+    @node("test.halves")
+    def halves(audio: AudioChunk) -> Iterator[AudioChunk]:
+        """Give both halves."""
+        yield half(audio)
+        yield half(audio)
+
+    chunk = AudioChunk(np.zeros((1, 800), np.float32), 8_000)
+    item = Item(key="a", ordinal=0, payload={"audio": chunk}, attributes={"duration": 0.1, "channels": 1, "text": "yes"})
+    expected = {"duration": 0.05, "channels": 1, "text": "yes"}
+    assert half.spec.factory(half.spec.params(), "half").process(item, None).attributes == expected
+    for part in halves.spec.factory(halves.spec.params(), "halves").process(item, None):
+        assert part.attributes == expected

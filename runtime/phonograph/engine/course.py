@@ -15,6 +15,9 @@ from phonograph.flow.tickets import leave
 from phonograph.item import Outcome
 from phonograph.log import Logger
 
+_TOLD_FAILURES = 20
+"""Failed items of a run that are logged as warnings."""
+
 
 class Course:
     """What all parts of one run share.
@@ -39,6 +42,7 @@ class Course:
         self.on_end: Callable[[Outcome], None] = lambda outcome: None
         self.num_calls = 0
         self.num_events = 0
+        self._num_failures = 0
         self._log: Logger | None = log
 
     def fail(self, error: PhonographError, *, abort: bool = True) -> None:
@@ -60,6 +64,13 @@ class Course:
         """End an entry because the run is being stopped."""
         self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
         leave(entry.held)
+
+    def tell_failure(self, **facts: object) -> None:
+        """Log that an item was given up; of many, only the first as warnings, because the dead letters tell it all again."""
+        self._num_failures += 1
+        if self._num_failures == _TOLD_FAILURES + 1:
+            self.tell("warning", "more_records_failed", hint="each is logged at --log-level info", told=_TOLD_FAILURES)
+        self.tell("warning" if self._num_failures <= _TOLD_FAILURES else "info", "record_failed", **facts)
 
     def tell(self, level: str, event: str, **facts: object) -> None:
         """Log an event. A log that cannot be written must not change what becomes of a record, so it is given up."""

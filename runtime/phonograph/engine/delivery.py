@@ -113,6 +113,8 @@ class Exit:
     async def send(self, parcels: Parcels, held: Held = ()) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""
         opened = [await gate.open() for gate in self._gates] if self._gates else []
+        for ticket in opened:
+            ticket.attributes = parcels[0][1].attributes
         carried = [*(one for one, _ in held), *opened] if held else opened
         clock = asyncio.get_running_loop().time
         for outlet, item in parcels:

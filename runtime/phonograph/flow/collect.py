@@ -14,6 +14,7 @@ from phonograph.flow.gather import (
     Part,
     Results,
     child_order,
+    refuse_no_time,
     shared,
 )
 from phonograph.flow.lineup import Lineup
@@ -35,6 +36,7 @@ class CollectParams(Params, frozen=True):
     ] = None
 
     def __post_init__(self) -> None:
+        refuse_no_time(self.timeout)
         if self.by == "count" and self.size is None:
             raise ValueError("'by: count' without 'size'; expected how many items to collect")
         for name in ("size", "timeout"):
@@ -64,10 +66,11 @@ class CollectParams(Params, frozen=True):
 class Collect(Gather[CollectParams]):
     """Make one item of all items of a source record, or of every `size` items.
 
-    The payload has three lists of equal length, in the order of the source: `keys`, `items` (the payloads) and `attributes`. A
-    collection of a record is made when its last item has come or ended, under the record's key; when one of them failed, the
-    others become dead letters. One by count is named after its first item, with the node's id and its number, from 0
-    (`clips/a.wav#0000+batches-0003`); the last one may be smaller.
+    The payload has three lists of equal length, in the order of the source: `keys`, `items` (the payloads) and `attributes`. Its
+    own attributes are those that every item has just as its record left the source. A collection of a record is made when its
+    last item has come or ended, under the record's key; when one of them failed, the others become dead letters. One by count is
+    named after its first item, with the node's id and its number, from 0 (`clips/a.wav#0000+batches-0003`); the last one may be
+    smaller.
     """
 
     def __init__(self, params: CollectParams, node_id: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from phonograph.flow.tickets import Ticket
 from phonograph.graph.model import GraphNode
 from phonograph.item import NO_ATTRIBUTES, Item
+from phonograph.language.units import duration_in_words
 from phonograph.node import Node, Params, ParamsT
 from phonograph.porttype import PortType
 from phonograph.spec import Port
@@ -119,6 +120,12 @@ class Gather(Node[ParamsT]):
         return []
 
 
+def refuse_no_time(timeout_s: float | None) -> None:
+    """Raises ValueError for a time-out in which nothing could come."""
+    if timeout_s is not None and timeout_s <= 0:
+        raise ValueError(f"'timeout' is {duration_in_words(timeout_s)}; expected more than 0s, or null to wait for ever")
+
+
 def gather_type(node: GraphNode) -> type[Gather[Any]] | None:
     """The node's class when it gathers."""
     factory = node.spec.factory
@@ -131,7 +138,15 @@ def ports_alike(connected: tuple[str, ...]) -> tuple[Port, ...]:
 
 
 def ports_of_their_own(connected: tuple[str, ...]) -> tuple[Port, ...]:
-    """A port for each input, of whatever type comes there."""
+    """A port for each input, of whatever type comes there, and an output of its name.
+
+    Raises:
+        ValueError: fewer than two, or one that could not be read as an output.
+    """
+    if len(connected) < 2:
+        raise ValueError("has one input; expected at least two: 'input: {one: NODE, other: NODE}'")
+    if "dead_letter" in connected:
+        raise ValueError("an input is called 'dead_letter', which every node has as an output; expected another name")
     return tuple(Port(name, PortType.parse(f"any[type=t{number}]")) for number, name in enumerate(connected))
 
 
@@ -144,8 +159,8 @@ def merged(parts: Iterable[Part]) -> Mapping[str, Any]:
 
 
 def shared(parts: Iterable[Part]) -> Mapping[str, Any]:
-    """The attributes on which all parts agree."""
-    first, *others = (part.item.attributes for part in parts)
+    """The attributes that all parts have as their records had them; what a single part was told of itself is not among them."""
+    first, *others = (attributes for part in parts for attributes in (part.ticket.attributes, part.item.attributes))
     agreed = {
         name: value
         for name, value in first.items()

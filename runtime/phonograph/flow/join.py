@@ -17,6 +17,7 @@ from phonograph.flow.gather import (
     Results,
     merged,
     ports_of_their_own,
+    refuse_no_time,
 )
 from phonograph.flow.tickets import Ticket
 from phonograph.language.units import duration_in_words
@@ -28,6 +29,9 @@ class JoinParams(Params, frozen=True):
     timeout: Annotated[
         Duration | None, msgspec.Meta(description="how long an item waits for its partners, with a unit; null: for ever")
     ] = None
+
+    def __post_init__(self) -> None:
+        refuse_no_time(self.timeout)
 
 
 def _ports(params: JoinParams, connected: tuple[str, ...]) -> Ports:

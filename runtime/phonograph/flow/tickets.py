@@ -73,15 +73,16 @@ class Ticket(Carried):
 
     Attributes:
         number: counts the tickets of its gate, from 0.
-        lost: what failed on the way.
+        lost: what failed on the way. attributes: those that the item had when it left the opener.
     """
 
-    __slots__ = ("_kept", "_live", "_open_ports", "gate", "lost", "number")
+    __slots__ = ("_kept", "_live", "_open_ports", "attributes", "gate", "lost", "number")
 
     def __init__(self, gate: Gate, number: int) -> None:
         self.gate = gate
         self.number = number
         self.lost: list[Lost] = []
+        self.attributes: Mapping[str, object] = {}
         self._live = [0] * gate.num_ports
         self._open_ports = len(gate.ports)
         self._kept = 0

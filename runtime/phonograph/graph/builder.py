@@ -234,7 +234,8 @@ class _Builder:
             inputs, outputs = (spec.inputs, spec.outputs) if spec.ports_of is None else spec.ports_of(params, names)
             return _filled(inputs, params), _filled(outputs, params)
         except ValueError as error:
-            self._complain("wrong_value", entry.position, f"node {entry.id!r} ({spec.type}): {one_line(error)}")
+            code = "missing_input" if spec.variadic and len(names) < 2 else "wrong_value"
+            self._complain(code, entry.position, f"node {entry.id!r} ({spec.type}): {one_line(error)}")
         except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
             self._complain_of_code(entry, spec, "ports", error)
         return None

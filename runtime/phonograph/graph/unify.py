@@ -208,7 +208,7 @@ class Unification:
         given: Sequence[PortType],
         wanted: Mapping[int, Mapping[str, int]],
     ) -> dict[int, Wire]:
-        """Put one conversion after the other between two nodes, sharing those that another consumer needs just so, under the same policies."""
+        """Put one conversion after the other between two nodes, sharing those that another consumer needs just so."""
         wires = dict(link)
         queue = next((wire.queue for wire in wires.values() if wire.queue is not None), None)
         types = {number: given[number] for number in wires}

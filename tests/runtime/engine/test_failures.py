@@ -11,7 +11,7 @@ from phonograph.errors import BadInputError, ErrorBudgetError, NodeError, Transi
 from phonograph.executor import RunReport
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
-from small_runs import dead_letters, node_metrics, run_text
+from small_runs import dead_letters, line, node_metrics, run_text
 
 FLAKY = """
 defaults:
@@ -356,3 +356,13 @@ nodes:
     report = run_text(tmp_path, text, First)
     assert report.records.completed == 2
     assert [letter["attributes"] for letter in dead_letters(report)] == [{}, {}]
+
+
+def test_of_many_failures_the_first_are_warnings(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """After twenty the log says once that more follow, and tells those at `info`."""
+    caplog.set_level("INFO", logger="phonograph")
+    text = line("testing.flaky, params: {failures: 9, error: bad_input}").replace("count: 20", "count: 50")
+    run_text(tmp_path, text)
+    told = [entry for entry in caplog.records if "event='record_failed'" in entry.getMessage()]
+    assert [entry.levelname for entry in told] == ["WARNING"] * 20 + ["INFO"] * 30
+    assert sum("event='more_records_failed'" in entry.getMessage() for entry in caplog.records) == 1

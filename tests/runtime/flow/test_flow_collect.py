@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from phonograph.errors import GraphError, ManifestError
 from phonograph.flow.collect import Collect, CollectParams
 from phonograph.flow.gather import Made, Part, Results
 from phonograph.flow.tickets import Gate
-from phonograph.item import Item
+from phonograph.item import Item, Record
+from phonograph.node import Node, Params, Source, node
 from small_runs import dead_letters
 
 
@@ -133,6 +135,45 @@ def test_letters_of_a_collection_that_cannot_be_made(tmp_path: Path) -> None:
     assert {key for key, node_id in told if node_id == "ok"} == refused | left
 
 
+@node("test.label", inputs={"record": "any"}, outputs={"record": "record"}, cardinality="1:N")
+class Label(Node[Params]):
+    """Emit parts that say something of themselves."""
+
+    def process(self, item: Item, state: None) -> Iterator[Item]:
+        number = item.payload["record"]["number"]
+        return (item.child(part, item.payload, {"part": part, "speaker": "b" * number}) for part in range(number))
+
+
+@node("test.told", outputs={"record": "record"})
+class Told(Source[Params]):
+    """Read records with attributes."""
+
+    def read(self) -> Iterator[Record]:
+        return (
+            Record(key=f"told/{number}", payload={"record": {"number": number}}, attributes={"text": "yes", "speaker": "b"})
+            for number in range(1, 3)
+        )
+
+
+def test_a_collection_has_the_attributes_of_its_record(tmp_path: Path) -> None:
+    """What all parts have as the record had it, with one part too: what a part says of itself is in the list alone."""
+    _, kept = run_flow(
+        tmp_path,
+        """
+        clips: {type: test.told}
+        parts: {type: test.label, input: clips}
+        whole: {type: flow.collect, input: parts}
+        out: {type: test.keep, input: whole}
+        """,
+        Label,
+        Told,
+    )
+    one, two = sorted(kept["out"], key=lambda item: item.key)
+    assert dict(one.attributes) == {"text": "yes", "speaker": "b"}
+    assert dict(two.attributes) == {"text": "yes"}
+    assert [attributes["part"] for attributes in two.payload["item"]["attributes"]] == [0, 1]
+
+
 def test_collections_of_so_many(tmp_path: Path) -> None:
     """Every 100 items of whatever record become one, in source order; the last collection is smaller; more than a gate holds."""
     report, kept = run_flow(
@@ -155,6 +196,7 @@ def test_collections_of_so_many(tmp_path: Path) -> None:
     [
         ("{by: count}", "'by: count' without 'size'; expected how many items to collect"),
         ("{size: 3}", "'size' with 'by: record'; expected it with 'by: count' only"),
+        ("{by: count, size: 2, timeout: 0s}", "'timeout' is 0s; expected more than 0s, or null to wait for ever"),
         ("{timeout: 3s}", "'timeout' with 'by: record'"),
         ("{by: count, size: 2, timeout: 3}", "'timeout' is the number 3"),
     ],

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flow_runs import keys, run_flow
+from phonograph.errors import GraphError
 from phonograph.flow.gather import Left, Made, Part
 from phonograph.flow.join import Join, JoinParams
 from phonograph.flow.tickets import Gate, Ticket
@@ -222,3 +223,41 @@ def test_too_many_items_of_one_origin() -> None:
         assert table.arrive(0, f"k#{number:04d}") == []
     ((_, reason),) = table.arrive(0, "k#10000")
     assert "10000 items of the same origin wait here already" in str(reason)
+
+
+@pytest.mark.parametrize("type_name", ["flow.join", "flow.zip"])
+@pytest.mark.parametrize(
+    ("fed", "said"),
+    [
+        (
+            "numbers",
+            "missing_input node 'both' ({type}): has one input; expected at least two: 'input: {{one: NODE, other: NODE}}'",
+        ),
+        ("{{a: numbers, dead_letter: numbers}}", "wrong_value node 'both' ({type}): an input is called 'dead_letter'"),
+    ],
+)
+def test_inputs_that_cannot_be_brought_together(tmp_path: Path, type_name: str, fed: str, said: str) -> None:
+    """One input is none too many for a node that brings several together, and each must be readable as an output."""
+    with pytest.raises(GraphError) as raised:
+        run_flow(
+            tmp_path,
+            f"""
+            numbers: {{type: testing.numbers}}
+            both: {{type: {type_name}, input: {fed.format()}}}
+            out: {{type: test.keep, input: both}}
+            """,
+        )
+    assert said.format(type=type_name) in str(raised.value)
+
+
+def test_a_time_out_of_nothing(tmp_path: Path) -> None:
+    """No item could have a partner within no time."""
+    with pytest.raises(GraphError, match="'timeout' is 0s; expected more than 0s"):
+        run_flow(
+            tmp_path,
+            """
+            numbers: {type: testing.numbers}
+            both: {type: flow.join, input: {a: numbers, b: numbers}, params: {timeout: 0s}}
+            out: {type: test.keep, input: both.a}
+            """,
+        )
