@@ -28,7 +28,7 @@ def row_of(value: Any, key: str = "clips/a.wav", **attributes: Any) -> dict[str,
 
 
 def test_a_row_holds_segments_and_attributes() -> None:
-    """Segments are mappings, floats have all their digits, what is not a number is null; so are arrays in lists, else left out."""
+    """Segments are mappings, floats have all their digits; what is not a number is null, and so is an array in a list."""
     row = row_of(
         (Segment(0.0, 30.0, -20.123456789012, 1.0),),
         ratio=np.float32(0.1),
