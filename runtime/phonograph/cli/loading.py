@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from phonograph.cli.options import Assignments, joined
+
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
     from phonograph.cases import Case
     from phonograph.errors import Complaint, PhonographError
     from phonograph.graph.model import Graph
     from phonograph.language.manifest import Manifest
-
-Assignments = Sequence[tuple[str, str]]
-"""What `--param` or `--set` was given: left and right of each `=`."""
 
 
 def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_in_place: bool = True) -> Graph:
@@ -105,8 +104,3 @@ def complaints_in(error: PhonographError, manifest: str) -> Sequence[Complaint]:
     if isinstance(error, ManifestError | GraphError):
         return error.complaints
     return (Complaint(error.code, Position(manifest, 1, 1), one_line(error)),)
-
-
-def joined(overrides: Assignments) -> list[str]:
-    """What was given to `--set`, as the language reads it."""
-    return [f"{path}={value}" for path, value in overrides]

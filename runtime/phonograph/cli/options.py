@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not w
     from phonograph.language.manifest import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+Assignments = Sequence[tuple[str, str]]
+"""What `--param` or `--set` was given: left and right of each `=`."""
 
 FORMAT_VERSION = 1  # of what `--format json` prints; raised when a key changes its meaning or goes
 _SUFFIXES = (".yaml", ".yml")
@@ -155,3 +158,8 @@ def _manifest(ctx: click.Context) -> Manifest | None:
         return read_manifest(find_manifest(given)).manifest
     except ManifestError:
         return None
+
+
+def joined(overrides: Assignments) -> list[str]:
+    """What was given to `--set`, as the language reads it."""
+    return [f"{path}={value}" for path, value in overrides]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from phonograph.cli.loading import Assignments, joined
+from phonograph.cli.options import Assignments, joined
 
 if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not wait for them
     from phonograph.cli.complaints import Redact
