@@ -12,10 +12,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := phonograph-out/demo
 
-NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.h')
+NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
+KERNEL_TESTS := tests/nodes/features $(addprefix tests/nodes/test_,convert.py segment.py vad.py)
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test test-checked bench lint types contracts contracts-check explained accept wheel-test clean
+.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -29,8 +30,18 @@ demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store 
 test: $(VENV)/installed ## run the tests
 	@$(BIN)/python -m pytest -q $(ARGS)
 
+test-isa: $(VENV)/installed ## run the kernels' tests with each instruction set that this processor has
+	@bash .ci/test-isa $(BIN)/python $(KERNEL_TESTS) $(ARGS)
+
 test-checked: $(VENV)/installed ## run the kernels' tests on a build with bounds checks, in a copy of the tree
-	@bash .ci/test-checked $(BIN)/python
+	@bash .ci/test-checked $(BIN)/python $(KERNEL_TESTS)
+
+test-sanitized: $(VENV)/installed ## run them with address and undefined-behaviour sanitizers, in a copy of the tree
+	@bash .ci/test-sanitized $(BIN)/python $(KERNEL_TESTS)
+
+test-aarch64: $(VENV)/installed ## run the kernels' C for ARM, in an emulator
+	@bash .ci/check-aarch64
+	@$(BIN)/python -m pytest -q tests/native -k aarch64 $(ARGS)
 
 bench: $(VENV)/installed ## time kernels and engine
 	@$(BIN)/python -m pytest -q benchmarks $(ARGS)
@@ -52,11 +63,15 @@ explained: $(VENV)/installed ## record again what `run-pipeline explain` says of
 	@for name in $(notdir $(basename $(wildcard manifests/*.yaml))); do \
 		$(BIN)/run-pipeline explain $$name --run-dir run > tests/manifests/explained/$$name.txt || exit; done
 
+pictures: $(VENV)/installed ## write the table of docs/features.md again, draw its pictures
+	@$(PIP) install -e '.[docs]'
+	@$(BIN)/python docs/features_page.py
+
 accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
 
 wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout
-	@bash .ci/wheel-test $(BIN)/python
+	@bash .ci/wheel-test $(BIN)/python $(KERNEL_TESTS)
 
 clean: ## remove everything that the targets made
 	@rm -rf $(VENV) build dist phonograph-out .phonograph .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -13,13 +13,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phonograph_nodes.convert import convert
     from phonograph_nodes.decode import load
-    from phonograph_nodes.features import log_mel
+    from phonograph_nodes.features import LogMel, LogMelStream, log_mel
     from phonograph_nodes.resample import resample
     from phonograph_nodes.vad import energy_vad
 
-__all__ = ["convert", "energy_vad", "load", "log_mel", "resample"]
+__all__ = ["LogMel", "LogMelStream", "convert", "energy_vad", "load", "log_mel", "resample"]
 
-_ROOMS = {"convert": "convert", "energy_vad": "vad", "load": "decode", "log_mel": "features", "resample": "resample"}
+_ROOMS = {
+    "LogMel": "features",
+    "LogMelStream": "features",
+    "convert": "convert",
+    "energy_vad": "vad",
+    "load": "decode",
+    "log_mel": "features",
+    "resample": "resample",
+}
 
 
 class _Package(ModuleType):

@@ -7,7 +7,7 @@ NODES: dict[str, str] = {
     "audio.convert": "phonograph_nodes.convert:Convert",
     "vad.energy": "phonograph_nodes.vad:EnergyVadNode",
     "segment.cut": "phonograph_nodes.segment:Cut",
-    "features.log_mel": "phonograph_nodes.features:LogMelNode",
+    "features.log_mel": "phonograph_nodes.features.node:LogMelNode",
     "sink.npy": "phonograph_nodes.write:Npy",
     "sink.wav": "phonograph_nodes.write:Wav",
     "sink.jsonl": "phonograph_nodes.write:Jsonl",

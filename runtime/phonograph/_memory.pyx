@@ -20,7 +20,8 @@ cdef class ArrayAccount:
 
     cdef object capsule
 
-    def __init__(self):
+    # Not __init__, which could be called again and would take the account away under a thread that reads it.
+    def __cinit__(self):
         self.capsule = account_new()
 
     def enter(self):

@@ -234,6 +234,19 @@ class RunDirectoryError(PhonographError):
     code = "run_directory"
 
 
+class InstructionSetError(PhonographError):
+    """The environment asks for kernels that there are not, or that this processor cannot run. Raised when they are imported."""
+
+    code = "instruction_set"
+
+    def __init__(self, place: str, *, found: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{place}: {found}; expected {expected}; {remedy}")
+        self.place = place
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+
+
 class ConservationError(PhonographError):
     """The runtime lost count of a record: outcomes do not sum to the records read. Always a fault of phonograph."""
 
@@ -285,6 +298,7 @@ CODES: dict[str, str] = {
     "output": "Results cannot be stored.",
     "error_budget": "More records failed than the manifest allows.",
     "run_directory": "The run directory cannot be used.",
+    "instruction_set": "The environment asks for kernels that this processor cannot run.",
     "conservation": "Outcomes do not sum to the records read.",
     "exception": "A node raised an exception outside phonograph's own tree.",
     "left_over": "An item waited where branches meet, and what it waited for did not come.",

@@ -16,13 +16,13 @@ from phonograph.errors import Complaint, GraphError, PhonographError
 from phonograph.graph.builder import build_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
+from phonograph.isa import ISA
 from phonograph.item import Outcome
 from phonograph.language.manifest import Manifest
 from phonograph.log import Logger, library_logger
 from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
 
 _EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
-ISA = "portable"  # the kernels are built for one instruction set only
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):

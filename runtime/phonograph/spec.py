@@ -88,7 +88,8 @@ class NodeSpec:
         example: a manifest that shows it at work, from `nodes:` or `steps:` on; documentation prints it, tests run it.
         converts: axis of its output -> the parameter that sets it. One type of each family is inserted where an edge needs it,
             `audio.resample` for audio (`phonograph.graph.conversion.CONVERTERS`); no other is, whatever it says here.
-        ports_of: makes ports that depend on parameters or on what is connected; None: they are `inputs` and `outputs`.
+        ports_of: makes ports that depend on parameters or on what is connected; None: they are `inputs` and `outputs`. Of a type
+            that declares both, and neither gathers nor chooses, it gives ports of the same names, with narrower types.
         variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
         chooses: an item leaves by one of the outputs, and not by all of them.
         joins: it brings items together by key, so that its inputs must be branches of one node.
@@ -120,6 +121,11 @@ class NodeSpec:
     chooses: bool = False
     joins: bool = False
     origin: str = ""
+
+    @property
+    def types_depend_on_parameters(self) -> bool:
+        """Whether `ports_of` only tells the types of the ports that are declared, and not which ports there are."""
+        return self.ports_of is not None and bool(self.inputs and self.outputs) and not (self.variadic or self.chooses)
 
     @property
     def has_typed_parameters(self) -> bool:

@@ -15,8 +15,7 @@ from phonograph.graph.registry import Registry
 from phonograph.language.manifest import load_manifest
 from phonograph.shipped import find_manifest, shipped_manifests
 from phonograph.testing import item_with
-from phonograph_nodes.features import LogMel
-from phonograph_nodes.frontends import FRONT_ENDS
+from phonograph_nodes.features import FRONT_ENDS, LogMel
 from phonograph_nodes.resample import Resample, ResampleParams
 
 
@@ -72,10 +71,33 @@ def test_energy_of_any_rate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("frontend", sorted(FRONT_ENDS))
-def test_a_front_end_has_80_bins_unless_told_otherwise(frontend: str) -> None:
-    """As the type of the output of features.log_mel says."""
-    mel = LogMel(frontend)(np.zeros((1, 16_000), np.float32), sample_rate=16_000)
-    assert mel.shape[1] == 80
+def test_the_ports_of_a_front_end_are_what_it_takes_and_gives(tmp_path: Path, frontend: str) -> None:
+    """features.log_mel takes audio at its front end's rate and gives as many bins as its type says."""
+    graph = graph_of(
+        tmp_path,
+        "files: {type: source.files, params: {paths: .}}",
+        "audio: {type: audio.decode, input: files}",
+        f"mel: {{type: features.log_mel, input: audio, params: {{frontend: {frontend}}}}}",
+        "out: {type: sink.npy, input: mel, params: {path: out}}",
+    )
+    taken = {edge.target: str(edge.taken) for edge in graph.edges}
+    given = {edge.source: str(edge.given) for edge in graph.edges}
+    rate = FRONT_ENDS[frontend].sample_rate
+    assert taken["mel"] == f"audio[rate={rate}, channels=1]"
+    features = LogMel(frontend)(np.zeros((1, rate), np.float32), sample_rate=rate)
+    assert given["mel"] == f"features[bins={features.shape[1]}]"
+
+
+def test_bins_that_come_first_are_no_last_axis(tmp_path: Path) -> None:
+    """The type of features counts their last axis, which is time then."""
+    graph = graph_of(
+        tmp_path,
+        "files: {type: source.files, params: {paths: .}}",
+        "audio: {type: audio.decode, input: files}",
+        "mel: {type: features.log_mel, input: audio, params: {bins_first: true}}",
+        "out: {type: sink.npy, input: mel, params: {path: out}}",
+    )
+    assert [str(edge.given) for edge in graph.edges if edge.source == "mel"] == ["features"]
 
 
 def test_resampling_that_leaves_the_rate_as_it_is() -> None:

@@ -1,42 +1,89 @@
-from typing import final
-
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW_LENGTH: int
-HOP_LENGTH: int
-SCRATCH_LENGTH: int
+Float32s = NDArray[np.float32]
+Ints = NDArray[np.int32]
 
-@final
+ZERO: int
+REFLECT: int
+SYMMETRIC: int
+REPEAT: int
+FLOOR_MAX: int
+FLOOR_ADD: int
+FLOOR_VARIANCE: int
+BUTTERFLIES: tuple[int, ...]  # radices that need no table of roots
+LANES: int  # windows that are computed side by side
+
 class Plan:
+    """Holds the tables of a front end; read only after construction, so threads may share it."""
+
+    num_columns: int  # mel bins, or cepstra
+    scratch_length: int  # float32 values of workspace that `levels` needs
+
     def __init__(
         self,
-        window: NDArray[np.float64],
-        twiddles: NDArray[np.float64],
-        splits: NDArray[np.float64],
-        mel_begin: NDArray[np.int32],
-        mel_end: NDArray[np.int32],
-        mel_weights: NDArray[np.float64],
-        preemphasis: float,
+        *,
+        edges: int,
+        normalize_signal: bool,
+        quantise: bool,
+        signal_preemphasis: float,
+        dither: float,
+        dither_seed: int,
+        window: Float32s,  # filled up with zeros to a multiple of 16
+        window_length: int,
+        hop_length: int,
+        first_start: int,
+        remove_mean: bool,
+        window_preemphasis: float,
+        fft_length: int,
+        power: int,
+        radices: Ints,
+        turns: Float32s,
+        splits: Float32s,
+        places: Ints,
+        starts: Ints,  # of each segment between corners of the filters, its first bin
+        widths: Ints,  # and how many bins are read; never less than before
+        mel_weights: Float32s,
         floor: float,
+        add_floor: bool,
         log_scale: float,
+        cepstra: Float32s,  # (num_cepstra, num_mel_bins)
     ) -> None: ...
     def levels(
         self,
-        samples: NDArray[np.float32],
-        padded: int,
-        offset: float,
+        samples: Float32s,  # (k,), the signal from absolute sample `origin` on
+        origin: int,
+        num_samples: int,  # absolute end of the signal; zeros follow up to `padded`. A stream that goes on passes a huge number
+        padded: int,  # where the edge rule stands; at least num_samples
+        offset: float,  # v = (x - offset) * gain, for a plan that normalizes the signal
         gain: float,
-        scratch: NDArray[np.float64],
-        out: NDArray[np.float64],
-    ) -> None: ...
+        first_row: int,
+        num_rows: int,
+        scratch: Float32s,
+        out: Float32s,  # (num_rows or more, columns), or (columns, num_rows or more) when bins_first; last axis without gaps
+        bins_first: bool,
+        statistics: NDArray[np.float64] | None,  # (3, columns): reference, sum of v - reference, sum of its square
+        rows_before: int,  # rows that the statistics hold already; with 0 the first row becomes the reference
+    ) -> tuple[bool, float]: ...  # whether every energy is finite; the highest level
 
-def signal_extent(samples: NDArray[np.float32]) -> tuple[float, float, float]: ...
-def column_moments(levels: NDArray[np.float64], mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> None: ...
+def signal_extent(samples: Float32s) -> tuple[float, float, float]: ...  # sum, not finite when a sample is not; min; max
+def standardise(
+    statistics: NDArray[np.float64],
+    num_rows: int,
+    unbiased: bool,
+    floor_in: int,
+    floor: float,
+    scale: float,
+    high: Float32s,
+    low: Float32s,
+    gain: Float32s,
+) -> None: ...  # writes what (v - (high + low)) * gain takes to make each column's mean 0 and its deviation `scale`
 def scale_columns(
-    levels: NDArray[np.float64],
-    lowest: float,
-    shift: NDArray[np.float64],
-    gain: NDArray[np.float64],
-    out: NDArray[np.float32],
-) -> None: ...
+    out: Float32s, num_rows: int, bins_first: bool, lowest: float, high: Float32s, low: Float32s, gain: Float32s
+) -> None: ...  # in place, (max(v, lowest) - (high + low)) * gain for each column
+def normalize_rows(
+    out: Float32s, num_rows: int, bins_first: bool, unbiased: bool, floor_in: int, floor: float
+) -> None: ...  # in place, (v - mean) / deviation of each row
+def append_deltas(
+    out: Float32s, num_rows: int, bins_first: bool, num_columns: int
+) -> None: ...  # columns [n, 2 n) of an array of 2 n columns become the differences of the first n

@@ -1,98 +1,294 @@
-"""Binding of the log-mel arithmetic in log_mel.h."""
+"""Binding of the log-mel arithmetic in log_mel/, in the variant for the instruction set that is in use."""
 
-from libc.stdint cimport int32_t, int64_t
+from libc.math cimport INFINITY
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
-cdef extern from "log_mel.h" nogil:
+import numpy as np
+
+from phonograph.isa import ISA
+
+cdef extern from "log_mel/plan.h" nogil:
     enum:
-        PG_WINDOW
-        PG_HOP
-        PG_TWIDDLES
-        PG_SPLITS
-        PG_SCRATCH
+        PG_ZERO
+        PG_REFLECT
+        PG_SYMMETRIC
+        PG_REPEAT
+        PG_FLOOR_MAX
+        PG_FLOOR_ADD
+        PG_FLOOR_VARIANCE
 
-    ctypedef struct pg_log_mel_plan:
-        const double *window
-        const double *twiddles
-        const double *splits
-        const int32_t *mel_begin
-        const int32_t *mel_end
-        const double *mel_weights
-        int64_t num_mel_bins
-        double preemphasis
-        double floor
-        double log_scale
+    ctypedef struct pg_transform:
+        int32_t num_points
+        int32_t num_passes
+        int32_t largest_radix
+        const int32_t *radices
+        const float *turns
+
+    ctypedef struct pg_plan:
+        int32_t edges
+        int32_t normalize_signal
+        int32_t quantise
+        float signal_preemphasis
+        float dither
+        uint64_t dither_seed
+        int32_t window_length
+        int32_t hop_length
+        int64_t first_start
+        const float *window
+        int32_t remove_mean
+        int32_t sum_block
+        float window_preemphasis
+        int32_t fft_length
+        int32_t power
+        pg_transform transform
+        const float *splits
+        const int32_t *places
+        int32_t num_mel_bins
+        int32_t num_runs
+        int32_t widest
+        const int32_t *runs
+        const int32_t *starts
+        const float *mel_weights
+        float floor
+        int32_t add_floor
+        float log_scale
+        int32_t num_cepstra
+        const float *cepstra
 
     ctypedef struct pg_signal:
         const float *samples
+        int64_t length
+        int64_t origin
         int64_t num_samples
         int64_t padded
         double offset
         double gain
 
+    ctypedef struct pg_rows:
+        float *data
+        int64_t row_step
+        int64_t column_step
+
+    ctypedef struct pg_statistics:
+        double *reference
+        double *sum
+        double *squares
+        int64_t rows_before
+
     ctypedef struct pg_extent:
         double sum
-        double min
-        double max
+        float min
+        float max
 
-    pg_extent pg_signal_extent(const float *samples, int64_t num_samples)
-    void pg_log_mel(const pg_log_mel_plan *plan, const pg_signal *signal, int64_t num_rows, double *scratch, double *levels)
-    void pg_column_moments(const double *levels, int64_t num_rows, int64_t num_columns, double *mean, double *deviation)
-    void pg_scale_columns(const double *levels, int64_t num_rows, int64_t num_columns, double lowest, const double *shift,
-                          const double *gain, float *out)
+    ctypedef struct pg_outcome:
+        float highest
+        int32_t finite
 
-WINDOW_LENGTH = PG_WINDOW
-HOP_LENGTH = PG_HOP
-SCRATCH_LENGTH = PG_SCRATCH
+    ctypedef struct pg_kernels:
+        int32_t lanes
+        int64_t (*workspace)(const pg_plan *plan) noexcept nogil
+        pg_outcome (*levels)(const pg_plan *plan, const pg_signal *signal, int64_t first_row, int64_t num_rows, float *workspace,
+                             pg_rows out, pg_statistics *statistics) noexcept nogil
+        pg_extent (*extent)(const float *samples, int64_t num_samples) noexcept nogil
+        void (*standardise)(const pg_statistics *statistics, int64_t num_rows, int32_t num_columns, int32_t unbiased,
+                            int32_t floor_in, double floor, double scale, float *high, float *low, float *gain) noexcept nogil
+        void (*scale_columns)(pg_rows rows, int64_t num_rows, int32_t num_columns, float lowest, const float *high,
+                              const float *low, const float *gain) noexcept nogil
+        void (*normalize_rows)(pg_rows rows, int64_t num_rows, int32_t num_columns, int32_t unbiased, int32_t floor_in,
+                               double floor) noexcept nogil
+        void (*deltas)(pg_rows rows, int64_t num_rows, int32_t num_columns) noexcept nogil
+
+    const pg_kernels *pg_variant(const char *name)
+    int32_t pg_num_columns(const pg_plan *plan)
+
+ZERO, REFLECT, SYMMETRIC, REPEAT = PG_ZERO, PG_REFLECT, PG_SYMMETRIC, PG_REPEAT
+FLOOR_MAX, FLOOR_ADD, FLOOR_VARIANCE = PG_FLOOR_MAX, PG_FLOOR_ADD, PG_FLOOR_VARIANCE
+BUTTERFLIES = (2, 3, 4, 5, 8)
+
+cdef const pg_kernels *kernels = pg_variant(ISA.encode())
+if kernels == NULL:
+    raise ImportError(f"the log-mel kernel has no variant {ISA!r}")
+LANES = kernels.lanes
 
 
 cdef class Plan:
     """Holds the tables of a front end; read only after construction, so threads may share it."""
 
-    cdef pg_log_mel_plan plan
+    cdef pg_plan plan
     cdef object tables  # keeps the arrays alive that `plan` points into
+    cdef readonly int num_columns
+    cdef readonly int64_t scratch_length
 
     # Not __init__, which could be called again and would change the tables under a thread that reads them.
-    def __cinit__(self, const double[::1] window, const double[::1] twiddles, const double[::1] splits,
-                  const int32_t[::1] mel_begin, const int32_t[::1] mel_end, const double[::1] mel_weights,
-                  double preemphasis, double floor, double log_scale):
-        cdef Py_ssize_t row
-        cdef int64_t num_weights = 0
-        if (window.shape[0], twiddles.shape[0], splits.shape[0]) != (PG_WINDOW, PG_TWIDDLES, PG_SPLITS):
-            raise ValueError("window, twiddles or splits have a wrong length")
-        if mel_begin.shape[0] == 0 or mel_begin.shape[0] != mel_end.shape[0]:
-            raise ValueError(f"mel_begin has {mel_begin.shape[0]} rows, mel_end {mel_end.shape[0]}; expected as many, at least 1")
-        for row in range(mel_begin.shape[0]):
-            if not 0 <= mel_begin[row] <= mel_end[row] <= PG_WINDOW // 2 + 1:
-                raise ValueError(f"mel row {row} is bins {mel_begin[row]} to {mel_end[row]}; expected 0 to {PG_WINDOW // 2 + 1}")
-            num_weights += mel_end[row] - mel_begin[row]
-        if num_weights == 0 or num_weights != mel_weights.shape[0]:
-            raise ValueError(f"mel_weights has {mel_weights.shape[0]} values; the rows have {num_weights} bins, expected at least 1")
-        self.tables = (window, twiddles, splits, mel_begin, mel_end, mel_weights)
+    def __cinit__(self, *, int edges, bint normalize_signal, bint quantise, float signal_preemphasis, float dither,
+                  uint64_t dither_seed, const float[::1] window, int window_length, int hop_length, int64_t first_start,
+                  bint remove_mean, float window_preemphasis, int fft_length, int power, const int32_t[::1] radices,
+                  const float[::1] turns, const float[::1] splits, const int32_t[::1] places, const int32_t[::1] starts,
+                  const int32_t[::1] widths, const float[::1] mel_weights, float floor, bint add_floor, float log_scale, const float[:, ::1] cepstra):
+        cdef int num_points = fft_length if fft_length % 2 else fft_length // 2
+        self._check_windows(edges, window, window_length, hop_length, fft_length, power)
+        cdef int largest = self._check_transform(num_points, fft_length, radices, turns, splits, places)
+        self._check_mel(fft_length, starts, widths, mel_weights)
+        cdef const int32_t[::1] runs = runs_of(widths)
+        if cepstra.shape[0] and cepstra.shape[1] != starts.shape[0] - 1:
+            raise ValueError(f"cepstra is {cepstra.shape[0]} x {cepstra.shape[1]}; expected a column for each mel bin")
+        if not floor > 0.0:
+            raise ValueError(f"floor is {floor}; expected more than 0")
+        self.tables = (window, radices, turns, splits, places, starts, runs, mel_weights, cepstra)
+        self.plan.edges = edges
+        self.plan.normalize_signal = normalize_signal
+        self.plan.quantise = quantise
+        self.plan.signal_preemphasis = signal_preemphasis
+        self.plan.dither = dither
+        self.plan.dither_seed = dither_seed
+        self.plan.window_length = window_length
+        self.plan.hop_length = hop_length
+        self.plan.first_start = first_start
         self.plan.window = &window[0]
-        self.plan.twiddles = &twiddles[0]
+        self.plan.remove_mean = remove_mean
+        self.plan.sum_block = gcd(window_length, hop_length)
+        self.plan.window_preemphasis = window_preemphasis
+        self.plan.fft_length = fft_length
+        self.plan.power = power
+        self.plan.transform.num_points = num_points
+        self.plan.transform.num_passes = radices.shape[0]
+        self.plan.transform.largest_radix = largest
+        self.plan.transform.radices = &radices[0]
+        self.plan.transform.turns = &turns[0]
         self.plan.splits = &splits[0]
-        self.plan.mel_begin = &mel_begin[0]
-        self.plan.mel_end = &mel_end[0]
+        self.plan.places = &places[0]
+        self.plan.num_mel_bins = starts.shape[0] - 1
+        self.plan.num_runs = runs.shape[0] // 2
+        self.plan.widest = runs[runs.shape[0] - 1]
+        self.plan.runs = &runs[0]
+        self.plan.starts = &starts[0]
         self.plan.mel_weights = &mel_weights[0]
-        self.plan.num_mel_bins = mel_begin.shape[0]
-        self.plan.preemphasis = preemphasis
         self.plan.floor = floor
+        self.plan.add_floor = add_floor
         self.plan.log_scale = log_scale
+        self.plan.num_cepstra = cepstra.shape[0]
+        self.plan.cepstra = &cepstra[0, 0] if cepstra.shape[0] else NULL
+        self.num_columns = pg_num_columns(&self.plan)
+        self.scratch_length = kernels.workspace(&self.plan)
 
-    def levels(self, const float[::1] samples, int64_t padded, double offset, double gain,
-               double[::1] scratch, double[:, ::1] out):
+    def _check_windows(self, int edges, const float[::1] window, int window_length, int hop_length, int fft_length, int power):
+        if edges not in (PG_ZERO, PG_REFLECT, PG_SYMMETRIC, PG_REPEAT):
+            raise ValueError(f"edges is {edges}; expected ZERO, REFLECT, SYMMETRIC or REPEAT")
+        if not 1 <= window_length <= fft_length or hop_length < 1 or power not in (1, 2):
+            raise ValueError(f"window_length {window_length}, hop_length {hop_length}, fft_length {fft_length}, power {power} do not fit")
+        if window.shape[0] != (window_length + 15) // 16 * 16:
+            raise ValueError(f"window has {window.shape[0]} values; expected {window_length} filled up to a multiple of 16")
+
+    def _check_transform(self, int num_points, int fft_length, const int32_t[::1] radices, const float[::1] turns,
+                         const float[::1] splits, const int32_t[::1] places):
+        cdef Py_ssize_t i
+        cdef int64_t product = 1, expected = 0, block = num_points
+        cdef int largest = 1
+        for i in range(radices.shape[0]):
+            if radices[i] < 1 or block % radices[i]:
+                raise ValueError(f"radix {radices[i]} does not divide {block}")
+            block //= radices[i]
+            expected += 2 * block * (radices[i] - 1) + (0 if radices[i] in BUTTERFLIES else 2 * radices[i])
+            product *= radices[i]
+            largest = max(largest, radices[i])
+        if product != num_points or turns.shape[0] != expected:
+            raise ValueError(f"radices multiply to {product} with {turns.shape[0]} turns; expected {num_points} with {expected}")
+        if num_points == 200 and tuple(radices) != (5, 5, 8) or num_points == 256 and tuple(radices) != (8, 8, 4):
+            raise ValueError("200 points have radices 5, 5, 8, and 256 points 8, 8, 4")
+        if splits.shape[0] != 2 * (fft_length // 2 + 1) or places.shape[0] != num_points:
+            raise ValueError("splits or places have a wrong length")
+        for i in range(num_points):
+            if not 0 <= places[i] < num_points:
+                raise ValueError(f"place {i} is {places[i]}; expected 0 to {num_points - 1}")
+        return largest
+
+    def _check_mel(self, int fft_length, const int32_t[::1] starts, const int32_t[::1] widths, const float[::1] mel_weights):
+        cdef Py_ssize_t s
+        cdef int64_t bins = 0
+        if starts.shape[0] < 2 or starts.shape[0] != widths.shape[0]:
+            raise ValueError(f"starts are {starts.shape[0]}, widths {widths.shape[0]}; expected as many, at least 2")
+        for s in range(starts.shape[0]):
+            if not 0 <= starts[s] <= fft_length // 2 + 1:
+                raise ValueError(f"segment {s} starts at bin {starts[s]}; expected 0 to {fft_length // 2 + 1}")
+            if widths[s] < 0 or s and widths[s] < widths[s - 1]:
+                raise ValueError(f"segment {s} is {widths[s]} bins wide; expected as many as the one before it, or more")
+            bins += widths[s]
+        if starts[0] > fft_length // 2 or bins == 0 or mel_weights.shape[0] != 2 * bins:
+            raise ValueError(f"mel_weights has {mel_weights.shape[0]} values; expected 2 for each of {bins} bins, at least one bin")
+
+    def levels(self, const float[::1] samples, int64_t origin, int64_t num_samples, int64_t padded, double offset, double gain,
+               int64_t first_row, int64_t num_rows, float[::1] scratch, float[:, :] out, bint bins_first, double[:, ::1] statistics,
+               int64_t rows_before):
         cdef pg_signal signal
-        if out.shape[0] == 0:
-            return
-        if out.shape[1] != self.plan.num_mel_bins or scratch.shape[0] != PG_SCRATCH or padded < max(samples.shape[0], 1):
-            raise ValueError("out, scratch or padded do not fit the plan")
+        cdef pg_statistics sums
+        cdef pg_outcome outcome
+        cdef pg_rows rows = rows_of(out, num_rows, self.num_columns, bins_first)
+        if scratch.shape[0] < self.scratch_length:
+            raise ValueError(f"scratch has {scratch.shape[0]} values; expected {self.scratch_length}")
+        if statistics is not None and (statistics.shape[0] != 3 or statistics.shape[1] != self.num_columns):
+            raise ValueError(f"statistics is {statistics.shape[0]} x {statistics.shape[1]}; expected 3 x {self.num_columns}")
+        self._check_reach(samples.shape[0], origin, num_samples, padded, first_row, num_rows)
+        if num_rows == 0:
+            return True, -INFINITY
         signal.samples = &samples[0] if samples.shape[0] else NULL
-        signal.num_samples = samples.shape[0]
+        signal.length = samples.shape[0]
+        signal.origin = origin
+        signal.num_samples = num_samples
         signal.padded = padded
         signal.offset = offset
         signal.gain = gain
+        if statistics is not None:
+            sums.reference, sums.sum, sums.squares = &statistics[0, 0], &statistics[1, 0], &statistics[2, 0]
+            sums.rows_before = rows_before
         with nogil:
-            pg_log_mel(&self.plan, &signal, out.shape[0], &scratch[0], &out[0, 0])
+            outcome = kernels.levels(&self.plan, &signal, first_row, num_rows, &scratch[0], rows,
+                                     NULL if statistics is None else &sums)
+        return outcome.finite != 0, outcome.highest
+
+    cdef int _check_reach(self, int64_t length, int64_t origin, int64_t num_samples, int64_t padded, int64_t first_row,
+                          int64_t num_rows) except -1:
+        """Refuses rows whose windows read samples that are not there."""
+        cdef int64_t start = self.plan.first_start + first_row * self.plan.hop_length
+        cdef int64_t end = self.plan.first_start + (first_row + num_rows - 1) * self.plan.hop_length + self.plan.window_length
+        cdef int64_t low = start - 1, high = end
+        if first_row < 0 or origin < 0 or num_samples < 0 or padded < num_samples:
+            raise ValueError(f"first_row {first_row}, origin {origin}, num_samples {num_samples}, padded {padded} do not fit")
+        if origin == 0 and length >= num_samples:
+            return 0
+        if self.plan.edges != PG_ZERO:
+            if end > padded:
+                low = min(low, 2 * padded - end - 1)
+            if start - 1 < 0:
+                high = max(high, 2 - start)
+        if origin > max(low, 0) or origin + length < min(high, num_samples):
+            raise ValueError(f"rows {first_row} to {first_row + num_rows} read samples {max(low, 0)} to {min(high, num_samples)}; "
+                             f"samples hold {origin} to {origin + length}")
+        return 0
+
+
+cdef const int32_t[::1] runs_of(const int32_t[::1] widths):
+    """[segments, width] of each run of equal widths."""
+    values, counts = np.unique(widths, return_counts=True)
+    return np.ascontiguousarray(np.stack([counts, values], axis=-1), np.int32).ravel()
+
+
+cdef int gcd(int a, int b) noexcept:
+    while b:
+        a, b = b, a % b
+    return a
+
+
+cdef pg_rows rows_of(float[:, :] out, int64_t num_rows, int num_columns, bint bins_first) except *:
+    cdef pg_rows rows
+    cdef int row_axis = 1 if bins_first else 0
+    if num_rows < 0 or out.shape[row_axis] < num_rows or out.shape[1 - row_axis] != num_columns:
+        raise ValueError(f"out is {out.shape[0]} x {out.shape[1]}; expected {num_rows} rows of {num_columns}")
+    if num_rows and out.strides[1] != sizeof(float) or out.strides[0] % <Py_ssize_t>sizeof(float):
+        raise ValueError("out has gaps; expected its last axis to be contiguous")
+    rows.data = &out[0, 0] if num_rows else NULL
+    rows.row_step = 1 if bins_first else out.strides[0] // <Py_ssize_t>sizeof(float)
+    rows.column_step = out.strides[0] // <Py_ssize_t>sizeof(float) if bins_first else 1
+    return rows
 
 
 def signal_extent(const float[::1] samples):
@@ -100,21 +296,47 @@ def signal_extent(const float[::1] samples):
     if samples.shape[0] == 0:
         return 0.0, 0.0, 0.0
     with nogil:
-        extent = pg_signal_extent(&samples[0], samples.shape[0])
+        extent = kernels.extent(&samples[0], samples.shape[0])
     return extent.sum, extent.min, extent.max
 
 
-def column_moments(const double[:, ::1] levels, double[::1] mean, double[::1] deviation):
-    if levels.shape[0] == 0 or levels.shape[1] == 0 or not levels.shape[1] == mean.shape[0] == deviation.shape[0]:
-        raise ValueError("levels are empty, or mean or deviation do not have its number of columns")
+def standardise(double[:, ::1] statistics, int64_t num_rows, bint unbiased, int floor_in, double floor, double scale, float[::1] high,
+                float[::1] low, float[::1] gain):
+    cdef pg_statistics sums
+    cdef int num_columns = statistics.shape[1]
+    if statistics.shape[0] != 3 or num_columns < 1 or num_rows < 1 or not num_columns == high.shape[0] == low.shape[0] == gain.shape[0]:
+        raise ValueError("statistics, high, low and gain do not fit, or there is no row")
+    sums.reference, sums.sum, sums.squares = &statistics[0, 0], &statistics[1, 0], &statistics[2, 0]
+    sums.rows_before = num_rows
     with nogil:
-        pg_column_moments(&levels[0, 0], levels.shape[0], levels.shape[1], &mean[0], &deviation[0])
+        kernels.standardise(&sums, num_rows, num_columns, unbiased, floor_in, floor, scale, &high[0], &low[0], &gain[0])
 
 
-def scale_columns(const double[:, ::1] levels, double lowest, const double[::1] shift, const double[::1] gain, float[:, ::1] out):
-    if levels.shape[0] == 0:
+def scale_columns(float[:, :] out, int64_t num_rows, bint bins_first, float lowest, const float[::1] high, const float[::1] low,
+                  const float[::1] gain):
+    cdef int num_columns = high.shape[0]
+    cdef pg_rows rows = rows_of(out, num_rows, num_columns, bins_first)
+    if not high.shape[0] == low.shape[0] == gain.shape[0]:
+        raise ValueError("high, low and gain differ in length")
+    if num_rows == 0:
         return
-    if out.shape[0] != levels.shape[0] or not levels.shape[1] == out.shape[1] == shift.shape[0] == gain.shape[0]:
-        raise ValueError("out, shift or gain do not fit levels")
     with nogil:
-        pg_scale_columns(&levels[0, 0], levels.shape[0], levels.shape[1], lowest, &shift[0], &gain[0], &out[0, 0])
+        kernels.scale_columns(rows, num_rows, num_columns, lowest, &high[0], &low[0], &gain[0])
+
+
+def normalize_rows(float[:, :] out, int64_t num_rows, bint bins_first, bint unbiased, int floor_in, double floor):
+    cdef int num_columns = out.shape[0 if bins_first else 1]
+    cdef pg_rows rows = rows_of(out, num_rows, num_columns, bins_first)
+    if num_rows == 0:
+        return
+    with nogil:
+        kernels.normalize_rows(rows, num_rows, num_columns, unbiased, floor_in, floor)
+
+
+def append_deltas(float[:, :] out, int64_t num_rows, bint bins_first, int num_columns):
+    """Columns num_columns to 2 num_columns of `out` become the differences of the first ones."""
+    cdef pg_rows rows = rows_of(out, num_rows, 2 * num_columns, bins_first)
+    if num_rows == 0:
+        return
+    with nogil:
+        kernels.deltas(rows, num_rows, num_columns)

@@ -25,6 +25,8 @@ CONTRACTS = ("dead-letter.schema.json", "error-codes.json", "manifest.schema.jso
 EXTRAS = {
     "graph": "draws graphs as SVG",
     "test": "runs phonograph's own tests",
+    "bench": "is compared with by phonograph's benchmarks",
+    "docs": "draws the pictures of phonograph's documentation",
     "dev": "checks, types and builds phonograph's code",
 }
 """What each extra is for; one that is not here is told by its packages."""

@@ -28,9 +28,9 @@ def command(format_: str) -> int:
     from importlib.metadata import version
 
     from phonograph.cli.checkup import check_up
-    from phonograph.executor import ISA
 
-    findings = check_up(isa=ISA, working_folder=Path.cwd())
+    isa, refused = _instruction_set()
+    findings = [*refused, *check_up(isa=isa, working_folder=Path.cwd())]
     healthy = all(finding.level != "problem" for finding in findings)
     if format_ == "json":
         checks = [dataclasses.asdict(finding) for finding in findings]
@@ -39,6 +39,19 @@ def command(format_: str) -> int:
     else:
         click.echo("\n".join([f"phonograph {version('phonograph')}", *_lines(findings), "", _verdict(findings)]))
     return 0 if healthy else 1
+
+
+def _instruction_set() -> tuple[str, list[Finding]]:
+    """What the kernels use, and what is wrong with it."""
+    from phonograph.cli.checkup import Finding
+    from phonograph.errors import InstructionSetError
+
+    try:
+        from phonograph.isa import ISA
+    except InstructionSetError as error:
+        found = f"{error.place}: {error.found}; expected {error.expected}"
+        return "nothing, for they are refused", [Finding("machine", "kernels", "problem", found, error.remedy)]
+    return ISA, []
 
 
 def _lines(findings: Sequence[Finding]) -> Iterator[str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _WIDTH = 100
 _VALUE_COLUMN = 22
 _NAMED = 4  # nodes in a list; JSON has all of them
+_ABSENT = 6  # parameters that are null by default and are listed nevertheless; JSON has all of them
 
 
 @click.command("explain")
@@ -152,7 +153,17 @@ def _node(node: NodeFacts, policies: Sequence[Fact]) -> Iterator[str]:
         if edge.dead_letters:
             lost.setdefault(edge.port, []).append(edge.source.rpartition(".")[0])
     edges += [Fact(port, f"<- dead letters of {_some(sources)}", "record") for port, sources in lost.items()]
-    yield from _table([*edges, *node.params, *policies], "    ")
+    yield from _table([*edges, *_folded(node.params), *policies], "    ")
+
+
+def _folded(params: Sequence[Fact]) -> list[Fact]:
+    """The parameters; where many are absent by default, these on one line."""
+    from phonograph.explaining import Fact
+
+    absent = [fact for fact in params if fact.value == "null" and fact.origin.startswith("default of ")]
+    if len(absent) <= _ABSENT:
+        return list(params)
+    return [*(fact for fact in params if fact not in absent), Fact(f"({len(absent)} others)", "null", absent[0].origin)]
 
 
 def _types(edge: EdgeFacts) -> str:

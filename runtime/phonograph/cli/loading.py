@@ -25,7 +25,9 @@ def load(manifest: str, params: Assignments, overrides: Assignments, *, inputs_i
     Raises:
         ManifestError, GraphError: with every complaint at once.
         RegistryError: the installed packages contradict each other.
+        InstructionSetError: the environment asks for kernels that cannot run here.
     """
+    import phonograph.isa  # noqa: F401  # what is wrong with it is one complaint, and not one for each node type with a kernel
     from phonograph.graph.builder import load_graph
     from phonograph.graph.registry import Registry
     from phonograph.shipped import find_manifest
@@ -98,7 +100,7 @@ def _readable(manifest: str, params: Assignments, overrides: Assignments) -> Man
 
 
 def complaints_in(error: PhonographError, manifest: str) -> Sequence[Complaint]:
-    """What `load` raised, as complaints; a fault of the installed packages stands at the beginning of the manifest."""
+    """What `load` raised, as complaints; a fault of installation or environment stands at the beginning of the manifest."""
     from phonograph.errors import Complaint, GraphError, ManifestError, Position, one_line
 
     if isinstance(error, ManifestError | GraphError):

@@ -168,7 +168,9 @@ def _ports(spec: NodeSpec, width: int) -> Iterator[str]:
     if spec.variadic:
         inputs.append(("...", "any number, under the names that the manifest gives them"))
     outputs = [(port.name, str(port.type)) for port in spec.outputs]
-    if spec.ports_of is not None and not spec.variadic:
+    if spec.types_depend_on_parameters:
+        outputs.append(("", "parameters narrow these types"))
+    elif spec.ports_of is not None and not spec.variadic:
         outputs.append(("...", "the parameters say which"))
     elif spec.variadic and not outputs:
         outputs.append(("...", "one for each input, of its name"))

@@ -51,14 +51,15 @@ def command(
     end; a second one stops at once.
     """
     from phonograph.cli.complaints import show_complaints
-    from phonograph.cli.summary import summarise
     from phonograph.errors import GraphError, PhonographError
-    from phonograph.executor import Executor
-    from phonograph.log import command_logger
 
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
+    from phonograph.cli.summary import summarise  # these not before: they need kernels that can run here
+    from phonograph.executor import Executor
+    from phonograph.log import command_logger
+
     try:
         if dry_run:
             _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)

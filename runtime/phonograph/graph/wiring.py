@@ -46,9 +46,10 @@ class BoundNode:
     @property
     def named_ports(self) -> Ports | None:
         """The ports whose names are known, though perhaps not their types; None where parameters decide which there are."""
-        if self.ports is not None or self.spec is None or self.spec.ports_of is not None:
+        if self.ports is not None or self.spec is None:
             return self.ports
-        return self.spec.inputs, self.spec.outputs
+        has_named = self.spec.ports_of is None or self.spec.types_depend_on_parameters
+        return (self.spec.inputs, self.spec.outputs) if has_named else None
 
 
 @dataclass(frozen=True, slots=True)

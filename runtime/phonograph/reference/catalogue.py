@@ -181,7 +181,9 @@ def ports_in_words(spec: NodeSpec) -> tuple[str, str]:
     outputs = ", ".join(f"`{port.name}` ({port.type})" for port in spec.outputs) or "nothing"
     if spec.variadic:
         inputs = "any number of inputs, under the names that `input` gives them"
-    if spec.ports_of is not None and not (spec.variadic and spec.outputs):
+    if spec.types_depend_on_parameters:
+        outputs += "; parameters narrow these types"
+    elif spec.ports_of is not None and not (spec.variadic and spec.outputs):
         outputs = "as many outputs, under the same names" if spec.variadic else "outputs named by the parameters"
     return inputs, outputs
 

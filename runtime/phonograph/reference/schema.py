@@ -291,7 +291,7 @@ def _wired(spec: NodeSpec) -> Json:
     """Which inputs a node of this type has."""
     if spec.kind == "source":
         return {"properties": {"input": False}}
-    if spec.variadic or spec.ports_of is not None:
+    if spec.variadic or (spec.ports_of is not None and not spec.types_depend_on_parameters):
         return {"properties": {"input": ref("input")}, "required": ["input"]}
     ports = record({port.name: described(f"an output of type {port.type}", _edge()) for port in spec.inputs})
     return {"properties": {"input": described("where it reads from", reference_or(ports))}, "required": ["input"]}

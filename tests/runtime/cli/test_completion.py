@@ -54,7 +54,7 @@ def test_manifests_in_folders_are_found(tmp_path: Path) -> None:
         (("run", "features", "--param", "fr"), ["frontend="]),
         (("features", "--param", "out", "=", "x", "--param", "fr"), ["frontend="]),
         (("features", "--param", "out", "=", "x"), []),
-        (("check", "features", "--set", "nodes.mel.params.n"), ["nodes.mel.params.n_mels="]),
+        (("check", "features", "--set", "nodes.mel.params.n_"), ["nodes.mel.params.n_mels="]),
         (("explain", "features", "--set", "params.co"), ["params.corpus.default="]),
         (("explain", "features", "--node", "ma"), ["matrices"]),
         (("explain", "features", "--format", ""), ["text", "json"]),
