@@ -16,7 +16,7 @@ NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.
 KERNEL_TESTS := tests/nodes/features $(addprefix tests/nodes/test_,convert.py segment.py vad.py)
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench lint types contracts contracts-check explained pictures accept wheel-test clean
+.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -46,6 +46,10 @@ test-aarch64: $(VENV)/installed ## run the kernels' C for ARM, in an emulator
 bench: $(VENV)/installed ## time kernels and engine
 	@$(BIN)/python -m pytest -q benchmarks $(ARGS)
 
+bench-peers: $(VENV)/bench ## time the features beside other libraries; write benchmarks/RESULTS.md (an idle machine, about 10 minutes)
+	@$(BIN)/python -m benchmarks.peers.compare --seconds 1 10 30 60
+	@for part in front_ends threads allocations report; do $(BIN)/python -m benchmarks.$$part || exit; done
+
 lint: $(VENV)/installed ## check style and layout of the code
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -67,7 +71,8 @@ pictures: $(VENV)/installed ## write the table of docs/features.md again, draw i
 	@$(PIP) install -e '.[docs]'
 	@$(BIN)/python docs/features_page.py
 
-accept: $(VENV)/installed ## judge every claim of one issue (ISSUE=spine), with figures
+# The slow claims about speed time the other libraries too.
+accept: $(VENV)/installed $(if $(filter logmel,$(ISSUE)),$(if $(findstring --fast,$(ARGS)),,$(VENV)/bench)) ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
 
 wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout
@@ -90,4 +95,8 @@ $(VENV)/made: pyproject.toml setup.py
 $(VENV)/installed: $(VENV)/made $(NATIVE)
 	@printf '==> installing phonograph with its test and development tools; compiling the kernels\n'
 	@$(PIP) install -e '.[test,dev]'
+	@touch $@
+
+$(VENV)/bench: $(VENV)/installed
+	@$(PIP) install -e '.[bench]'
 	@touch $@

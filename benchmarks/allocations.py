@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import tracemalloc
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,10 +91,10 @@ def _growth(stream: PushingStream, pieces: Sequence[Samples]) -> int:
     """Bytes by which what Python holds grows with each pass: a leak does so in every one, two equal numbers that become two
     objects only in one."""
     tracemalloc.start()
-    held = []
-    for _ in range(4):
+    held = array("q", bytes(8 * 4))  # bare numbers, for int objects that a list keeps would count
+    for number in range(len(held)):
         stream.push(pieces)
-        held.append(tracemalloc.get_traced_memory()[0])
+        held[number] = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     return max(0, min(later - earlier for earlier, later in itertools.pairwise(held)))
 

@@ -240,7 +240,7 @@ class LogMel:
         except IndexError:
             workspace = self._levels.workspace()
         try:
-            finite, highest = self._levels.plan.levels(
+            finite, _ = self._levels.plan.levels(
                 signal,
                 0,
                 signal.size,
@@ -254,10 +254,10 @@ class LogMel:
                 bins_first,
                 workspace.statistics,
                 0,
+                workspace.finish,
             )
             if not finite or not (front_end.normalize_signal or is_finite_outside_windows(signal, num_windows, front_end)):
                 return False
-            self._levels.scale(levels, num_windows, bins_first, highest, workspace)
         finally:
             self._workspaces.append(workspace)
         if not self._is_plain:

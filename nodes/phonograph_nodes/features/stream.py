@@ -189,7 +189,9 @@ class LogMelStream:
         num_windows, padded = self._options.num_windows(num_samples), self._options.padded(num_samples)
         self._compute_levels(num_windows, num_samples, padded, offset, gain)
         if num_windows and not self._is_causal:
-            self._levels.scale(self._levels_since(0), num_windows, False, self._highest, self._workspace)
+            workspace = self._workspace
+            if workspace.finish is not None:
+                workspace.finish.rows(self._levels_since(0), num_windows, False, self._highest, workspace.statistics)
         self._has_ended = True
         self._complete()
         self._fill_up()
@@ -277,13 +279,12 @@ class LogMelStream:
             False,
             self._workspace.statistics,
             self._num_windows,
+            self._workspace.finish if self._is_causal else None,
         )
         if not finite:
             error = too_large(self._samples.samples)
             self.reset()
             raise error
-        if self._is_causal:
-            self._levels.scale(levels, num_new, False, highest, self._workspace)
         self._rows.add(num_new)
         self._num_windows = num_windows
         self._highest = max(self._highest, highest)

@@ -14,6 +14,28 @@ FLOOR_VARIANCE: int
 BUTTERFLIES: tuple[int, ...]  # radices that need no table of roots
 LANES: int  # windows that are computed side by side
 
+class Finish:
+    """What is done to levels once all are there: lifted to the range below the highest one, then shifted and scaled.
+
+    Or standardised, each column by its own mean and deviation. It holds memory of its own: for one thread at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_columns: int,
+        range_below_peak: float,  # infinity: none is lifted
+        standardises: bool,
+        unbiased: bool,
+        floor_in: int,
+        floor: float,
+        shift: float,
+        gain: float,
+    ) -> None: ...
+    def rows(
+        self, out: Float32s, num_rows: int, bins_first: bool, highest: float, statistics: NDArray[np.float64] | None
+    ) -> None: ...  # in place
+
 class Plan:
     """Holds the tables of a front end; read only after construction, so threads may share it."""
 
@@ -64,23 +86,10 @@ class Plan:
         bins_first: bool,
         statistics: NDArray[np.float64] | None,  # (3, columns): reference, sum of v - reference, sum of its square
         rows_before: int,  # rows that the statistics hold already; with 0 the first row becomes the reference
+        finish: Finish | None,  # what is done to these rows when every energy is finite
     ) -> tuple[bool, float]: ...  # whether every energy is finite; the highest level
 
 def signal_extent(samples: Float32s) -> tuple[float, float, float]: ...  # sum, not finite when a sample is not; min; max
-def standardise(
-    statistics: NDArray[np.float64],
-    num_rows: int,
-    unbiased: bool,
-    floor_in: int,
-    floor: float,
-    scale: float,
-    high: Float32s,
-    low: Float32s,
-    gain: Float32s,
-) -> None: ...  # writes what (v - (high + low)) * gain takes to make each column's mean 0 and its deviation `scale`
-def scale_columns(
-    out: Float32s, num_rows: int, bins_first: bool, lowest: float, high: Float32s, low: Float32s, gain: Float32s
-) -> None: ...  # in place, (max(v, lowest) - (high + low)) * gain for each column
 def normalize_rows(
     out: Float32s, num_rows: int, bins_first: bool, unbiased: bool, floor_in: int, floor: float
 ) -> None: ...  # in place, (v - mean) / deviation of each row

@@ -111,6 +111,75 @@ if kernels == NULL:
 LANES = kernels.lanes
 
 
+ctypedef struct pg_finish:
+    double range_below_peak
+    bint standardises
+    bint unbiased
+    int floor_in
+    double floor
+    double scale
+    float *high
+    float *low
+    float *gain
+
+
+cdef inline void finished(const pg_finish *step, pg_rows rows, int64_t num_rows, int num_columns, double highest,
+                          const pg_statistics *sums) noexcept nogil:
+    if step.standardises:
+        kernels.standardise(sums, num_rows, num_columns, step.unbiased, step.floor_in, step.floor, step.scale, step.high, step.low,
+                            step.gain)
+    kernels.scale_columns(rows, num_rows, num_columns, <float>(highest - step.range_below_peak), step.high, step.low, step.gain)
+
+
+cdef pg_statistics sums_of(double[:, ::1] statistics, int64_t rows_before) noexcept:
+    cdef pg_statistics sums = pg_statistics(NULL, NULL, NULL, rows_before)
+    if statistics is None:
+        return sums
+    sums.reference, sums.sum, sums.squares = &statistics[0, 0], &statistics[1, 0], &statistics[2, 0]
+    return sums
+
+
+cdef class Finish:
+    """What is done to levels once all of them are there, with memory of its own: for one thread at a time."""
+
+    cdef pg_finish step
+    cdef float[:, ::1] factors  # high, low, gain of each column: (v - (high + low)) * gain
+
+    def __cinit__(self, *, int num_columns, double range_below_peak, bint standardises, bint unbiased, int floor_in, double floor,
+                  double shift, double gain):
+        if num_columns < 1 or not range_below_peak >= 0.0 or floor_in not in (PG_FLOOR_MAX, PG_FLOOR_ADD, PG_FLOOR_VARIANCE):
+            raise ValueError(f"num_columns {num_columns}, range_below_peak {range_below_peak}, floor_in {floor_in} do not fit")
+        self.factors = np.empty((3, num_columns), np.float32)
+        self.factors[0, :] = <float>-shift
+        self.factors[1, :] = <float>(-shift - <double>self.factors[0, 0])
+        self.factors[2, :] = <float>gain
+        self.step.high, self.step.low, self.step.gain = &self.factors[0, 0], &self.factors[1, 0], &self.factors[2, 0]
+        self.step.range_below_peak = range_below_peak
+        self.step.standardises = standardises
+        self.step.unbiased = unbiased
+        self.step.floor_in = floor_in
+        self.step.floor = floor
+        self.step.scale = gain
+
+    cdef int check(self, int num_columns, double[:, ::1] statistics) except -1:
+        if self.factors.shape[1] != num_columns:
+            raise ValueError(f"finish is for {self.factors.shape[1]} columns; expected {num_columns}")
+        if self.step.standardises and (statistics is None or statistics.shape[0] != 3 or statistics.shape[1] != num_columns):
+            raise ValueError("finish standardises; expected statistics of each column")
+        return 0
+
+    def rows(self, float[:, :] out, int64_t num_rows, bint bins_first, double highest, double[:, ::1] statistics):
+        cdef pg_statistics sums
+        cdef int num_columns = self.factors.shape[1]
+        cdef pg_rows rows = rows_of(out, num_rows, num_columns, bins_first)
+        self.check(num_columns, statistics)
+        if num_rows == 0:
+            return
+        sums = sums_of(statistics, num_rows)
+        with nogil:
+            finished(&self.step, rows, num_rows, num_columns, highest, &sums)
+
+
 cdef class Plan:
     """Holds the tables of a front end; read only after construction, so threads may share it."""
 
@@ -218,15 +287,19 @@ cdef class Plan:
 
     def levels(self, const float[::1] samples, int64_t origin, int64_t num_samples, int64_t padded, double offset, double gain,
                int64_t first_row, int64_t num_rows, float[::1] scratch, float[:, :] out, bint bins_first, double[:, ::1] statistics,
-               int64_t rows_before):
+               int64_t rows_before, Finish finish):
         cdef pg_signal signal
         cdef pg_statistics sums
         cdef pg_outcome outcome
         cdef pg_rows rows = rows_of(out, num_rows, self.num_columns, bins_first)
+        cdef const pg_finish *step = NULL
         if scratch.shape[0] < self.scratch_length:
             raise ValueError(f"scratch has {scratch.shape[0]} values; expected {self.scratch_length}")
         if statistics is not None and (statistics.shape[0] != 3 or statistics.shape[1] != self.num_columns):
             raise ValueError(f"statistics is {statistics.shape[0]} x {statistics.shape[1]}; expected 3 x {self.num_columns}")
+        if finish is not None:
+            finish.check(self.num_columns, statistics)
+            step = &finish.step
         self._check_reach(samples.shape[0], origin, num_samples, padded, first_row, num_rows)
         if num_rows == 0:
             return True, -INFINITY
@@ -237,12 +310,13 @@ cdef class Plan:
         signal.padded = padded
         signal.offset = offset
         signal.gain = gain
-        if statistics is not None:
-            sums.reference, sums.sum, sums.squares = &statistics[0, 0], &statistics[1, 0], &statistics[2, 0]
-            sums.rows_before = rows_before
+        sums = sums_of(statistics, rows_before)
+        # One stretch without the GIL: to take it back may mean to wait for another thread.
         with nogil:
             outcome = kernels.levels(&self.plan, &signal, first_row, num_rows, &scratch[0], rows,
                                      NULL if statistics is None else &sums)
+            if step != NULL and outcome.finite:
+                finished(step, rows, num_rows, self.num_columns, outcome.highest, &sums)
         return outcome.finite != 0, outcome.highest
 
     cdef int _check_reach(self, int64_t length, int64_t origin, int64_t num_samples, int64_t padded, int64_t first_row,
@@ -298,30 +372,6 @@ def signal_extent(const float[::1] samples):
     with nogil:
         extent = kernels.extent(&samples[0], samples.shape[0])
     return extent.sum, extent.min, extent.max
-
-
-def standardise(double[:, ::1] statistics, int64_t num_rows, bint unbiased, int floor_in, double floor, double scale, float[::1] high,
-                float[::1] low, float[::1] gain):
-    cdef pg_statistics sums
-    cdef int num_columns = statistics.shape[1]
-    if statistics.shape[0] != 3 or num_columns < 1 or num_rows < 1 or not num_columns == high.shape[0] == low.shape[0] == gain.shape[0]:
-        raise ValueError("statistics, high, low and gain do not fit, or there is no row")
-    sums.reference, sums.sum, sums.squares = &statistics[0, 0], &statistics[1, 0], &statistics[2, 0]
-    sums.rows_before = num_rows
-    with nogil:
-        kernels.standardise(&sums, num_rows, num_columns, unbiased, floor_in, floor, scale, &high[0], &low[0], &gain[0])
-
-
-def scale_columns(float[:, :] out, int64_t num_rows, bint bins_first, float lowest, const float[::1] high, const float[::1] low,
-                  const float[::1] gain):
-    cdef int num_columns = high.shape[0]
-    cdef pg_rows rows = rows_of(out, num_rows, num_columns, bins_first)
-    if not high.shape[0] == low.shape[0] == gain.shape[0]:
-        raise ValueError("high, low and gain differ in length")
-    if num_rows == 0:
-        return
-    with nogil:
-        kernels.scale_columns(rows, num_rows, num_columns, lowest, &high[0], &low[0], &gain[0])
 
 
 def normalize_rows(float[:, :] out, int64_t num_rows, bint bins_first, bint unbiased, int floor_in, double floor):

@@ -23,7 +23,6 @@
 typedef float pg_vec __attribute__((vector_size(4 * PG_LANES)));
 typedef float pg_vec_anywhere __attribute__((vector_size(4 * PG_LANES), aligned(4), may_alias));
 typedef int32_t pg_ints __attribute__((vector_size(4 * PG_LANES)));
-typedef float pg_half __attribute__((vector_size(2 * PG_LANES)));
 typedef float pg_half_anywhere __attribute__((vector_size(2 * PG_LANES), aligned(4), may_alias));
 typedef double pg_doubles __attribute__((vector_size(4 * PG_LANES)));
 typedef double pg_doubles_anywhere __attribute__((vector_size(4 * PG_LANES), aligned(8), may_alias));
@@ -72,6 +71,36 @@ PG_INLINE pg_vec pg_product(pg_vec a, pg_vec b)
     __asm__("" : "+m"(product));
 #endif
     return product;
+}
+
+/* Half a vector's worth of values, as float64; the compiler would convert them in pieces. */
+PG_INLINE pg_doubles pg_widened(const float *at)
+{
+#if defined(__x86_64__) && PG_LANES == 16
+    return (pg_doubles)_mm512_cvtps_pd(_mm256_loadu_ps(at));
+#elif defined(__x86_64__) && PG_LANES == 8
+    return (pg_doubles)_mm256_cvtps_pd(_mm_loadu_ps(at));
+#else
+    return __builtin_convertvector(*(const pg_half_anywhere *)at, pg_doubles);
+#endif
+}
+
+/* Halves are added to halves: in the order of the tree, whatever the lanes hold. */
+PG_INLINE double pg_total(pg_doubles v)
+{
+    typedef double two __attribute__((vector_size(16)));
+#if PG_LANES == 16
+    typedef double four __attribute__((vector_size(32)));
+    const four quarter = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    const pg_doubles quarter = v;
+#endif
+#if PG_LANES >= 8
+    const two pair = __builtin_shufflevector(quarter, quarter, 0, 1) + __builtin_shufflevector(quarter, quarter, 2, 3);
+#else
+    const two pair = quarter;
+#endif
+    return pair[0] + pair[1];
 }
 
 #if PG_LANES == 16

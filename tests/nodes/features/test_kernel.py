@@ -23,6 +23,20 @@ def tables_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
+def finish(**changes: Any) -> _log_mel.Finish:
+    given: dict[str, Any] = {
+        "num_columns": 80,
+        "range_below_peak": 8.0,
+        "standardises": False,
+        "unbiased": False,
+        "floor_in": _log_mel.FLOOR_MAX,
+        "floor": 1e-5,
+        "shift": 0.0,
+        "gain": 1.0,
+    }
+    return _log_mel.Finish(**(given | changes))
+
+
 def longer(name: str, by: int = 1) -> Any:
     """A change that makes a table longer, or shorter."""
     return lambda given: {name: np.resize(given[name], given[name].size + by)}
@@ -89,6 +103,8 @@ def test_plan_cannot_be_changed_under_those_who_use_it(monkeypatch: pytest.Monke
         ({"bins_first": True}, "expected 11 rows of 80"),
         ({"statistics": np.zeros((3, 79))}, "statistics is 3 x 79; expected 3 x 80"),
         ({"statistics": np.zeros((2, 80))}, "statistics is 2 x 80"),
+        ({"finish": finish(num_columns=79)}, "finish is for 79 columns; expected 80"),
+        ({"finish": finish(standardises=True)}, "expected statistics of each column"),
         ({"num_rows": -1}, "expected -1 rows"),
         ({"first_row": -1}, "first_row -1"),
         ({"padded": 1599}, "padded 1599 do not fit"),
@@ -115,6 +131,7 @@ def test_arrays_that_do_not_fit_are_not_read(changes: dict[str, Any], message: s
         "bins_first": False,
         "statistics": None,
         "rows_before": 0,
+        "finish": None,
     }
     assert plan.levels(*arguments.values())[0]
     with pytest.raises(ValueError, match=message):
@@ -131,3 +148,12 @@ def test_extent_of_a_signal_of_any_length(length: int) -> None:
     for value in (np.nan, np.inf, -np.inf) if length else ():
         samples[length // 2] = value
         assert not np.isfinite(_log_mel.signal_extent(samples)[0])
+
+
+@pytest.mark.parametrize(
+    "changes", [{"num_columns": 0}, {"range_below_peak": -1.0}, {"range_below_peak": np.nan}, {"floor_in": 3}]
+)
+def test_finish_that_makes_no_sense_is_refused(changes: dict[str, Any]) -> None:
+    """What is done to levels is checked when it is made, not for each signal."""
+    with pytest.raises(ValueError, match="do not fit"):
+        finish(**changes)

@@ -37,7 +37,7 @@ static void pg_accumulate(pg_rows rows, int64_t num_rows, int32_t num_columns, p
             pg_doubles square = *(const pg_doubles_anywhere *)(squares + column);
             for (int64_t row = 0; row < num_rows; row++) {
                 const float *at = rows.data + row * rows.row_step + column;
-                const pg_doubles v = __builtin_convertvector(*(const pg_half_anywhere *)at, pg_doubles) - from;
+                const pg_doubles v = pg_widened(at) - from;
                 total += v;
                 square += v * v;
             }
@@ -137,7 +137,7 @@ static pg_extent pg_signal_extent(const float *samples, int64_t num_samples)
         PG_UNROLLED
         for (int part = 0; part < 4; part++)
             sums[part] +=
-                __builtin_convertvector(*(const pg_half_anywhere *)(samples + t + part * (PG_LANES / 2)), pg_doubles);
+                pg_widened(samples + t + part * (PG_LANES / 2));
         PG_UNROLLED
         for (int part = 0; part < 2; part++) {
             const pg_vec v = pg_load(samples + t + part * PG_LANES);
@@ -145,10 +145,7 @@ static pg_extent pg_signal_extent(const float *samples, int64_t num_samples)
             low = -pg_at_least(-low, -v);
         }
     }
-    pg_extent extent = {0.0, INFINITY, -INFINITY};
-    const pg_doubles sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-    for (int lane = 0; lane < PG_LANES / 2; lane++)
-        extent.sum += sum[lane];
+    pg_extent extent = {pg_total((sums[0] + sums[1]) + (sums[2] + sums[3])), INFINITY, -INFINITY};
     for (int lane = 0; lane < PG_LANES; lane++) {
         extent.max = high[lane] > extent.max ? high[lane] : extent.max;
         extent.min = low[lane] < extent.min ? low[lane] : extent.min;

@@ -108,16 +108,13 @@ static double pg_sum(const float *x, int64_t length)
     pg_doubles low = {0}, high = {0};
     int64_t i = 0;
     for (; i + PG_LANES <= length; i += PG_LANES) {
-        low += __builtin_convertvector(*(const pg_half_anywhere *)(x + i), pg_doubles);
-        high += __builtin_convertvector(*(const pg_half_anywhere *)(x + i + PG_LANES / 2), pg_doubles);
+        low += pg_widened(x + i);
+        high += pg_widened(x + i + PG_LANES / 2);
     }
-    low += high;
-    double sum = 0.0;
+    double rest = 0.0;
     for (; i < length; i++)
-        sum += x[i];
-    for (int lane = 0; lane < PG_LANES / 2; lane++)
-        sum += low[lane];
-    return sum;
+        rest += x[i];
+    return pg_total(low + high) + rest;
 }
 
 /* Means of the windows of one stretch. */
@@ -127,11 +124,12 @@ static void pg_means(const pg_plan *plan, const float *x, int lanes_used, double
     const int num_blocks = (lanes_used - 1) * per_hop + per_window;
     for (int i = 0; i < num_blocks; i++)
         sums[i] = pg_sum(x + (int64_t)i * block, block);
+    const double scale = 1.0 / plan->window_length;
     for (int lane = 0; lane < PG_LANES; lane++) {
         double sum = 0.0;
         for (int i = 0; lane < lanes_used && i < per_window; i++)
             sum += sums[lane * per_hop + i];
-        means[lane] = (float)(sum / plan->window_length);
+        means[lane] = (float)(sum * scale);
     }
 }
 
