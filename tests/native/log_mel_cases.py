@@ -11,6 +11,7 @@ from unittest import mock
 import numpy as np
 from numpy.typing import NDArray
 
+from phonograph_nodes.features.definition import FrontEnd
 from phonograph_nodes.features.named import FRONT_ENDS
 from phonograph_nodes.features.tables import make_plan
 from phonograph_nodes.kernels import _log_mel
@@ -19,7 +20,15 @@ from reference.features.signals import impulse, noise, sine, voice
 
 Float32s = NDArray[np.float32]
 
-NAMES = tuple(name for name in FRONT_ENDS if name in NAMED)
+# Transforms that no front end with a name has: a radix that is summed beside one of eight, and a chirp.
+UNNAMED: dict[str, dict[str, Any]] = {
+    "a radix of seven": {"fft_length": 448, "window_length": 448, "num_mel_bins": 20, "floor": 1e-10},
+    "a chirp": {"fft_length": 509, "window_length": 400, "num_mel_bins": 20, "floor": 1e-10},
+}
+PLANS: dict[str, FrontEnd] = {name: FRONT_ENDS[name] for name in FRONT_ENDS if name in NAMED}
+PLANS |= {name: FrontEnd(**constants) for name, constants in UNNAMED.items()}
+SETTINGS: dict[str, Settings] = {**NAMED} | {name: Settings(**constants) for name, constants in UNNAMED.items()}
+NAMES = tuple(PLANS)
 SIGNALS: dict[str, Float32s] = {
     "one sample": noise(1),
     "a window less one": noise(399),
@@ -47,7 +56,7 @@ class Case:
     def settings(self) -> Settings:
         """What the kernel's levels are, before the steps that Python puts together."""
         plain = {"normalisation": "none", "deltas": False, "range_below_peak": None, "shift": 0.0, "gain": 1.0, "stack": 1}
-        return replace(NAMED[self.name], **plain)  # type: ignore[arg-type]
+        return replace(SETTINGS[self.name], **plain)  # type: ignore[arg-type]
 
     @property
     def num_columns(self) -> int:
@@ -69,7 +78,7 @@ class Computed:
     highest: float
 
 
-CASES = tuple(Case(name, signal, FRONT_ENDS[name].num_windows(len(SIGNALS[signal]))) for name in NAMES for signal in SIGNALS)
+CASES = tuple(Case(name, signal, PLANS[name].num_windows(len(SIGNALS[signal]))) for name in NAMES for signal in SIGNALS)
 
 
 def as_c() -> str:
@@ -92,7 +101,7 @@ def as_c() -> str:
 def _plan(number: int, name: str) -> tuple[str, str]:
     """(arrays, initializer) of a front end's plan, out of the tables that its binding would get."""
     with mock.patch.object(_log_mel, "Plan", dict):
-        tables: dict[str, Any] = dict(make_plan(FRONT_ENDS[name]))  # type: ignore[call-overload]
+        tables: dict[str, Any] = dict(make_plan(PLANS[name]))  # type: ignore[call-overload]
     radices, widths = tables["radices"], tables.pop("widths")
     values, counts = np.unique(widths, return_counts=True)
     tables |= {
@@ -110,8 +119,12 @@ def _plan(number: int, name: str) -> tuple[str, str]:
         elif value.size:
             fields[field] = f"plan_{number}_{field}"
             arrays.append(_array(fields[field], value))
-    transform = {"num_points": math.prod(radices.tolist()), "num_passes": len(radices), "largest_radix": int(radices.max())}
+    summed = max((radix for radix in radices.tolist() if radix not in _log_mel.BUTTERFLIES), default=0)
+    transform = {"num_points": math.prod(radices.tolist()), "num_passes": len(radices), "largest_summed": summed}
     fields["transform"] = _initializer(transform | {name: fields.pop(name) for name in ("radices", "turns")})
+    if "chirp" in fields:
+        turns, response = fields.pop("chirp"), fields.pop("response")
+        fields["chirp"] = _initializer({"num_points": tables["chirp"].size // 2, "turns": turns, "response": response})
     return "\n".join(arrays), _initializer(fields)
 
 

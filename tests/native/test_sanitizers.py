@@ -36,7 +36,10 @@ MUTATIONS = {
         LOG_MEL, "log_mel/log_mel.h", "by_row && lane < lanes_used", "by_row && lane < PG_LANES", "heap-buffer-overflow"
     ),
     "a workspace that is too small": Mutation(
-        LOG_MEL, "log_mel/log_mel.h", "pg_stage_sizes(plan).total)", "pg_stage_sizes(plan).total - 64)", "heap-buffer-overflow"
+        LOG_MEL, "log_mel/log_mel.h", "pg_stage_sizes(plan).total)", "pg_stage_sizes(plan).total - 64)", "use-after-poison"
+    ),
+    "a part of the workspace that is too small": Mutation(
+        LOG_MEL, "log_mel/log_mel.h", "PG_PART(spare, PG_LANES *", "PG_PART(spare, 0 *", "use-after-poison"
     ),
     "a vector read as if it were aligned": Mutation(
         LOG_MEL, "vectors.h", "return *(const pg_vec_anywhere *)at;", "return *(const pg_vec *)at;", "misaligned address"

@@ -21,6 +21,8 @@ _EDGES = {"zero": _log_mel.ZERO, "reflect": _log_mel.REFLECT, "symmetric": _log_
 _LOG_SCALE = {"ln": 1.0, "log10": 1.0 / math.log(10.0), "db": 10.0 / math.log(10.0)}
 # Lengths with straight code in the kernel, which fixes their radices.
 _COMPILED = {200: [5, 5, 8], 256: [8, 8, 4]}
+_LARGEST_SUMMED = 37  # the largest prime factor that is summed as it stands; above it a chirp is faster
+_NONE = np.empty(0, np.float32)
 
 
 def make_plan(front_end: FrontEnd) -> _log_mel.Plan:
@@ -32,6 +34,11 @@ def make_plan(front_end: FrontEnd) -> _log_mel.Plan:
     length = front_end.fft_length
     num_points = length // 2 if length % 2 == 0 else length
     radices = transform_radices(num_points)
+    chirp, response = _NONE, _NONE
+    if max(radices) > _LARGEST_SUMMED:
+        num_chirped, num_points = num_points, _convenient_length(2 * num_points - 1)
+        radices = transform_radices(num_points)
+        chirp, response = _chirp(num_chirped, num_points)
     filters = mel_filters(front_end)
     starts, widths, weights = mel_walk(filters)
     in_window = front_end.preemphasis_in == "window"
@@ -52,8 +59,10 @@ def make_plan(front_end: FrontEnd) -> _log_mel.Plan:
         power=front_end.power,
         radices=np.array(radices, np.int32),
         turns=_transform_turns(num_points, radices),
-        splits=_turns(np.arange(length // 2 + 1), length).ravel(),
         places=_places(radices),
+        chirp=chirp,
+        response=response,
+        splits=_turns(np.arange(length // 2 + 1), length).ravel(),
         starts=starts,
         widths=widths,
         # The kernel computes |2 X|.
@@ -74,8 +83,7 @@ def _mean_is_only_noise(front_end: FrontEnd, filters: Floats) -> bool:
 def transform_radices(num_points: int) -> list[int]:
     """Factors of a transform's length, in the order of its passes.
 
-    Eight points at a time take the fewest passes over memory; prime factors above 5 are summed as they stand, at a cost of
-    their square.
+    Eight points at a time take the fewest passes over memory; prime factors above 5 are summed as they stand.
     """
     if num_points in _COMPILED:
         return _COMPILED[num_points]
@@ -100,6 +108,25 @@ def transform_radices(num_points: int) -> list[int]:
             rest //= factor
         factor += 2
     return radices or [1]
+
+
+def _convenient_length(least: int) -> int:
+    """The first length from `least` on whose radices all have butterflies."""
+    length = least
+    while not set(transform_radices(length)).issubset(_log_mel.BUTTERFLIES):
+        length += 1
+    return length
+
+
+def _chirp(num_points: int, num_convolved: int) -> tuple[Float32s, Float32s]:
+    """e^(pi i j^2 / n) as cosine and sine, and the spectrum of that chirp to both sides; see kernels/chirp.h."""
+    turns = _turns(np.arange(num_points) ** 2, 2 * num_points)
+    angles = np.pi * (np.arange(num_points) ** 2 % (2 * num_points)) / num_points
+    both_sides = np.zeros(num_convolved, np.complex128)
+    both_sides[:num_points] = np.exp(1j * angles)
+    both_sides[-num_points + 1 :] = both_sides[num_points - 1 : 0 : -1]
+    spectrum = np.conj(np.fft.fft(both_sides)) / num_convolved
+    return turns.ravel(), np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32).ravel()
 
 
 def mel_walk(filters: Floats) -> tuple[Ints, Ints, Floats]:

@@ -12,7 +12,6 @@ FLOOR_MAX: int
 FLOOR_ADD: int
 FLOOR_VARIANCE: int
 BUTTERFLIES: tuple[int, ...]  # radices that need no table of roots
-LANES: int  # windows that are computed side by side
 
 class Finish:
     """What is done to levels once all are there: lifted to the range below the highest one, then shifted and scaled.
@@ -61,8 +60,10 @@ class Plan:
         power: int,
         radices: Ints,
         turns: Float32s,
-        splits: Float32s,
         places: Ints,
+        chirp: Float32s,  # empty where the radices are those of the transform itself
+        response: Float32s,
+        splits: Float32s,
         starts: Ints,  # of each segment between corners of the filters, its first bin
         widths: Ints,  # and how many bins are read; never less than before
         mel_weights: Float32s,

@@ -20,9 +20,14 @@ cdef extern from "log_mel/plan.h" nogil:
     ctypedef struct pg_transform:
         int32_t num_points
         int32_t num_passes
-        int32_t largest_radix
+        int32_t largest_summed
         const int32_t *radices
         const float *turns
+
+    ctypedef struct pg_chirp:
+        int32_t num_points
+        const float *turns
+        const float *response
 
     ctypedef struct pg_plan:
         int32_t edges
@@ -41,6 +46,7 @@ cdef extern from "log_mel/plan.h" nogil:
         int32_t fft_length
         int32_t power
         pg_transform transform
+        pg_chirp chirp
         const float *splits
         const int32_t *places
         int32_t num_mel_bins
@@ -108,7 +114,6 @@ BUTTERFLIES = (2, 3, 4, 5, 8)
 cdef const pg_kernels *kernels = pg_variant(ISA.encode())
 if kernels == NULL:
     raise ImportError(f"the log-mel kernel has no variant {ISA!r}")
-LANES = kernels.lanes
 
 
 ctypedef struct pg_finish:
@@ -192,18 +197,23 @@ cdef class Plan:
     def __cinit__(self, *, int edges, bint normalize_signal, bint quantise, float signal_preemphasis, float dither,
                   uint64_t dither_seed, const float[::1] window, int window_length, int hop_length, int64_t first_start,
                   bint remove_mean, float window_preemphasis, int fft_length, int power, const int32_t[::1] radices,
-                  const float[::1] turns, const float[::1] splits, const int32_t[::1] places, const int32_t[::1] starts,
-                  const int32_t[::1] widths, const float[::1] mel_weights, float floor, bint add_floor, float log_scale, const float[:, ::1] cepstra):
+                  const float[::1] turns, const int32_t[::1] places, const float[::1] chirp, const float[::1] response,
+                  const float[::1] splits, const int32_t[::1] starts, const int32_t[::1] widths, const float[::1] mel_weights,
+                  float floor, bint add_floor, float log_scale, const float[:, ::1] cepstra):
         cdef int num_points = fft_length if fft_length % 2 else fft_length // 2
         self._check_windows(edges, window, window_length, hop_length, fft_length, power)
-        cdef int largest = self._check_transform(num_points, fft_length, radices, turns, splits, places)
+        cdef int num_chirped = chirp.shape[0] // 2
+        cdef int largest = self._check_transform(response.shape[0] // 2 if num_chirped else num_points, radices, turns, places)
+        self._check_chirp(num_points, largest, chirp, response)
+        if splits.shape[0] != 2 * (fft_length // 2 + 1):
+            raise ValueError(f"splits has {splits.shape[0]} values; expected 2 for each of {fft_length // 2 + 1} bins")
         self._check_mel(fft_length, starts, widths, mel_weights)
         cdef const int32_t[::1] runs = runs_of(widths)
         if cepstra.shape[0] and cepstra.shape[1] != starts.shape[0] - 1:
             raise ValueError(f"cepstra is {cepstra.shape[0]} x {cepstra.shape[1]}; expected a column for each mel bin")
         if not floor > 0.0:
             raise ValueError(f"floor is {floor}; expected more than 0")
-        self.tables = (window, radices, turns, splits, places, starts, runs, mel_weights, cepstra)
+        self.tables = (window, radices, turns, places, chirp, response, splits, starts, runs, mel_weights, cepstra)
         self.plan.edges = edges
         self.plan.normalize_signal = normalize_signal
         self.plan.quantise = quantise
@@ -219,11 +229,14 @@ cdef class Plan:
         self.plan.window_preemphasis = window_preemphasis
         self.plan.fft_length = fft_length
         self.plan.power = power
-        self.plan.transform.num_points = num_points
+        self.plan.transform.num_points = places.shape[0]
         self.plan.transform.num_passes = radices.shape[0]
-        self.plan.transform.largest_radix = largest
+        self.plan.transform.largest_summed = largest
         self.plan.transform.radices = &radices[0]
         self.plan.transform.turns = &turns[0]
+        self.plan.chirp.num_points = num_chirped
+        self.plan.chirp.turns = &chirp[0] if num_chirped else NULL
+        self.plan.chirp.response = &response[0] if num_chirped else NULL
         self.plan.splits = &splits[0]
         self.plan.places = &places[0]
         self.plan.num_mel_bins = starts.shape[0] - 1
@@ -244,32 +257,47 @@ cdef class Plan:
         if edges not in (PG_ZERO, PG_REFLECT, PG_SYMMETRIC, PG_REPEAT):
             raise ValueError(f"edges is {edges}; expected ZERO, REFLECT, SYMMETRIC or REPEAT")
         if not 1 <= window_length <= fft_length or hop_length < 1 or power not in (1, 2):
-            raise ValueError(f"window_length {window_length}, hop_length {hop_length}, fft_length {fft_length}, power {power} do not fit")
+            raise ValueError(
+                f"window_length {window_length}, hop_length {hop_length}, fft_length {fft_length}, power {power} do not fit"
+            )
         if window.shape[0] != (window_length + 15) // 16 * 16:
             raise ValueError(f"window has {window.shape[0]} values; expected {window_length} filled up to a multiple of 16")
 
-    def _check_transform(self, int num_points, int fft_length, const int32_t[::1] radices, const float[::1] turns,
-                         const float[::1] splits, const int32_t[::1] places):
+    def _check_transform(self, int num_points, const int32_t[::1] radices, const float[::1] turns, const int32_t[::1] places):
+        """The largest radix without a butterfly, 0 where each has one."""
         cdef Py_ssize_t i
         cdef int64_t product = 1, expected = 0, block = num_points
-        cdef int largest = 1
+        cdef int largest = 0
         for i in range(radices.shape[0]):
             if radices[i] < 1 or block % radices[i]:
                 raise ValueError(f"radix {radices[i]} does not divide {block}")
             block //= radices[i]
-            expected += 2 * block * (radices[i] - 1) + (0 if radices[i] in BUTTERFLIES else 2 * radices[i])
+            expected += 2 * block * (radices[i] - 1)
+            if radices[i] not in BUTTERFLIES:
+                expected += 2 * radices[i]
+                largest = max(largest, radices[i])
             product *= radices[i]
-            largest = max(largest, radices[i])
         if product != num_points or turns.shape[0] != expected:
             raise ValueError(f"radices multiply to {product} with {turns.shape[0]} turns; expected {num_points} with {expected}")
         if num_points == 200 and tuple(radices) != (5, 5, 8) or num_points == 256 and tuple(radices) != (8, 8, 4):
             raise ValueError("200 points have radices 5, 5, 8, and 256 points 8, 8, 4")
-        if splits.shape[0] != 2 * (fft_length // 2 + 1) or places.shape[0] != num_points:
-            raise ValueError("splits or places have a wrong length")
+        if places.shape[0] != num_points:
+            raise ValueError(f"places are {places.shape[0]}; expected {num_points}")
         for i in range(num_points):
             if not 0 <= places[i] < num_points:
                 raise ValueError(f"place {i} is {places[i]}; expected 0 to {num_points - 1}")
         return largest
+
+    def _check_chirp(self, int num_points, int largest_summed, const float[::1] chirp, const float[::1] response):
+        if not chirp.shape[0] and not response.shape[0]:
+            return
+        if chirp.shape[0] != 2 * num_points or response.shape[0] // 2 < 2 * num_points - 1 or response.shape[0] % 2:
+            raise ValueError(
+                f"chirp has {chirp.shape[0]} values, its response {response.shape[0]}; "
+                f"expected {2 * num_points}, and at least {4 * num_points - 2}"
+            )
+        if num_points in (200, 256) or largest_summed:
+            raise ValueError(f"a chirp for {num_points} points, with a radix of {largest_summed}; both have butterflies alone")
 
     def _check_mel(self, int fft_length, const int32_t[::1] starts, const int32_t[::1] widths, const float[::1] mel_weights):
         cdef Py_ssize_t s

@@ -17,7 +17,7 @@ from reference.features.mel import mel_filters
 from reference.features.settings import NAMED, Settings
 from reference.features.signals import noise, voice
 
-FFT_LENGTHS = [2, 3, 8, 16, 30, 97, 128, 200, 256, 400, 441, 512, 600, 640, 800, 1000, 1001, 1021, 1024, 1200, 2048]
+FFT_LENGTHS = [2, 3, 8, 16, 30, 74, 82, 97, 128, 200, 256, 400, 441, 448, 512, 600, 640, 800, 1000, 1001, 1021, 1024, 1200, 2048]
 CONSTANTS = {field.name for field in fields(Settings)}
 
 

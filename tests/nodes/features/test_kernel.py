@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phonograph_nodes.features import FRONT_ENDS, tables
+from phonograph_nodes.features import FRONT_ENDS, FrontEnd, tables
 from phonograph_nodes.kernels import _log_mel
 from reference.features.signals import noise
 
 
-def tables_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def tables_of(front_end: str | FrontEnd, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the kernel is given for a front end."""
     with monkeypatch.context() as patch:
         recording = SimpleNamespace(**{**vars(_log_mel), "Plan": lambda **given: given})
         patch.setattr(tables, "_log_mel", recording)
-        given: Any = tables.make_plan(FRONT_ENDS[name])
+        given: Any = tables.make_plan(FRONT_ENDS[front_end] if isinstance(front_end, str) else front_end)
     found: dict[str, Any] = given
     return found
 
@@ -61,8 +61,8 @@ def replaced(name: str, index: int, value: int) -> Any:
         (lambda given: {"window_length": 0}, "window_length 0"),
         (longer("window", -1), "window has 399 values; expected 400"),
         (longer("turns", -1), "turns; expected"),
-        (longer("splits", 1), "wrong length"),
-        (longer("places", -1), "wrong length"),
+        (longer("splits", 1), "splits has 403 values; expected 2 for each of 201 bins"),
+        (longer("places", -1), "places are 199; expected 200"),
         (longer("mel_weights", -1), "mel_weights has"),
         (longer("mel_weights", 2), "mel_weights has"),
         (replaced("places", 3, 200), "place 3 is 200; expected 0 to 199"),
@@ -80,6 +80,24 @@ def replaced(name: str, index: int, value: int) -> Any:
 def test_tables_that_do_not_fit_make_no_plan(change: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reads where its tables say, so tables that lead outside are refused."""
     given = tables_of("zipformer", monkeypatch)
+    assert _log_mel.Plan(**given).num_columns == 80
+    with pytest.raises(ValueError, match=message):
+        _log_mel.Plan(**(given | change(given)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (longer("chirp", -1), "chirp has 1017 values"),
+        (longer("response", -2), "does not divide|multiply to"),
+        (lambda given: {"chirp": given["chirp"][:0]}, "radix 8 does not divide 509"),
+        (lambda given: {"fft_length": 1021, "splits": np.zeros(1022, np.float32)}, "expected 2042, and at least 4082"),
+    ],
+)
+def test_chirp_that_does_not_fit_makes_no_plan(change: Any, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of a transform of prime length must fit each other as well."""
+    chirped = FrontEnd(fft_length=509, window_length=400)
+    given = tables_of(chirped, monkeypatch)
     assert _log_mel.Plan(**given).num_columns == 80
     with pytest.raises(ValueError, match=message):
         _log_mel.Plan(**(given | change(given)))

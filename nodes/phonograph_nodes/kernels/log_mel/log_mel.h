@@ -1,7 +1,7 @@
 /* Log-mel features of a signal, PG_LANES windows at a time: signal.h -> spectrum.h -> mel.h -> rows.
  *
- * A variant for an instruction set is this file compiled with its PG_LANES and PG_VARIANT. Everything that 16 windows need, some
- * 50 kB, stays in the first two levels of cache. A lane's arithmetic does not depend on which lane it is nor on the others, so a
+ * A variant for an instruction set is this file compiled with its PG_LANES and PG_VARIANT. What 16 windows need stays in the first two
+ * levels of cache. A lane's arithmetic does not depend on which lane it is nor on the others, so a
  * window's levels do not depend on which windows it is computed with.
  */
 #ifndef PHONOGRAPH_LOG_MEL_H
@@ -10,6 +10,18 @@
 #include "mel.h"
 #include "rows.h"
 #include "spectrum.h"
+
+/* Between the parts of a workspace an address sanitizer finds what nobody may touch. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { PG_GUARD = 16 };
+#define PG_FORBID(at, values) __asan_poison_memory_region(at, (size_t)(values) * sizeof(float))
+#define PG_ALLOW(at, values) __asan_unpoison_memory_region(at, (size_t)(values) * sizeof(float))
+#else
+enum { PG_GUARD = 0 };
+#define PG_FORBID(at, values) ((void)0)
+#define PG_ALLOW(at, values) ((void)0)
+#endif
 
 /* Workspace: every part begins at a multiple of 64 bytes. */
 typedef struct {
@@ -30,15 +42,21 @@ PG_INLINE int64_t pg_whole_lanes(int64_t count)
 /* Parts of a workspace that begins at `at`; returns the float32 values that it takes. */
 static int64_t pg_lay_out(const pg_plan *plan, float *at, pg_workspace *workspace)
 {
-    const int32_t largest = plan->transform.largest_radix;
     int64_t used = 0;
-#define PG_PART(member, values) (workspace->member = (void *)(at + used), used += pg_whole_vectors(values))
-    const int64_t points = 2 * (int64_t)plan->transform.num_points, levels = 1 + pg_whole_lanes(plan->num_mel_bins);
+#define PG_PART(member, values)                       \
+    do {                                              \
+        workspace->member = (void *)(at + used);      \
+        used += pg_whole_vectors(values) + PG_GUARD;  \
+        if (at != NULL && PG_GUARD)                   \
+            PG_FORBID(at + used - PG_GUARD, PG_GUARD); \
+    } while (0)
+    const int64_t points = 2 * (int64_t)plan->transform.num_points, summed = 2 * (int64_t)plan->transform.largest_summed;
+    const int64_t levels = 1 + pg_whole_lanes(plan->num_mel_bins);
     PG_PART(points, PG_LANES * (points > levels ? points : levels));
     workspace->levels = workspace->points;
     PG_PART(power, PG_LANES * (int64_t)(plan->fft_length / 2 + 1 + plan->widest));
     PG_PART(cepstra, PG_LANES * pg_whole_lanes(plan->num_cepstra));
-    PG_PART(spare, largest > PG_LARGEST_BUTTERFLY || !pg_has_butterfly(largest) ? 2 * PG_LANES * (int64_t)largest : 0);
+    PG_PART(spare, PG_LANES * (plan->chirp.num_points ? points : summed));
     PG_PART(rows, PG_LANES * pg_whole_lanes(pg_num_columns(plan)));
     PG_PART(stage, pg_stage_sizes(plan).total);
 #undef PG_PART
@@ -105,7 +123,7 @@ static pg_outcome pg_log_mel_levels(const pg_plan *plan, const pg_signal *signal
     memset(workspace.cepstra, 0, (size_t)pg_whole_lanes(plan->num_cepstra) * sizeof(pg_vec));
     pg_vec *levels = workspace.levels + 1;
     pg_group group = {NULL, {0}};
-    pg_vec poison = {0}, highest = pg_splat(-INFINITY), lanes;
+    pg_vec poison = {0}, spoilt, highest = pg_splat(-INFINITY), lanes;
     for (int lane = 0; lane < PG_LANES; lane++)
         lanes[lane] = (float)lane;
     for (int64_t row = 0; row < num_rows; row += PG_LANES) {
@@ -114,22 +132,23 @@ static pg_outcome pg_log_mel_levels(const pg_plan *plan, const pg_signal *signal
         pg_stage(plan, signal, start, lanes_used, workspace.stage, &group);
         pg_power(plan, &group, workspace.points, workspace.spare, workspace.power);
         const pg_ints used = lanes < (float)lanes_used; /* the other lanes hold parts of windows */
-        poison += (pg_vec)(used & (pg_ints)(workspace.power[plan->starts[0]] * 0.0f));
         pg_mel(plan, workspace.power, workspace.levels);
-        const pg_vec peaks = pg_levels(plan, levels);
+        spoilt = workspace.power[plan->starts[0]] * 0.0f;
+        const pg_vec peaks = pg_levels(plan, levels, &spoilt);
+        poison += (pg_vec)(used & (pg_ints)spoilt);
         highest = pg_at_least(highest, (pg_vec)((used & (pg_ints)peaks) | (~used & (pg_ints)highest)));
         if (plan->num_cepstra)
             pg_cepstra(plan, levels, workspace.cepstra);
         pg_hand_out(plan, plan->num_cepstra ? workspace.cepstra : levels, lanes_used, workspace.rows,
                     (pg_rows){out.data + row * out.row_step, out.row_step, out.column_step}, statistics);
     }
-    /* NaN or infinity in one sample makes every power of its window NaN; sums that overflow give the level of infinity */
+    /* NaN or infinity in one sample makes every power of its window NaN; powers and sums that overflow make an energy infinite or NaN */
     pg_outcome outcome = {-INFINITY, 1};
     for (int lane = 0; lane < PG_LANES; lane++) {
         outcome.highest = highest[lane] > outcome.highest ? highest[lane] : outcome.highest;
         outcome.finite = outcome.finite && poison[lane] == 0.0f;
     }
-    outcome.finite = outcome.finite && outcome.highest < 88.0f * plan->log_scale; /* e^88 is half of the largest float32 */
+    PG_ALLOW(workspace.points, pg_workspace_size(plan) - 16);
     return outcome;
 }
 

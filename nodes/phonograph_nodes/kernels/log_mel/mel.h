@@ -8,7 +8,7 @@
  *
  * ln x = e ln 2 + ln m with x = 2^e m and m in [2/3, 4/3). With f = m - 1, ln m = f + f^2 q(f); q is the polynomial of degree 6 whose
  * largest error of f^2 q is least, 4.3e-8, found by iteratively reweighted least squares on that interval. Together with the
- * rounding of float32 the logarithm is right to within 1.2e-7 of its value, at least 6e-8, for all normal numbers.
+ * rounding of float32 the logarithm is right to within 1.2e-7 of its value, at least 8e-8, for all normal numbers.
  */
 #ifndef PHONOGRAPH_LOG_MEL_MEL_H
 #define PHONOGRAPH_LOG_MEL_MEL_H
@@ -86,12 +86,14 @@ static inline void pg_mel(const pg_plan *plan, const pg_vec *restrict power, pg_
     }
 }
 
-/* In place, energies to levels; returns the highest in each lane. */
-static inline pg_vec pg_levels(const pg_plan *plan, pg_vec *values)
+/* In place, energies to levels; returns the highest in each lane. An energy that is NaN or infinite makes its lane of `spoilt` NaN,
+ * because its level may be the floor's. */
+static inline pg_vec pg_levels(const pg_plan *plan, pg_vec *values, pg_vec *spoilt)
 {
     const pg_vec floor = pg_splat(plan->floor);
     pg_vec highest = pg_splat(-INFINITY);
     for (int bin = 0; bin < plan->num_mel_bins; bin++) {
+        *spoilt += values[bin] * 0.0f;
         const pg_vec level = plan->log_scale * pg_ln(plan->add_floor ? values[bin] + floor : pg_at_least(values[bin], floor));
         values[bin] = level;
         highest = pg_at_least(highest, level);

@@ -45,9 +45,10 @@ typedef struct {
     /* power spectrum */
     int32_t fft_length;
     int32_t power;         /* 1 or 2 */
-    pg_transform transform; /* of fft_length / 2 points for an even length, of fft_length points for an odd one */
+    pg_transform transform; /* of fft_length / 2 points for an even length, of fft_length points for an odd one... */
+    pg_chirp chirp;         /* ... or the longer one by which the chirp transforms so many */
     const float *splits;   /* [k = 0 .. fft_length / 2][cos, sin](2 pi k / fft_length) */
-    const int32_t *places; /* [num_points] where the transform leaves X[k] */
+    const int32_t *places; /* [transform.num_points] where the passes leave X[k] */
 
     /* mel bins: segment s is the bins between corners s and s + 1 of the triangles, from starts[s] on, as many as its width;
      * segments of one width follow each other in runs */

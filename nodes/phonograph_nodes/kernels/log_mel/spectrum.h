@@ -16,7 +16,7 @@
 #ifndef PHONOGRAPH_LOG_MEL_SPECTRUM_H
 #define PHONOGRAPH_LOG_MEL_SPECTRUM_H
 
-#include "../fft.h"
+#include "../chirp.h"
 #include "signal.h"
 
 /* Sample `at` of each window, less the window's mean */
@@ -186,8 +186,8 @@ PG_INLINE void pg_power_of_512(const pg_plan *plan, const pg_group *group, const
 
 static void pg_power_of_any(const pg_plan *plan, const pg_group *group, pg_vec *z, pg_vec *spare, pg_vec *power)
 {
-    const pg_transform *transform = &plan->transform;
-    const int n = transform->num_points, length = plan->fft_length, halved = n != length;
+    const int length = plan->fft_length, halved = length % 2 == 0, n = halved ? length / 2 : length;
+    const int32_t *places = plan->chirp.num_points ? NULL : plan->places; /* NULL: in their natural order */
     const int step = halved ? 1 : 2; /* an odd length is transformed with imaginary parts of zero */
     memset(z, 0, 2 * (size_t)n * sizeof(pg_vec));
     pg_vec before = pg_load_before(plan, group, 0);
@@ -200,17 +200,20 @@ static void pg_power_of_any(const pg_plan *plan, const pg_group *group, pg_vec *
         for (int i = 0; i < PG_LANES && at + i < plan->window_length; i++)
             z[step * (at + i)] = rows[i];
     }
-    pg_fft(transform, z, spare);
+    if (plan->chirp.num_points)
+        pg_chirp_fft(&plan->chirp, &plan->transform, plan->places, z, spare);
+    else
+        pg_fft(&plan->transform, z, spare);
     if (!halved) {
         for (int k = 0; k <= length / 2; k++) {
-            const pg_vec *at = z + 2 * plan->places[k];
+            const pg_vec *at = z + 2 * (places ? places[k] : k);
             power[k] = 4.0f * (at[0] * at[0] + at[1] * at[1]);
         }
         return;
     }
     pg_power_at_ends((pg_complex){z[0], z[1]}, &power[0], &power[n]);
     for (int k = 1; 2 * k <= n; k++) {
-        const pg_vec *a = z + 2 * plan->places[k], *b = z + 2 * plan->places[n - k];
+        const pg_vec *a = z + 2 * (places ? places[k] : k), *b = z + 2 * (places ? places[n - k] : n - k);
         pg_split_power((pg_complex){a[0], a[1]}, (pg_complex){b[0], b[1]}, plan->splits + 2 * k, &power[k], &power[n - k]);
     }
 }
