@@ -1,4 +1,4 @@
-"""The Cython extensions; everything else is in pyproject.toml."""
+"""How the Cython extensions are built; everything else is in pyproject.toml."""
 
 import os
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """What a second thread gains, beside what it gains a loop of multiply-adds: `python -m benchmarks.threads --out FILE.json`.
 
 Each thread is kept on a core of its own and makes the same number of calls. Scaling is the calls a second of two threads, from
-their common start to the later end, over those of one thread. The loop in registers shows what the machine has to give in that
+their common start to the later end, over those of one thread alone, on either core. The loop in registers shows what the machine has to give in that
 very round. A round in which another program had a thread's core meanwhile is measured again.
 """
 
@@ -82,10 +82,10 @@ def repeated(call: Callable[[], object]) -> Callable[[], None]:
     return work
 
 
-def scaling(work: Callable[[], object], cores: tuple[int, int], number: int) -> tuple[float, bool]:
-    """Two threads' calls a second over one's, which takes either core by turns; and whether all had their cores."""
-    (alone, kept_one), (both, kept_two) = wall_s(work, (cores[number % 2],)), wall_s(work, cores)
-    return 2 * alone / both, kept_one and kept_two
+def scaling(work: Callable[[], object], cores: tuple[int, int]) -> tuple[float, bool]:
+    """Two threads' calls a second over one's, before and after on either core; and whether all had their cores."""
+    (first, kept_first), (both, kept_both), (second, kept_second) = (wall_s(work, on) for on in (cores[:1], cores, cores[1:]))
+    return (first + second) / both, kept_first and kept_both and kept_second
 
 
 def undisturbed(sides: Sequence[Callable[[], object]], cores: tuple[int, int], rounds: int) -> list[list[float]]:
@@ -95,8 +95,8 @@ def undisturbed(sides: Sequence[Callable[[], object]], cores: tuple[int, int], r
         SystemExit: the machine is too busy for that.
     """
     found: list[list[float]] = []
-    for number in range(MOST_TRIES * rounds):
-        measured = [scaling(side, cores, number) for side in sides]
+    for _ in range(MOST_TRIES * rounds):
+        measured = [scaling(side, cores) for side in sides]
         if all(kept for _, kept in measured):
             found.append([gain for gain, _ in measured])
             if len(found) == rounds:

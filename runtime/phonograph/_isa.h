@@ -8,7 +8,7 @@
 #ifndef PHONOGRAPH_ISA_H
 #define PHONOGRAPH_ISA_H
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 
 static int pg_has_avx512(void)
 {

@@ -16,8 +16,9 @@ import difflib
 import functools
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Literal
 
 Severity = Literal["error", "warning", "note"]
@@ -91,11 +92,19 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(known[:MAX_LISTED]) + more
 
 
-def nearest(name: str, known: Iterable[str], *, limit: int = 2) -> tuple[str, ...]:
-    """The known names that `name` is most likely a slip of, best first; empty when none is close."""
+def nearest(
+    name: str, known: Iterable[str], *, limit: int = 2, synonyms: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> tuple[str, ...]:
+    """The known names that `name` is another word for, or else most likely a slip of, best first; empty when none is close.
+
+    Args:
+        synonyms: other word -> names that it may stand for; those that are not known are passed over.
+    """
     if len(name) > _MAX_LENGTH:
         return ()
     names = tuple(one for one in known if len(one) <= _MAX_LENGTH)
+    if meant := tuple(one for one in synonyms.get(name, ()) if one in names):
+        return meant
     if len(names) > _MAX_COMPARED:
         names = _alike(name, names)
     return tuple(difflib.get_close_matches(name, names, n=limit, cutoff=0.6))
@@ -166,6 +175,25 @@ class NodeError(PhonographError):
         super().__init__(f"{where}: {message}")
         self.node = node
         self.key = key
+
+
+class ParameterError(ValueError):
+    """One parameter of a node is wrong, in a way that its annotation cannot tell. Raised by parameter types.
+
+    The complaint then stands where that parameter does; any other ValueError is about all parameters together.
+
+    Args:
+        parameter: its name. value: what it is. expected: what it may be, in words that are right in Python and in YAML.
+    """
+
+    def __init__(self, parameter: str, value: object, expected: str) -> None:
+        super().__init__(parameter, value, expected)  # as they are, so that it can be pickled
+        self.parameter = parameter
+        self.value = value
+        self.expected = expected
+
+    def __str__(self) -> str:
+        return f"{self.parameter} is {self.value!r}; expected {self.expected}"
 
 
 class NodeContractError(PhonographError):

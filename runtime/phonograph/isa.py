@@ -26,7 +26,7 @@ AVAILABLE: Final[tuple[InstructionSet, ...]] = tuple(name for name in KNOWN if _
 
 
 def chosen(wanted: str | None, available: tuple[InstructionSet, ...]) -> InstructionSet:
-    """The instruction set that is asked for; the first of those available when `wanted` is None or empty.
+    """The instruction set that is asked for; the first of those available when `wanted` is None or empty. Capitals do not count.
 
     Raises:
         InstructionSetError: no kernels have that name, or the processor cannot run them.
@@ -34,11 +34,11 @@ def chosen(wanted: str | None, available: tuple[InstructionSet, ...]) -> Instruc
     if not wanted:
         return available[0]
     for name in available:
-        if name == wanted:
+        if name == wanted.lower():
             return name
     from phonograph.errors import InstructionSetError  # here, because whoever imports this for a name is not to wait for it
 
-    reason = "is not on this processor" if wanted in KNOWN else "is no instruction set that kernels are compiled for"
+    reason = "is not on this processor" if wanted.lower() in KNOWN else "is no instruction set that kernels are compiled for"
     raise InstructionSetError(
         f"environment variable {VARIABLE}",
         found=f"{wanted!r} {reason}",

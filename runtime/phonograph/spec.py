@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 from weakref import WeakKeyDictionary
 
 import msgspec
@@ -40,8 +40,14 @@ ExpressionText = Annotated[str, msgspec.Meta(extra={"expression": True})]
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a node's parameters: typed fields, constraints and descriptions in `msgspec.Meta`.
 
-    `Meta(extra={"unit": "ms"})` states a unit. Rules that span fields go into `__post_init__`, which raises ValueError.
+    `Meta(extra={"unit": "ms"})` states a unit. Rules that span fields go into `__post_init__`, which raises ValueError, or
+    `phonograph.errors.ParameterError` where one of them is to blame.
+
+    `SYNONYMS` maps words that people know from elsewhere to the parameters, or values of parameters, that they may mean;
+    complaints suggest these.
     """
+
+    SYNONYMS: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)

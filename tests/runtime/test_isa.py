@@ -66,7 +66,12 @@ def test_without_a_wish_the_fastest_is_taken(asked: str | None) -> None:
     assert python("from phonograph.isa import ISA; print(ISA)", asked).stdout == f"{AVAILABLE[0]}\n"
 
 
-@pytest.mark.parametrize("asked", ["sse2", "AVX2", "avx2 ", "native"])
+def test_capitals_do_not_count() -> None:
+    """AVX2, as vendors write it, asks for avx2."""
+    assert chosen("AVX2", ("avx512", "avx2", "portable")) == "avx2"
+
+
+@pytest.mark.parametrize("asked", ["sse2", "AVX", "avx2 ", "native"])
 def test_an_unknown_name_is_refused(asked: str) -> None:
     """The error gives place, what was found, what this processor has, and the remedy, as words and as attributes."""
     with pytest.raises(InstructionSetError) as caught:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from phonograph.errors import Complaint, in_words, nearest, one_line
+from phonograph.errors import MAX_LISTED, Complaint, ParameterError, in_words, nearest, one_line
 from phonograph.language import fields
 from phonograph.language.fields import Reader, complain, describe
 from phonograph.language.misfits import NUMBERS, misfit, wanted
@@ -106,7 +106,10 @@ def bind(
         if key not in declared:
             found = f"unknown parameter {key!r} of {what}"
             expected = f"one of {', '.join(declared)}" if declared else "none, for it has no parameters"
-            complain(complaints, "unknown_key", located.keys[key], found, expected, nearest(key, declared))
+            candidates = nearest(key, declared, synonyms=params.SYNONYMS)
+            if candidates and len(declared) > MAX_LISTED:
+                expected = ""
+            complain(complaints, "unknown_key", located.keys[key], found, expected, candidates)
         elif _is_unread(value):
             complete = False
         else:
@@ -120,6 +123,7 @@ def bind(
                 in_units.get(field.name),
                 complaints,
                 is_secret=is_secret,
+                synonyms=params.SYNONYMS,
             )
     for key, field in declared.items():
         if field.required and key not in located.value:
@@ -130,6 +134,17 @@ def bind(
         return None
     try:
         return params(**bound)
+    except ParameterError as error:
+        name, clean = error.parameter, Secrets(_secret_texts(bound.values())).clean
+        value = HIDDEN if name in secret else clean(describe(error.value))
+        expected = clean(one_line(error.expected))
+        if name in located.value:
+            position = located.value[name].position
+            complain(complaints, "wrong_value", position, f"parameter {name!r} is {value}", expected)
+        else:
+            found = f"the parameters of {what} do not go together: {name} is {value}"
+            complain(complaints, "wrong_value", located.position, found, expected)
+        return None
     except (ValueError, TypeError) as error:
         words = Secrets(_secret_texts(bound.values())).clean(one_line(error) or type(error).__name__)
         complain(complaints, "wrong_value", located.position, f"the parameters of {what} do not go together: {words}")
@@ -259,6 +274,7 @@ def _convert(
     complaints: list[Complaint],
     *,
     is_secret: bool,
+    synonyms: Mapping[str, tuple[str, ...]],
 ) -> Any:
     """What msgspec makes of the value; None, and a complaint, when it does not fit."""
     known = len(complaints)
@@ -290,7 +306,7 @@ def _convert(
                 expected = place.expectation(expected)
             if unit is not None and isinstance(at.value, str) and expected.startswith(NUMBERS):
                 expected += f", in {unit}, without the unit"
-            candidates = nearest(at.value, wrong.choices) if isinstance(at.value, str) else ()
+            candidates = nearest(at.value, wrong.choices, synonyms=synonyms) if isinstance(at.value, str) else ()
             complain(complaints, code, at.position, found, expected, candidates)
         return None
 
