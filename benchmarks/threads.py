@@ -1,8 +1,8 @@
 """What a second thread gains, beside what it gains a loop of multiply-adds: `python -m benchmarks.threads --out FILE.json`.
 
 Each thread is kept on a core of its own and makes the same number of calls. Scaling is the calls a second of two threads, from
-their common start to the later end, over those of one thread alone, on either core. The loop in registers shows what the machine has to give in that
-very round. A round in which another program had a thread's core meanwhile is measured again.
+their common start to the later end, over those of one thread alone, on either core. The loop in registers shows what the machine
+has to give in that very round. A round in which another program had a thread's core meanwhile is measured again.
 """
 
 from __future__ import annotations

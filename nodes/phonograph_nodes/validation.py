@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,11 @@ from numpy.typing import NDArray
 from phonograph.errors import AudioFormatError
 
 Samples = NDArray[np.float32]
+
+_CONVERTIBLE = frozenset(map(np.dtype, ("u1", "<i2", "<i4", "<f8")))
+"""What `phonograph_nodes.convert` makes float32 of."""
+
+_FAR_LONGER = 16  # times as many channels as samples: the axes must have been meant the other way round
 
 
 def audio_samples(samples: NDArray[Any]) -> Samples:
@@ -21,7 +27,7 @@ def audio_samples(samples: NDArray[Any]) -> Samples:
     """
     array = np.asarray(samples)
     if array.dtype != np.float32:
-        raise AudioFormatError(f"samples are {array.dtype}; expected float32 in [-1, 1] (see phonograph_nodes.convert)")
+        raise _wrong_type(samples, array.dtype)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == 0):
         raise AudioFormatError(f"samples have shape {array.shape}; expected (num_samples,) or (num_channels, num_samples)")
     return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
@@ -44,9 +50,36 @@ def mono_samples(samples: NDArray[Any]) -> Samples:
     if array.ndim == 1:
         return array
     if array.shape[0] != 1:
-        raise AudioFormatError(f"samples have {array.shape[0]} channels; expected 1 (mix first: audio.resample, channels: 1)")
+        raise _several_channels(*array.shape)
     channel: Samples = array[0]
     return channel
+
+
+def _several_channels(num_channels: int, num_samples: int) -> AudioFormatError:
+    remedy = "mix first: samples.mean(axis=0), in a manifest the node audio.resample with channels: 1"
+    if num_channels >= _FAR_LONGER * num_samples > 0:
+        turned = "samples.T" if num_samples == 1 else "samples.T, or mix them: samples.mean(axis=1)"
+        remedy = f"shape {(num_channels, num_samples)} looks like (num_samples, num_channels): pass {turned}"
+    return AudioFormatError(f"samples have {num_channels} channels; expected 1 ({remedy})")
+
+
+def _wrong_type(samples: object, dtype: np.dtype[Any]) -> AudioFormatError:
+    """The error for what is not float32, with the way to it where there is one."""
+    found, remedy = f"samples are {dtype}", ""
+    if samples is None:
+        found = "samples are None"
+    elif isinstance(samples, str | os.PathLike):
+        found, remedy = f"samples are {str(samples)[:60]!r}", "phonograph_nodes.load reads a file"
+    elif isinstance(samples, bytes | bytearray | memoryview):
+        found = f"samples are {memoryview(samples).nbytes} bytes"
+        remedy = 'for 16-bit PCM, phonograph_nodes.convert(np.frombuffer(pcm, "<i2"), dtype="f32") makes them so'
+    elif dtype in _CONVERTIBLE:
+        remedy = 'phonograph_nodes.convert(samples, dtype="f32") makes them so'
+    elif dtype.kind == "f":
+        remedy = "samples.astype(np.float32) makes them so"
+    elif dtype.kind in "iu":
+        remedy = "samples.astype(np.float32) makes them so, divided by their full scale (32768 for 16-bit values)"
+    return AudioFormatError(f"{found}; expected float32 in [-1, 1]{f' ({remedy})' if remedy else ''}")
 
 
 def refuse_non_finite(samples: Samples, of: str = "") -> None:
@@ -85,16 +118,21 @@ def too_large(samples: Samples, of: str = "") -> AudioFormatError:
     )
 
 
-def check_result(out: NDArray[Any], shape: tuple[int, ...], apart_from: Samples | None = None) -> None:
+def check_result(out: NDArray[Any], shape: tuple[int, ...], apart_from: Samples | None = None, *, wanted: str = "") -> None:
     """Refuse an array that a result of this shape cannot be written into, or that shares memory with what is read.
+
+    Args:
+        wanted: the shape in words, where others would do too.
 
     Raises:
         AudioFormatError: another type, shape or layout; read-only; memory shared with `apart_from`.
     """
     if not isinstance(out, np.ndarray) or out.dtype != np.float32 or out.shape != shape:
         given = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
-        raise AudioFormatError(f"out is {given}; expected float32 of shape {shape}")
+        raise AudioFormatError(f"out is {given}; expected float32 of shape {wanted or shape}")
     if not out.flags.carray:
-        raise AudioFormatError("out is read-only or not C-contiguous; expected a writeable C-contiguous array")
+        flags = {"read-only": not out.flags.writeable, "not C-contiguous": not out.flags.c_contiguous}
+        found = " and ".join(fault for fault, is_so in flags.items() if is_so) or "not aligned"
+        raise AudioFormatError(f"out is {found}; expected a writeable C-contiguous array")
     if apart_from is not None and np.may_share_memory(out, apart_from):
         raise AudioFormatError("out shares memory with the samples; expected an array of its own")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from phonograph.node import Streaming
 from phonograph_nodes.features.rules import check
+from phonograph_nodes.features.synonyms import unknown_argument
 
 Window = Literal["hann", "hann_symmetric", "hamming", "hamming_symmetric", "blackman", "povey", "rectangular"]
 Placement = Literal["centred", "centred_but_last", "inside", "inside_transform", "covering"]
@@ -30,7 +31,7 @@ class FrontEnd:
         sample_rate: of the samples. Lengths do not follow it: at half the rate, halve them.
         scale: factor on the samples; 32768 where a model was trained on 16-bit values.
         normalize_signal: subtract the mean of the signal, divide by its peak (at least 1e-6). Needs the whole signal first.
-        quantise: round to 16-bit values first, rint(32768 x) / 32767.
+        quantise: round to 16-bit values first, rint(32768 x) / 32767. Neither it nor dither goes with normalize_signal.
         dither: standard deviation of Gaussian noise, in units of the scaled samples, which is added before all else; 0 is off.
             Each sample of a signal has its own, a function of its place and of `dither_seed`, so that results can be repeated.
         preemphasis: coefficient c, 0 is off. preemphasis_in: "signal" is y[t] = x[t] - c x[t-1], y[0] = x[0];
@@ -110,6 +111,12 @@ class FrontEnd:
     stack: int = 1
     padding_value: float = 0.0
     pad_rows_to: int = 1
+
+    def __new__(cls, **constants: Any) -> Self:
+        for name in constants:
+            if name not in cls.__dataclass_fields__:
+                raise unknown_argument(name, tuple(cls.__dataclass_fields__))
+        return object.__new__(cls)
 
     def __post_init__(self) -> None:
         check(self)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, get_args
+from typing import get_args
 
+from phonograph.errors import AudioFormatError
 from phonograph.item import Item
 from phonograph.node import Node, Port, PortType, Streaming, node
 from phonograph_nodes.features.log_mel import LogMel
@@ -30,7 +31,7 @@ def _ports(params: LogMelParams, connected: tuple[str, ...]) -> tuple[tuple[Port
     ports_of=_ports,  # type: ignore[arg-type]  # is called with this type's own parameters
     streaming=_STREAMING,
     sees_native_memory=True,
-    attributes={"num_non_finite": "int"},
+    attributes={"num_rows": "int", "num_non_finite": "int"},
     version=2,
     example="""
         steps:
@@ -46,7 +47,7 @@ class LogMelNode(Node[LogMelParams]):
 
     Takes mono audio at the front end's rate: 22050 Hz for `librosa`, 44100 Hz for `speaker-mfcc`, 16000 Hz for the others. Gives
     float32 of shape (rows, bins), a row every `hop_length` samples, 10 ms by default. A clip that is too short for a window
-    gives no row.
+    gives no row; `flow.filter` with `attributes.num_rows > 0` leaves it out.
 
     `frontend` names the whole recipe. Every other constant is its own unless a parameter replaces it: `{frontend: kaldi,
     placement: covering}` is Kaldi's without snipped edges, `{frontend: nemo, placement: centred, edges: reflect}` what older
@@ -54,7 +55,7 @@ class LogMelNode(Node[LogMelParams]):
     `per_bin`, or cut off at a `range_below_peak`, need the whole clip before the first row is known; with
     `normalize_signal` not even a level is.
 
-    With `non_finite: zero`, `num_non_finite` says how many samples counted as 0.
+    Sets the attributes `num_rows`, and with `non_finite: zero` `num_non_finite`, the number of samples that counted as 0.
     """
 
     def open(self) -> None:
@@ -62,14 +63,26 @@ class LogMelNode(Node[LogMelParams]):
 
     def process(self, item: Item, state: None) -> Item:
         chunk = item.audio
-        features, num_non_finite = self.log_mel.counted(chunk.samples, sample_rate=chunk.sample_rate)
-        attributes: dict[str, Any] | None = None
+        try:
+            features, num_non_finite = self.log_mel.counted(chunk.samples, sample_rate=chunk.sample_rate)
+        except AudioFormatError as error:
+            if "path" not in item.attributes:
+                raise
+            raise AudioFormatError(f"{item.attributes['path']}: {error}") from error
+        attributes = {"num_rows": features.shape[1 if self.params.bins_first else 0]}
         if self.params.non_finite == "zero":
-            attributes = {"num_non_finite": num_non_finite}
+            attributes["num_non_finite"] = num_non_finite
         return item.with_payload({"features": features}, attributes)
 
 
 @functools.lru_cache(maxsize=32)
 def _log_mel(params: LogMelParams) -> LogMel:
     """One for all workers."""
-    return LogMel(params.options.front_end, pad_to_s=params.pad_to_s, bins_first=params.bins_first, non_finite=params.non_finite)
+    return LogMel(
+        params.frontend,
+        n_mels=params.n_mels,
+        pad_to_s=params.pad_to_s,
+        bins_first=params.bins_first,
+        non_finite=params.non_finite,
+        **params.overrides,
+    )

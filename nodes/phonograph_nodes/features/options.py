@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 
-from phonograph.errors import nearest
+from phonograph.errors import ParameterError
 from phonograph_nodes.features.definition import (
     DeviationFloor,
     Edges,
@@ -24,7 +24,8 @@ from phonograph_nodes.features.definition import (
 )
 from phonograph_nodes.features.mel import mel_filters
 from phonograph_nodes.features.named import FRONT_ENDS
-from phonograph_nodes.features.rules import MAX_MEL_BINS
+from phonograph_nodes.features.rules import MAX_MEL_BINS, is_real, is_whole
+from phonograph_nodes.features.synonyms import suggestion, unknown_argument
 
 NonFinite = Literal["refuse", "zero"]
 
@@ -75,6 +76,10 @@ class Overrides(TypedDict, total=False):
 
 
 OVERRIDES: tuple[str, ...] = tuple(field.name for field in fields(FrontEnd))
+_ARGUMENTS = ("n_mels", "pad_to_s", "bins_first", "non_finite", *OVERRIDES)
+
+# Where lengths are samples at any rate, and not so many milliseconds.
+_LENGTHS_ARE_SAMPLES = {"librosa"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,13 @@ class Options:
     """A front end with what its callers want of it.
 
     Args:
+        name: of the front end whose constants these are but for overrides; "" for a definition of one's own.
         pad_to: samples to which the signal is cut or filled up; None leaves it.
         bins_first: the result is (num_columns, num_rows).
         scrubs: samples that are not finite count as 0.
     """
 
+    name: str
     front_end: FrontEnd
     pad_to: int | None
     bins_first: bool
@@ -99,6 +106,20 @@ class Options:
     def padded(self, num_samples: int) -> int:
         """Where the signal ends once it is filled up; the edge rule stands there."""
         return max(num_samples, self.front_end.min_samples, self.pad_to or 0)
+
+    def __str__(self) -> str:
+        """As arguments of a call, those that differ from what they would be anyway."""
+        own = FRONT_ENDS[self.name] if self.name else FrontEnd()
+        pairs = ((name, getattr(self.front_end, name)) for name in OVERRIDES)
+        changes = [f"{name}={value!r}" for name, value in pairs if value != getattr(own, name)]
+        told = [repr(self.name), *changes] if self.name else [f"FrontEnd({', '.join(changes)})"]
+        if self.pad_to is not None:
+            told.append(f"pad_to_s={self.pad_to / self.front_end.sample_rate:g}")
+        if self.bins_first:
+            told.append("bins_first=True")
+        if self.scrubs:
+            told.append("non_finite='zero'")
+        return ", ".join(told)
 
 
 def resolved(
@@ -118,10 +139,38 @@ def resolved(
     """
     front_end = _front_end(frontend, n_mels, overrides if sample_rate is None else {**overrides, "sample_rate": sample_rate})
     if non_finite not in get_args(NonFinite):
-        raise ValueError(f"non_finite is {non_finite!r}; expected one of {', '.join(get_args(NonFinite))}")
+        raise ParameterError("non_finite", non_finite, f"one of {', '.join(get_args(NonFinite))}")
+    if not isinstance(bins_first, bool | np.bool_):
+        raise ParameterError("bins_first", bins_first, "True or False")
     if bins_first and front_end.stack > 1:
-        raise ValueError(f"bins_first is True; expected False with stack ({front_end.stack}), whose rows are of several windows")
-    return Options(front_end, _pad_to(front_end, pad_to_s), bool(bins_first), non_finite == "zero")
+        raise ParameterError("bins_first", True, f"it off with stack ({front_end.stack}), whose rows are of several windows")
+    name = frontend if isinstance(frontend, str) else ""
+    return Options(name, front_end, _pad_to(front_end, pad_to_s), bool(bins_first), non_finite == "zero")
+
+
+def warn_of_kept_lengths(options: Options, given: Mapping[str, Any], stacklevel: int) -> None:
+    """Warn of a named front end at another rate than its own whose lengths stay: they last longer or shorter then.
+
+    Args:
+        given: the overrides; one that gives a window or hop knows what it does.
+    """
+    if options.name in {"", *_LENGTHS_ARE_SAMPLES} or given.keys() & {"window_length", "hop_length"}:
+        return
+    own, front_end = FRONT_ENDS[options.name], options.front_end
+    if own.sample_rate == front_end.sample_rate:
+        return
+    names = ("window_length", "hop_length", "fft_length")
+    lasts = [
+        " and ".join(f"{1000 * getattr(own, name) / rate:.3g}" for name in names[:2])
+        for rate in (front_end.sample_rate, own.sample_rate)
+    ]
+    fitting = (f"{name}={round(getattr(own, name) * front_end.sample_rate / own.sample_rate)}" for name in names)
+    warnings.warn(
+        f"sample_rate is {front_end.sample_rate} Hz, and the lengths of {options.name!r} stay {own.window_length} (window) and "
+        f"{own.hop_length} samples (hop), which last {lasts[0]} ms and not {lasts[1]} ms as at {own.sample_rate} Hz. "
+        f"To keep the times, pass {', '.join(fitting)}; to keep the samples, pass window_length={own.window_length}",
+        stacklevel=stacklevel + 1,
+    )
 
 
 def warn_of_empty_bins(front_end: FrontEnd, stacklevel: int) -> None:
@@ -144,20 +193,17 @@ def warn_of_empty_bins(front_end: FrontEnd, stacklevel: int) -> None:
 def _front_end(frontend: str | FrontEnd, n_mels: int | None, overrides: Mapping[str, Any]) -> FrontEnd:
     if isinstance(frontend, str):
         if frontend not in FRONT_ENDS:
-            close = nearest(frontend, FRONT_ENDS)
-            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise ValueError(f"frontend is {frontend!r}; expected one of {', '.join(FRONT_ENDS)}{hint}")
+            known = f"one of {', '.join(FRONT_ENDS)}{suggestion(frontend, FRONT_ENDS)}"
+            raise ParameterError("frontend", frontend, known)
         frontend = FRONT_ENDS[frontend]
     elif not isinstance(frontend, FrontEnd):
-        raise ValueError(f"frontend is {frontend!r}; expected a FrontEnd or one of {', '.join(FRONT_ENDS)}")
+        raise ParameterError("frontend", frontend, f"a FrontEnd or one of {', '.join(FRONT_ENDS)}")
     for name in overrides:
         if name not in OVERRIDES:
-            close = nearest(name, OVERRIDES)
-            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-            raise TypeError(f"unexpected keyword argument {name!r}; expected a field of FrontEnd{hint}")
+            raise unknown_argument(name, _ARGUMENTS)
     if n_mels is not None:
-        if isinstance(n_mels, bool) or not isinstance(n_mels, int | np.integer) or not 1 <= n_mels <= MAX_MEL_BINS:
-            raise ValueError(f"n_mels is {n_mels!r}; expected a whole number from 1 to {MAX_MEL_BINS}")
+        if not is_whole(n_mels, 1, MAX_MEL_BINS):
+            raise ParameterError("n_mels", n_mels, f"a whole number from 1 to {MAX_MEL_BINS}")
         if overrides.get("num_mel_bins", n_mels) != n_mels:
             raise ValueError(f"n_mels is {n_mels} and num_mel_bins {overrides['num_mel_bins']}; expected one of the two")
         overrides = {**overrides, "num_mel_bins": n_mels}
@@ -169,7 +215,7 @@ def _pad_to(front_end: FrontEnd, pad_to_s: float | None) -> int | None:
         return None
     if front_end.normalize_signal or front_end.normalisation == "per_bin":
         why = "what it would fill up with would count in means and deviations"
-        raise ValueError(f"pad_to_s is {pad_to_s}; expected None for a front end that normalises over time: {why}")
-    if isinstance(pad_to_s, bool) or not isinstance(pad_to_s, int | float) or not MIN_PAD_S <= pad_to_s <= MAX_PAD_S:
-        raise ValueError(f"pad_to_s is {pad_to_s!r}; expected {MIN_PAD_S:g} to {MAX_PAD_S:g} s")
+        raise ParameterError("pad_to_s", pad_to_s, f"none with a front end that normalises over time: {why}")
+    if not is_real(pad_to_s) or not MIN_PAD_S <= pad_to_s <= MAX_PAD_S:
+        raise ParameterError("pad_to_s", pad_to_s, f"{MIN_PAD_S:g} to {MAX_PAD_S:g} s")
     return max(1, round(pad_to_s * front_end.sample_rate))

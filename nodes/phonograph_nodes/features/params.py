@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from msgspec import Meta
@@ -21,17 +22,23 @@ from phonograph_nodes.features.definition import (
 )
 from phonograph_nodes.features.named import FrontEndName
 from phonograph_nodes.features.options import MAX_PAD_S, MIN_PAD_S, OVERRIDES, NonFinite, Options, resolved
-from phonograph_nodes.features.rules import MAX_FFT_LENGTH, MAX_MEL_BINS
+from phonograph_nodes.features.rules import MAX_FFT_LENGTH, MAX_MEL_BINS, MAX_ROWS
+from phonograph_nodes.features.synonyms import SYNONYMS
 
+# What an editor can tell too; `phonograph_nodes.features.rules` has all ranges, and refuses what these let through.
 _Length = Annotated[int, Meta(ge=1, le=MAX_FFT_LENGTH)]
-_Count = Annotated[int, Meta(ge=0)]
-_Multiple = Annotated[int, Meta(ge=1)]
+_Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+_Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Cepstra = Annotated[int, Meta(ge=0, le=MAX_MEL_BINS)]
+_Multiple = Annotated[int, Meta(ge=1, le=MAX_ROWS)]
 _Amount = Annotated[float, Meta(ge=0)]
 _Positive = Annotated[float, Meta(gt=0)]
 
 
 class LogMelParams(Params, frozen=True):
     """What is null is the front end's own; its constants stand in `phonograph_nodes.features.named`."""
+
+    SYNONYMS: ClassVar[Mapping[str, tuple[str, ...]]] = SYNONYMS
 
     frontend: Annotated[FrontEndName, Meta(description="whose features: the model family they are made for")] = "squeezeformer"
     n_mels: Annotated[
@@ -54,11 +61,16 @@ class LogMelParams(Params, frozen=True):
 
     # Signal
     sample_rate: Annotated[
-        _Multiple | None,
-        Meta(description="rate of the audio; lengths in samples do not follow it, so halve them with it", extra={"unit": "Hz"}),
+        Annotated[int, Meta(ge=1, le=2**31 - 1)] | None,
+        Meta(
+            description="rate of the audio. Lengths are in samples and do not follow it: at half the rate, give half the "
+            "window_length, hop_length and fft_length",
+            extra={"unit": "Hz"},
+        ),
     ] = None
     scale: Annotated[
-        _Positive | None, Meta(description="factor on the samples; 32768 for models that were trained on 16-bit values")
+        Annotated[float, Meta(ge=1e-9, le=1e9)] | None,
+        Meta(description="factor on the samples; 32768 for models that were trained on 16-bit values"),
     ] = None
     normalize_signal: Annotated[
         bool | None,
@@ -66,10 +78,10 @@ class LogMelParams(Params, frozen=True):
     ] = None
     quantise: Annotated[bool | None, Meta(description="round to 16-bit values first, for models trained on them")] = None
     dither: Annotated[
-        _Amount | None,
+        Annotated[float, Meta(ge=0, le=1e9)] | None,
         Meta(description="deviation of noise that is added, in units of scaled samples; keeps silence off the floor, costs time"),
     ] = None
-    dither_seed: Annotated[_Count | None, Meta(description="of that noise, which is the same for every clip")] = None
+    dither_seed: Annotated[_Seed | None, Meta(description="of that noise, which is the same for every clip")] = None
     preemphasis: Annotated[
         Annotated[float, Meta(ge=0, lt=1)] | None,
         Meta(description="how much of the sample before is subtracted; raises high frequencies. 0 is off"),
@@ -96,7 +108,7 @@ class LogMelParams(Params, frozen=True):
         Annotated[int, Meta(ge=2, le=MAX_FFT_LENGTH)] | None,
         Meta(
             description="of the transform, to which a shorter window is filled up; more gives narrow mel bins more to sum. "
-            "Products of 2, 3 and 5 are fast, large prime factors slow",
+            "Products of 2, 3 and 5 are fast; a large prime factor costs ten times as much",
             extra={"unit": "samples"},
         ),
     ] = None
@@ -152,7 +164,8 @@ class LogMelParams(Params, frozen=True):
     shift: Annotated[float | None, Meta(description="added to each level at last")] = None
     gain: Annotated[float | None, Meta(description="factor on each level behind that; not 0")] = None
     num_cepstra: Annotated[
-        _Count | None, Meta(description="give so many cepstral coefficients (MFCC) and not the levels, at most n_mels; 0 is off")
+        _Cepstra | None,
+        Meta(description="give so many cepstral coefficients (MFCC) and not the levels, at most n_mels; 0 is off"),
     ] = None
     deltas: Annotated[
         bool | None, Meta(description="append first and second differences of the coefficients; a stream lags two rows behind")
@@ -189,7 +202,7 @@ class LogMelParams(Params, frozen=True):
         return resolved(self.frontend, self.n_mels, self.pad_to_s, self.bins_first, self.non_finite, self.overrides)
 
     @property
-    def overrides(self) -> dict[str, object]:
+    def overrides(self) -> dict[str, Any]:
         """The constants that are not the front end's own."""
         given = {name: value for name, value in msgspec.structs.asdict(self).items() if name in OVERRIDES and value is not None}
         if given.get("range_below_peak") == 0.0:  # null is the front end's own here

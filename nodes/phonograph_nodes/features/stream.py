@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Unpack
+from typing import Any, NoReturn, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from phonograph_nodes.features.buffers import RowBuffer, SampleBuffer
 from phonograph_nodes.features.definition import FrontEnd
 from phonograph_nodes.features.levels import Features, Levels, signal_scale
 from phonograph_nodes.features.log_mel import wrong_rate
-from phonograph_nodes.features.options import NonFinite, Overrides, resolved, warn_of_empty_bins
+from phonograph_nodes.features.options import NonFinite, Overrides, resolved, warn_of_empty_bins, warn_of_kept_lengths
+from phonograph_nodes.features.rules import is_whole
 from phonograph_nodes.kernels import _log_mel
 from phonograph_nodes.validation import Samples, check_result, mono_samples, non_finite, too_large, zeroed
 
@@ -43,15 +44,12 @@ class LogMelStream:
 
     Memory: a second or two of samples and the rows that nobody has popped; for "post-normalised" all rows of the signal, for
     "whole" all of its samples. `max_samples` bounds that. Once the stream has settled, `push` and `pop(out=...)` allocate
-    no array, but for rows that are normalised each with bins_first. A stream belongs to one thread at a time.
+    no array, but for rows that are normalised each with bins_first. A stream belongs to one thread at a time, and cannot be
+    copied or pickled, which is a TypeError.
 
     Args:
         max_samples: of one signal, for front ends that are not "causal"; None is an hour. More is refused.
         others: as `LogMel`.
-
-    Attributes:
-        front_end: its definition, overrides included.
-        num_non_finite: samples of the signal that were NaN or infinite and counted as 0 (`non_finite="zero"`).
     """
 
     def __init__(
@@ -67,10 +65,11 @@ class LogMelStream:
         **overrides: Unpack[Overrides],
     ) -> None:
         self._options = resolved(frontend, n_mels, pad_to_s, bins_first, non_finite, overrides, sample_rate)
-        self.front_end = one = self._options.front_end
+        self._front_end = one = self._options.front_end
+        warn_of_kept_lengths(self._options, overrides, stacklevel=2)
         warn_of_empty_bins(one, stacklevel=2)
-        if max_samples is not None and max_samples < 1:
-            raise ValueError(f"max_samples is {max_samples}; expected at least 1")
+        if max_samples is not None and not is_whole(max_samples, 1):
+            raise ValueError(f"max_samples is {max_samples!r}; expected a whole number of samples, at least 1, or None")
         self._max_samples = _MAX_S * one.sample_rate if max_samples is None else max_samples
         self._levels = Levels(one)
         self._workspace = self._levels.workspace()
@@ -80,27 +79,46 @@ class LogMelStream:
         self._samples = SampleBuffer(2 * reach + _HOPS_AT_ONCE * one.hop_length)
         self._rows = RowBuffer(one.row_width, history=1 if one.deltas else 0)
         self._edge: Features = np.empty(one.num_levels, np.float32)
+        shape = f"({one.num_columns}, n)" if self._options.bins_first else f"(n, {one.num_columns})"
+        self._wanted_out = f"{shape}, into which at most n rows are popped"
         self._num_windows = 0  # whose levels are there
         self._num_differences = 0  # rows whose first differences are there
         self._num_done = 0  # rows that will not change any more, before they are stacked
         self._highest = -math.inf
         self._has_ended = False
-        self.num_non_finite = 0
+        self._num_non_finite = 0
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a stream cannot be copied or pickled, for it is in the midst of a signal; make another: " + repr(self))
+
+    def __repr__(self) -> str:
+        cap = "" if self._max_samples == _MAX_S * self._front_end.sample_rate else f", max_samples={self._max_samples}"
+        return f"{type(self).__name__}({self._options}{cap})"
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """Its definition, overrides included."""
+        return self._front_end
+
+    @property
+    def num_non_finite(self) -> int:
+        """Samples of the signal that were NaN or infinite and counted as 0 (`non_finite="zero"`)."""
+        return self._num_non_finite
 
     @property
     def num_columns(self) -> int:
         """Values in a row."""
-        return self.front_end.num_columns
+        return self._front_end.num_columns
 
     @property
     def streaming(self) -> Streaming:
         """When rows are ready."""
-        return self.front_end.streaming
+        return self._front_end.streaming
 
     @property
     def num_ready(self) -> int:
         """Rows that `pop` would hand out."""
-        return (self._num_done - self._rows.start) // self.front_end.stack
+        return (self._num_done - self._rows.start) // self._front_end.stack
 
     def push(self, samples: NDArray[Any], *, sample_rate: int | None = None) -> int:
         """Take the next samples of the signal; the first ones after `flush` begin a new one.
@@ -118,8 +136,8 @@ class LogMelStream:
                 as after `reset`.
             RuntimeError: rows of the signal that `flush` ended are still there.
         """
-        if sample_rate is not None and sample_rate != self.front_end.sample_rate:
-            raise wrong_rate(sample_rate, self.front_end)
+        if sample_rate is not None and sample_rate != self._front_end.sample_rate:
+            raise wrong_rate(sample_rate, self._front_end, "resample the signal before it is cut into pieces")
         signal = mono_samples(samples)
         if self._has_ended:
             if self.num_ready:
@@ -146,13 +164,13 @@ class LogMelStream:
         Raises:
             AudioFormatError: an `out` of another type, layout or number of columns.
         """
-        front_end, bins_first = self.front_end, self._options.bins_first
+        front_end, bins_first = self._front_end, self._options.bins_first
         num_rows, columns = self.num_ready, front_end.num_columns
         if out is None:
             out = np.empty((columns, num_rows) if bins_first else (num_rows, columns), np.float32)
         else:
             most = out.shape[1 if bins_first else 0] if isinstance(out, np.ndarray) and out.ndim == 2 else num_rows
-            check_result(out, (columns, most) if bins_first else (most, columns))
+            check_result(out, (columns, most) if bins_first else (most, columns), wanted=self._wanted_out)
             num_rows = min(num_rows, most)
         before = self._rows.start
         rows = self._rows.take(num_rows * front_end.stack)
@@ -184,7 +202,7 @@ class LogMelStream:
         if self._has_ended or num_samples == 0:
             return self.num_ready
         offset, gain = 0.0, 1.0
-        if self.front_end.normalize_signal:
+        if self._front_end.normalize_signal:
             offset, gain = signal_scale(_log_mel.signal_extent(self._samples.samples), num_samples)
         num_windows, padded = self._options.num_windows(num_samples), self._options.padded(num_samples)
         self._compute_levels(num_windows, num_samples, padded, offset, gain)
@@ -204,7 +222,7 @@ class LogMelStream:
         self._num_windows = self._num_differences = self._num_done = 0
         self._highest = -math.inf
         self._has_ended = False
-        self.num_non_finite = 0
+        self._num_non_finite = 0
 
     def _check_length(self, num_new: int) -> None:
         num_samples = self._samples.end + num_new
@@ -221,7 +239,7 @@ class LogMelStream:
         if not self._options.scrubs:
             raise non_finite(signal, f"chunk from sample {self._samples.end} on")
         scrubbed, num_bad = zeroed(signal)
-        self.num_non_finite += num_bad
+        self._num_non_finite += num_bad
         return scrubbed
 
     def _take(self, signal: Samples) -> None:
@@ -241,7 +259,7 @@ class LogMelStream:
 
     def _num_complete(self) -> int:
         """Windows that will be the same whatever comes: they exist, and all that they read is there."""
-        front_end, end = self.front_end, self._samples.end
+        front_end, end = self._front_end, self._samples.end
         first = front_end.first_start
         if end < 2 - first:
             return 0  # window 0 may read as far into the signal as it reaches out of it, and one sample more
@@ -254,7 +272,7 @@ class LogMelStream:
         That of the next window, and one before it for the pre-emphasis; or what the last windows will read in the mirror at the
         end, wherever that will be.
         """
-        front_end = self.front_end
+        front_end = self._front_end
         start = front_end.first_start + self._num_windows * front_end.hop_length
         return max(0, min(start - 1, self._samples.end - front_end.window_length - 2))
 
@@ -264,7 +282,7 @@ class LogMelStream:
         if num_new <= 0:
             return
         rows = self._rows.reserve(num_new)
-        levels = rows[:, : self.front_end.num_levels] if self.front_end.deltas else rows
+        levels = rows[:, : self._front_end.num_levels] if self._front_end.deltas else rows
         finite, highest = self._levels.plan.levels(
             self._samples.samples,
             self._samples.origin,
@@ -290,17 +308,17 @@ class LogMelStream:
         self._highest = max(self._highest, highest)
 
     def _levels_since(self, number: int) -> Features:
-        return self._rows.since(number)[:, : self.front_end.num_levels]
+        return self._rows.since(number)[:, : self._front_end.num_levels]
 
     def _complete(self) -> None:
         """Append differences, and count the rows that will not change any more."""
         if not (self._is_causal or self._has_ended):
             return
-        if not self.front_end.deltas:
+        if not self._front_end.deltas:
             self._num_done = self._num_windows
             return
         self._num_differences = self._append_differences(0, self._num_differences, self._num_windows)
-        self._num_done = self._append_differences(self.front_end.num_levels, self._num_done, self._num_differences)
+        self._num_done = self._append_differences(self._front_end.num_levels, self._num_done, self._num_differences)
 
     def _append_differences(self, column: int, num_done: int, num_rows: int) -> int:
         """Differences of the columns from `column` on, behind them, of the rows up to number `num_rows`.
@@ -309,7 +327,7 @@ class LogMelStream:
             The number of rows whose differences will not change: the last one's only once the signal has ended.
         """
         if num_rows > num_done:
-            start, columns = max(0, num_done - 1), self.front_end.num_levels
+            start, columns = max(0, num_done - 1), self._front_end.num_levels
             rows = self._rows.since(start)[: num_rows - start, column : column + 2 * columns]
             first = rows[0, columns:]
             self._edge[...] = first
@@ -320,7 +338,7 @@ class LogMelStream:
 
     def _fill_up(self) -> None:
         """Rows behind the last window's, up to the multiples that the front end wants."""
-        front_end, num_windows = self.front_end, self._num_windows
+        front_end, num_windows = self._front_end, self._num_windows
         joined = -(-num_windows // front_end.stack) * front_end.stack
         missing = front_end.num_rows(num_windows) * front_end.stack - num_windows
         if missing:

@@ -135,15 +135,8 @@ def bind(
     try:
         return params(**bound)
     except ParameterError as error:
-        name, clean = error.parameter, Secrets(_secret_texts(bound.values())).clean
-        value = HIDDEN if name in secret else clean(describe(error.value))
-        expected = clean(one_line(error.expected))
-        if name in located.value:
-            position = located.value[name].position
-            complain(complaints, "wrong_value", position, f"parameter {name!r} is {value}", expected)
-        else:
-            found = f"the parameters of {what} do not go together: {name} is {value}"
-            complain(complaints, "wrong_value", located.position, found, expected)
+        secrets = Secrets(_secret_texts(bound.values()))
+        _complain_of(error, located, what, secrets, complaints, is_secret=error.parameter in secret)
         return None
     except (ValueError, TypeError) as error:
         words = Secrets(_secret_texts(bound.values())).clean(one_line(error) or type(error).__name__)
@@ -154,6 +147,18 @@ def bind(
         found = f"the parameters of {what} cannot be checked: {words}"
         complain(complaints, "type_unavailable", located.position, found, "a node type whose code works")
         return None
+
+
+def _complain_of(
+    error: ParameterError, located: Located, what: str, secrets: Secrets, complaints: list[Complaint], *, is_secret: bool
+) -> None:
+    """Say what is wrong where the parameter stands; of a default that other parameters are at odds with, where they stand."""
+    assert isinstance(located.value, Mapping)
+    name, expected = error.parameter, secrets.clean(one_line(error.expected))
+    value = HIDDEN if is_secret else secrets.clean(describe(error.value))
+    written = located.value.get(name)
+    found = f"parameter {name!r} is {value}" if written else f"the parameters of {what} do not go together: {name!r} is {value}"
+    complain(complaints, "wrong_value", (written or located).position, found, expected)
 
 
 def bound_paths(bound: Params, located: Located, role: Role) -> Iterator[BoundPath]:

@@ -1,7 +1,7 @@
 """Claims about how fast log-mel features are: beside peers, in real time, from Python, with other instruction sets, on two cores.
 
-All are ratios within one run, or times of a whole call from Python, medians on one core with one thread, in processor time (but for
-two threads, where the wall counts); how they are measured is written in `benchmarks/`. Bars are for a machine with AVX-512.
+All are ratios within one run, or times of a whole call from Python, medians on one core with one thread, in processor time (but
+for two threads, where the wall counts); how they are measured is written in `benchmarks/`. Bars are for a machine with AVX-512.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from phonograph_nodes import LogMel
 from reference.features.signals import noise
 
 # Whisper and those that follow have no row for an empty clip.
-TAKE_EMPTY_CLIPS = [name for name in CASES if LogMel(**CASES[name].arguments).num_rows(0) == 0]
+TAKE_EMPTY_CLIPS = [name for name in CASES if LogMel(**CASES[name].arguments).front_end.num_windows(0) == 0]
 
 
 @given(name=st.sampled_from(sorted(CASES)), lengths=st.lists(st.integers(1, 3000), max_size=5), bins_first=st.booleans())
@@ -87,6 +87,24 @@ def test_array_that_the_batch_does_not_fit_is_refused(wrong: Any) -> None:
     """The error is about `out`."""
     with pytest.raises(AudioFormatError, match="out"):
         LogMel("whisper").batch([noise(4000), noise(2000)], out=wrong)
+
+
+def test_one_clip_is_no_batch() -> None:
+    """An array that is not in a list is refused with the remedy; the rows of a matrix are clips."""
+    plan = LogMel("kaldi")
+    with pytest.raises(AudioFormatError, match=r"clips are one array of shape \(1000,\); expected a list.*\[samples\]"):
+        plan.batch(noise(1000))
+    features, _ = plan.batch(np.stack([noise(1000), noise(1000, 1)]))
+    assert np.array_equal(features[1], plan(noise(1000, 1)))
+
+
+@pytest.mark.parametrize("padding", ["0", None, True])
+def test_padding_that_is_no_number_is_refused(padding: Any) -> None:
+    """Text that NumPy would take for a number is not one; NaN is."""
+    with pytest.raises(ValueError, match=f"padding is {padding!r}; expected a number"):
+        LogMel("kaldi").batch([noise(1000)], padding=padding)
+    features, _ = LogMel("kaldi").batch([noise(1000), noise(500)], padding=np.nan)
+    assert np.isnan(features[1, 1:]).all()
 
 
 def test_error_says_which_clip_it_is_about() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import wave
+from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -12,20 +15,34 @@ import pytest
 from front_end_cases import CASES
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
-from phonograph.item import Item
-from phonograph_nodes import LogMel, log_mel
+from phonograph.executor import Executor
+from phonograph.item import NO_ATTRIBUTES, Item
+from phonograph.language.manifest import load_manifest
+from phonograph_nodes import LogMel, convert, log_mel
 from phonograph_nodes.features import FRONT_ENDS, FrontEnd, LogMelNode, LogMelParams
 from reference.features.signals import Samples, noise
 
+ROWS = """
+version: 1
+name: rows
+steps:
+  - {type: source.files, params: {paths: .}}
+  - {type: audio.decode}
+  - {type: audio.resample, params: {sample_rate: 16000, channels: 1}}
+  - {type: features.log_mel, params: {frontend: kaldi}}
+  - {type: flow.filter, params: {keep: attributes.num_rows > 0}}
+  - {type: sink.npy, params: {path: out}}
+"""
 
-def processed(samples: Samples, rate: int, /, **params: Any) -> Item:
+
+def processed(samples: Samples, rate: int, /, *, attributes: Mapping[str, Any] = NO_ATTRIBUTES, **params: Any) -> Item:
     node = LogMelNode(msgspec.convert(params, LogMelParams), "mel")
     node.open()
     item = Item(
         key="a/b",
         ordinal=0,
         payload={"audio": AudioChunk(samples[np.newaxis], rate)},
-        attributes=MappingProxyType({"text": "x"}),
+        attributes=MappingProxyType({"text": "x", **attributes}),
     )
     return node.process(item, None)
 
@@ -36,7 +53,31 @@ def test_node_gives_the_features_of_its_audio(name: str) -> None:
     arguments = CASES[name].arguments
     result = processed(noise(4000), FRONT_ENDS[arguments["frontend"]].sample_rate, **arguments)
     assert np.array_equal(result.payload["features"], log_mel(noise(4000), **arguments))
-    assert result.attributes == {"text": "x"}
+    assert result.attributes == {"text": "x", "num_rows": len(result.payload["features"])}
+
+
+def test_node_counts_rows() -> None:
+    """An attribute says how many rows there are in either layout, 0 for a clip that is too short."""
+    assert processed(noise(4000), 16_000, frontend="kaldi", bins_first=True).attributes["num_rows"] == 23
+    assert processed(noise(399), 16_000, frontend="kaldi").attributes["num_rows"] == 0
+
+
+def test_clips_without_a_row_can_be_filtered_out(tmp_path: Path) -> None:
+    """Of a long and a short one, one is stored and one ends as filtered."""
+    for name, length in (("long", 4000), ("short", 399)):
+        pcm = convert(noise(length) * np.float32(0.1), dtype="i16")
+        with wave.open(str(tmp_path / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes(pcm.tobytes())
+    (tmp_path / "rows.yaml").write_text(ROWS, "utf-8")
+    report = Executor(load_manifest(tmp_path / "rows.yaml"), run_dir=tmp_path / "run").run()
+    assert (report.status, report.records.completed, report.records.filtered) == ("success", 1, 1)
+
+
+def test_error_names_the_file_of_an_item_that_has_one() -> None:
+    """As those of audio.decode do; the path is an attribute that it set."""
+    with pytest.raises(AudioFormatError, match=r"^/clips/a\.wav: sample_rate is 8000 Hz"):
+        processed(noise(4000), 8000, attributes={"path": "/clips/a.wav"})
 
 
 def test_node_counts_the_samples_that_it_takes_for_zero() -> None:
@@ -85,7 +126,6 @@ def test_every_constant_is_a_parameter() -> None:
 
 
 CHANGES: dict[str, Any] = {
-    "sample_rate": 12_000,
     "scale": 2.0,
     "normalize_signal": True,
     "quantise": True,
@@ -117,6 +157,7 @@ CHANGES: dict[str, Any] = {
     "pad_rows_to": 16,
 }
 TOGETHER: dict[str, dict[str, Any]] = {
+    "sample_rate": {"sample_rate": 12_000, "hop_length": 120},
     "dither_seed": {"dither": 1e-3, "dither_seed": 5},
     "preemphasis_in": {"preemphasis": 0.5, "preemphasis_in": "window"},
     "deltas": {"num_cepstra": 13, "deltas": True},

@@ -73,6 +73,25 @@ def test_array_that_the_result_does_not_fit_is_refused(wrong: Any) -> None:
         log_mel(noise(2400), frontend="zipformer", out=wrong)
 
 
+def test_array_that_cannot_be_written_says_why() -> None:
+    """Of a read-only array and one with gaps the error names what it is, of one that is both, both."""
+    gaps = np.empty((16, 160), np.float32)[:, ::2]
+    both = gaps.view()
+    both.flags.writeable = False
+    for out, what in ((read_only((16, 80)), "read-only"), (gaps, "not C-contiguous"), (both, "read-only and not C-contiguous")):
+        with pytest.raises(AudioFormatError, match=f"out is {what}; expected"):
+            log_mel(noise(2400), frontend="zipformer", out=out)
+
+
+def test_one_array_serves_clips_of_any_length() -> None:
+    """The first rows of a larger array are an `out` that fits."""
+    plan, memory = LogMel("kaldi"), np.empty((100, 80), np.float32)
+    for length in (16_000, 400, 9000):
+        out = memory[: plan.num_rows(length)]
+        assert plan(noise(length), out=out) is out
+        assert np.array_equal(out, plan(noise(length)))
+
+
 def test_array_that_shares_memory_with_the_samples_is_refused() -> None:
     """Results would be written over samples that are still to be read."""
     memory = np.zeros(16 * 80 + 2400, np.float32)

@@ -198,6 +198,8 @@ def test_array_that_rows_do_not_fit_is_refused_and_the_rows_stay() -> None:
     for wrong in unfit:
         with pytest.raises(AudioFormatError, match="out"):
             stream.pop(out=wrong)
+    with pytest.raises(AudioFormatError, match=r"shape \(80,\); expected float32 of shape \(n, 80\), into which at most n rows"):
+        stream.pop(out=unfit[2])
     assert stream.num_ready == ready > 0
     assert np.array_equal(stream.pop(), LogMel("zipformer")(noise(4000))[:ready])
 
