@@ -11,6 +11,7 @@ from phonograph_nodes.features.definition import FrontEnd
 from phonograph_nodes.features.mel import mel_filters
 from phonograph_nodes.features.windows import window_function
 from phonograph_nodes.kernels import _log_mel
+from phonograph_nodes.transforms import output_places, pass_turns, turns
 
 Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
@@ -51,9 +52,9 @@ def make_plan(front_end: FrontEnd) -> _log_mel.Plan:
         fft_length=length,
         power=front_end.power,
         radices=np.array(radices, np.int32),
-        turns=_transform_turns(num_points, radices),
-        splits=_turns(np.arange(length // 2 + 1), length).ravel(),
-        places=_places(radices),
+        turns=pass_turns(radices, _log_mel.BUTTERFLIES),
+        splits=turns(np.arange(length // 2 + 1), length).ravel(),
+        places=output_places(radices),
         starts=starts,
         widths=widths,
         # The kernel computes |2 X|.
@@ -134,36 +135,6 @@ def mel_walk(filters: Floats) -> tuple[Ints, Ints, Floats]:
 def _at(values: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
     """values[indices], 0 where an index is one past the end."""
     return np.append(values, 0)[indices]
-
-
-def _transform_turns(num_points: int, radices: list[int]) -> Float32s:
-    """Of each pass its twiddle factors, [p][k = 1 .. radix - 1][cos, sin], then its roots where the radix has no butterfly."""
-    tables, length = [], num_points
-    for radix in radices:
-        points = np.arange(length // radix)[:, np.newaxis]
-        tables.append(_turns(points * np.arange(1, radix), length).ravel())
-        if radix not in _log_mel.BUTTERFLIES:
-            tables.append(_turns(np.arange(radix), radix).ravel())
-        length //= radix
-    return np.concatenate(tables)
-
-
-def _places(radices: list[int]) -> Ints:
-    """Where a transform leaves each of its outputs; see kernels/fft.h."""
-    num_points = math.prod(radices)
-    rest, stride = np.arange(num_points), num_points
-    places = np.zeros(num_points, np.int64)
-    for radix in radices:
-        stride //= radix
-        places += rest % radix * stride
-        rest //= radix
-    return places.astype(np.int32)
-
-
-def _turns(numerator: NDArray[np.int64], denominator: int) -> Float32s:
-    """Cosine and sine of fractions of a full turn, on a new last axis; computed in float64."""
-    angle = 2.0 * np.pi * (numerator % denominator) / denominator
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
 
 
 def _cosines(num_cepstra: int, num_mel_bins: int) -> Float32s:
