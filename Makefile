@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := phonograph-out/demo
 
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
-KERNEL_TESTS := tests/nodes/features $(addprefix tests/nodes/test_,convert.py segment.py vad.py)
+KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,convert.py convert_channels.py convert_exact.py resample.py segment.py))
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
+.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -46,6 +46,9 @@ test-aarch64: $(VENV)/installed ## run the kernels' C for ARM, in an emulator
 bench: $(VENV)/installed ## time kernels and engine
 	@$(BIN)/python -m pytest -q benchmarks $(ARGS)
 
+bench-check: $(VENV)/installed ## fail when a kernel, the decoder or the scheduler has become slower than accepted
+	@$(BIN)/python -m benchmarks.gate $(ARGS)
+
 bench-peers: $(VENV)/bench ## time the features beside other libraries; write benchmarks/RESULTS.md (an idle machine, about 10 minutes)
 	@$(BIN)/python -m benchmarks.peers.compare --seconds 1 10 30 60
 	@for part in front_ends threads allocations report; do $(BIN)/python -m benchmarks.$$part || exit; done
@@ -67,9 +70,10 @@ explained: $(VENV)/installed ## record again what `run-pipeline explain` says of
 	@for name in $(notdir $(basename $(wildcard manifests/*.yaml))); do \
 		$(BIN)/run-pipeline explain $$name --run-dir run > tests/manifests/explained/$$name.txt || exit; done
 
-pictures: $(VENV)/installed ## write the table of docs/features.md again, draw its pictures
+pictures: $(VENV)/installed ## write the tables of docs/features.md and docs/vad.md again, draw their pictures
 	@$(PIP) install -e '.[docs]'
 	@$(BIN)/python docs/features_page.py
+	@$(BIN)/python docs/vad_page.py
 
 # The slow claims about speed time the other libraries too.
 accept: $(VENV)/installed $(if $(filter logmel,$(ISSUE)),$(if $(findstring --fast,$(ARGS)),,$(VENV)/bench)) ## judge every claim of one issue (ISSUE=spine), with figures

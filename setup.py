@@ -18,7 +18,9 @@ KIND = "-".join(["cython", *["checked"] * CHECKED, *["sanitized"] * SANITIZED])
 # No fast-math: NaN and infinity must be found. With c11, products and sums stay apart, on every architecture.
 C_FLAGS = ["-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-function", "-Wno-unused-parameter"]
 # Fused products are more exact and faster. Vectors pass between inlined functions only, so their calling convention is nobody's.
-LOG_MEL_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
+VECTOR_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
+# Nothing is fused: all variants give the same bits.
+CONVERT_FLAGS = ["-Wno-psabi"]
 LEVEL = ["-O1", "-g1", "-fno-omit-frame-pointer"] if SANITIZED else ["-O3"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if SANITIZED else []
 
@@ -61,8 +63,9 @@ setup(
             extension("phonograph._memory", "runtime/phonograph"),
             extension("phonograph._isa", "runtime/phonograph"),
             kernel("energy"),
-            kernel("convert"),
-            kernel("log_mel", LOG_MEL_FLAGS),
+            kernel("convert", CONVERT_FLAGS),
+            kernel("log_mel", VECTOR_FLAGS),
+            kernel("resample", VECTOR_FLAGS),
         ],
         build_dir=f"build/{KIND}",
         compiler_directives={

@@ -26,7 +26,7 @@ ORDER = (
     ("flow",),
     ("engine",),
     ("executor", "testing"),
-    ("explaining", "drawing", "cases"),
+    ("explaining", "drawing", "cases", "benching"),
     ("reference",),
     ("cli",),
 )

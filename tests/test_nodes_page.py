@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from extras import skip_without_extra_of
 from phonograph.executor import Executor
 from phonograph.graph.registry import Registry
 from phonograph.language.manifest import load_manifest
@@ -45,6 +46,7 @@ def test_a_page_that_drifted_is_named(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_an_example_runs(spec: NodeSpec, tmp_path: Path) -> None:
     """The example of each installed type, on the bundled clips, succeeds and has the type at work."""
     assert spec.example, f"{spec.type} has no example"
+    skip_without_extra_of(spec.type)
     shutil.copytree(shipped_root("manifests") / "samples", tmp_path / "samples")
     path = tmp_path / "example.yaml"
     path.write_text(f"version: 1\nname: example\n{spec.example}\n", encoding="utf-8")

@@ -14,19 +14,33 @@ if TYPE_CHECKING:
     from phonograph_nodes.convert import convert
     from phonograph_nodes.decode import load
     from phonograph_nodes.features import LogMel, LogMelStream, log_mel
-    from phonograph_nodes.resample import resample
-    from phonograph_nodes.vad import energy_vad
+    from phonograph_nodes.resample import ResampleStream, resample, resample_pcm16
+    from phonograph_nodes.vad import EnergyVadStream, energy_vad
 
-__all__ = ["LogMel", "LogMelStream", "convert", "energy_vad", "load", "log_mel", "resample"]
+__all__ = [
+    "EnergyVadStream",
+    "LogMel",
+    "LogMelStream",
+    "ResampleStream",
+    "convert",
+    "energy_vad",
+    "load",
+    "log_mel",
+    "resample",
+    "resample_pcm16",
+]
 
 _ROOMS = {
+    "EnergyVadStream": "vad",
     "LogMel": "features",
     "LogMelStream": "features",
+    "ResampleStream": "resample",
     "convert": "convert",
     "energy_vad": "vad",
     "load": "decode",
     "log_mel": "features",
     "resample": "resample",
+    "resample_pcm16": "resample",
 }
 
 

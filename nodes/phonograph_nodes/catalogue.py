@@ -3,9 +3,10 @@
 NODES: dict[str, str] = {
     "source.files": "phonograph_nodes.sources:Files",
     "audio.decode": "phonograph_nodes.decode:Decode",
-    "audio.resample": "phonograph_nodes.resample:Resample",
+    "audio.resample": "phonograph_nodes.resample.node:Resample",
     "audio.convert": "phonograph_nodes.convert:Convert",
-    "vad.energy": "phonograph_nodes.vad:EnergyVadNode",
+    "vad.energy": "phonograph_nodes.vad.node:EnergyVadNode",
+    "vad.silero": "phonograph_nodes.vad.silero:SileroVadNode",
     "segment.cut": "phonograph_nodes.segment:Cut",
     "features.log_mel": "phonograph_nodes.features.node:LogMelNode",
     "sink.npy": "phonograph_nodes.write:Npy",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,109 +17,181 @@ from phonograph.errors import AudioFormatError
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from phonograph_nodes.kernels import _convert
-from phonograph_nodes.validation import Samples, audio_samples
+from phonograph_nodes.validation import Samples
+
+Layout = Literal["planar", "interleaved"]
 
 # How NumPy holds each format. i24 has no NumPy type: three bytes, lowest first, on a last axis of their own.
-_STORAGE: Mapping[str, str] = MappingProxyType({"u8": "u1", "i16": "<i2", "i24": "u1", "i32": "<i4", "f32": "<f4", "f64": "<f8"})
+_STORAGE: Mapping[str, np.dtype[Any]] = MappingProxyType(
+    {
+        "u8": np.dtype("u1"),
+        "i16": np.dtype("<i2"),
+        "i24": np.dtype("u1"),
+        "i32": np.dtype("<i4"),
+        "f32": np.dtype("<f4"),
+        "f64": np.dtype("<f8"),
+        "alaw": np.dtype("u1"),
+        "mulaw": np.dtype("u1"),
+    }
+)
 _LONG_NAMES = MappingProxyType(
     {"uint8": "u8", "int16": "i16", "int24": "i24", "int32": "i32", "float32": "f32", "float64": "f64"}
 )
-_FORMAT_OF = MappingProxyType({np.dtype(text): name for name, text in _STORAGE.items() if name != "i24"})
-_ScalarT = TypeVar("_ScalarT", bound=np.generic)
+_FORMAT_OF = MappingProxyType({_STORAGE[name]: name for name in ("u8", "i16", "i32", "f32", "f64")})
+_TOLD = "uint8 with source='i24', 'alaw' or 'mulaw'"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conversion:
-    """Converted samples, with the number of NaN that an integer format could not hold, which are now 0."""
+    """Converted samples, with the number of NaN that the format could not hold, which are now 0."""
 
     samples: NDArray[Any]
     num_nan: int
 
 
-def convert(samples: NDArray[Any], *, dtype: str, source: str | None = None) -> NDArray[Any]:
-    """Change the sample format.
+def convert(
+    samples: NDArray[Any],
+    *,
+    dtype: str,
+    source: str | None = None,
+    layout: Layout | None = None,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Change the sample format, and the layout of the channels on the way if asked for.
 
-    Integers of b bits stand for q / 2^(b-1), u8 for (q - 128) / 128. From floating point, values are multiplied by the same
-    power of two, clamped to the integer's range and rounded to the nearest, halves to even; NaN becomes 0 (counted by
-    `convert_counted`). Between float formats nothing is clamped. Integer formats come back from any wider format, and i16
-    and i24 from f32, bit for bit.
+    Integers of b bits stand for q / 2^(b-1), u8 for (q - 128) / 128, codes of A-law and mu-law for q / 32768 with the 16-bit
+    level q that ITU-T G.711 gives them. To an integer format, values are multiplied by the same power of two, clamped to the
+    integer's range and rounded to the nearest, halves to even; to A-law and mu-law, they become the code between whose decision
+    values (G.711) they lie, and the upper one on such a value. NaN becomes 0 there (counted by `convert_counted`). Between float
+    formats nothing is clamped. Integer formats come back from any wider format, i16 and i24 from f32, and A-law and mu-law from
+    all of 16 bits or more, bit for bit (but for mu-law's negative zero, which comes back positive).
 
     Args:
-        samples: any shape; i24 as uint8 with a last axis of 3, lowest byte first.
-        dtype: "u8", "i16", "i24", "i32", "f32" or "f64"; NumPy's names ("int16") are taken too.
-        source: the format of `samples`, by the same names; needed only for i24, otherwise the array's dtype says it.
+        samples: any shape; i24 as uint8 with a last axis of 3, lowest byte first. Copied first unless it is C-contiguous.
+        dtype: "u8", "i16", "i24", "i32", "f32", "f64", "alaw" or "mulaw"; NumPy's names ("int16") are taken too.
+        source: the format of `samples`, by the same names; needed for i24, A-law and mu-law, which are all uint8.
+        layout: "planar" turns interleaved (num_samples, num_channels) into planar (num_channels, num_samples), "interleaved"
+            does the opposite; by default the shape stays.
+        out: where the result goes, of the shape and dtype that it would have, C-contiguous, apart from `samples`.
 
     Returns:
-        A new C-contiguous array of the same shape (a last axis of 3 is added for i24 and removed from it).
+        `out`, or a new C-contiguous array (a last axis of 3 is added for i24 and removed from it).
 
     Raises:
-        AudioFormatError: an array that is in none of the formats, or not in the one that `source` names.
-        ValueError: an unknown format name.
+        AudioFormatError: an array that is in none of the formats, or not in the one that `source` names; no two axes to turn;
+            `out` cannot take the result.
+        ValueError: an unknown format or layout.
     """
-    return convert_counted(samples, dtype=dtype, source=source).samples
+    return convert_counted(samples, dtype=dtype, source=source, layout=layout, out=out).samples
 
 
-def convert_counted(samples: NDArray[Any], *, dtype: str, source: str | None = None) -> Conversion:
+def convert_counted(
+    samples: NDArray[Any],
+    *,
+    dtype: str,
+    source: str | None = None,
+    layout: Layout | None = None,
+    out: NDArray[Any] | None = None,
+) -> Conversion:
     """As `convert`, and count the NaN that became 0."""
-    array = np.asarray(samples)
     target = _format_named("dtype", dtype)
-    given = _format_of(array) if source is None else _format_named("source", source)
-    if array.dtype != np.dtype(_STORAGE[given]) or (given == "i24" and array.shape[-1:] != (3,)):
-        expected = f"{np.dtype(_STORAGE[given])}" + (" with a last axis of 3" if given == "i24" else "")
-        raise AudioFormatError(f"samples are {array.dtype} of shape {array.shape}; {given} samples are {expected}")
-    shape = array.shape[:-1] if given == "i24" else array.shape
-    converted = np.empty((*shape, 3) if target == "i24" else shape, _STORAGE[target])
-    codes = _convert.CODES
-    num_nan = _convert.convert(_bytes_of(np.ascontiguousarray(array)), codes[given], _bytes_of(converted), codes[target])
-    return Conversion(converted, num_nan)
+    given, array, shape = _read(samples, source)
+    if layout is not None:
+        _check_axes(shape, array, layout)
+    result = _result(shape if layout is None else shape[::-1], target, out, array)
+    codes, taken, given_out = _convert.CODES, _bytes_of(array), _bytes_of(result)
+    if layout is None or 1 in shape or array.size == 0:
+        num_nan = _convert.convert(taken, codes[given], given_out, codes[target])
+    elif layout == "planar":
+        num_nan = _convert.deinterleave(taken, codes[given], shape[1], given_out, codes[target])
+    else:
+        num_nan = _convert.interleave(taken, codes[given], shape[0], given_out, codes[target])
+    return Conversion(result, num_nan)
 
 
-def interleave(samples: NDArray[_ScalarT]) -> NDArray[_ScalarT]:
+def interleave(samples: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Turn planar (num_channels, num_samples) into interleaved (num_samples, num_channels), copied; i24 keeps its last axis of 3.
 
+    `convert` does the same on the way from one format to another.
+
     Raises:
-        AudioFormatError: fewer than two dimensions, or more than two and no i24.
+        AudioFormatError: fewer than two dimensions, or more than two and no i24; no sample format; `out` cannot take the result.
     """
-    return _transposed(samples)
+    return _turned(samples, "interleaved", out)
 
 
-def deinterleave(samples: NDArray[_ScalarT]) -> NDArray[_ScalarT]:
+def deinterleave(samples: NDArray[Any], *, out: NDArray[Any] | None = None) -> NDArray[Any]:
     """Turn interleaved (num_samples, num_channels) into planar (num_channels, num_samples), copied; i24 keeps its last axis of 3.
 
+    `convert` does the same on the way from one format to another.
+
     Raises:
-        AudioFormatError: fewer than two dimensions, or more than two and no i24.
+        AudioFormatError: fewer than two dimensions, or more than two and no i24; no sample format; `out` cannot take the result.
     """
-    return _transposed(samples)
+    return _turned(samples, "planar", out)
 
 
-def mix_to_mono(samples: Samples) -> Samples:
-    """The mean of all channels with equal weights, taken in float64 and rounded to float32.
+def mix_to_mono(
+    samples: NDArray[Any],
+    *,
+    weights: Sequence[float] | NDArray[np.float64] | None = None,
+    source: str | None = None,
+    layout: Layout = "planar",
+    out: Samples | None = None,
+) -> Samples:
+    """Mix all channels into one: sum of weight times sample, or the mean.
+
+    Products and their sum, in the order of the channels, are taken in float64, and the result is rounded to float32 once: the
+    same bits on every processor. Nothing is clamped: weights that add up to more than 1 can leave [-1, 1].
 
     Args:
-        samples: float32, shape (num_samples,), which is one channel, or (num_channels, num_samples).
+        samples: any sample format, shape (num_samples,), which is one channel, or (num_channels, num_samples).
+        weights: one factor for each channel; equal ones of sum 1 by default.
+        source: the format of `samples`, as for `convert`.
+        layout: "interleaved" for samples of shape (num_samples, num_channels).
+        out: where the result goes: float32, shape (1, num_samples), C-contiguous, apart from `samples`.
 
     Returns:
-        Shape (1, num_samples); a single channel is not copied.
+        `out`, or float32 of shape (1, num_samples); a single channel of float32 without weights is not copied.
 
     Raises:
-        AudioFormatError: not float32, or no channel.
+        AudioFormatError: no sample format, more than two axes, no channel; not a finite weight for each channel; `out` cannot
+            take the result.
+        ValueError: an unknown format or layout.
     """
-    rows = audio_samples(samples)
-    if rows.ndim == 1:
-        return rows[np.newaxis]
-    if len(rows) == 1:
-        return rows
-    mean: NDArray[np.float64] = np.mean(rows, axis=0, keepdims=True, dtype=np.float64)
-    return mean.astype(np.float32)
+    given, array, shape = _read(samples, source)
+    if len(shape) == 1:
+        array, shape, layout = array[np.newaxis], (1, *shape), "planar"
+    _check_axes(shape, array, layout)
+    num_channels, num_samples = shape if layout == "planar" else shape[::-1]
+    if num_channels == 0:
+        raise AudioFormatError(f"samples have shape {array.shape}; expected at least one channel")
+    if num_channels == 1 and given == "f32" and weights is None and out is None:
+        return array if layout == "planar" else array.reshape(1, num_samples)
+    factors, divisor = _mixing(weights, num_channels)
+    result = _result((1, num_samples), "f32", out, array)
+    _convert.mix(_bytes_of(array), _convert.CODES[given], layout == "interleaved", factors, divisor, _bytes_of(result))
+    return result
 
 
 class ConvertParams(Params, frozen=True):
     dtype: Annotated[
-        Literal["u8", "i16", "i24", "i32"], msgspec.Meta(description="sample format whose precision and range the audio gets")
+        Literal["u8", "i16", "i24", "i32", "alaw", "mulaw"],
+        msgspec.Meta(description="sample format whose precision and range the audio gets"),
     ] = "i16"
-    channels: Annotated[
-        Literal[1] | None, msgspec.Meta(description="1 mixes all channels with equal weights; unchanged when absent")
+    channels: Annotated[Literal[1] | None, msgspec.Meta(description="1 mixes all channels into one; unchanged when absent")] = (
+        None
+    )
+    weights: Annotated[
+        tuple[float, ...] | None,
+        msgspec.Meta(description="factor of each channel in the mix, for `channels: 1`; equal ones of sum 1 when absent"),
     ] = None
+
+    def __post_init__(self) -> None:
+        if self.weights is not None and self.channels is None:
+            raise ValueError("weights are given and channels is not; expected `channels: 1`, which mixes")
+        if self.weights is not None and not all(map(math.isfinite, self.weights)):
+            raise ValueError(f"weights are {list(self.weights)}; expected finite numbers")
 
 
 @node(
@@ -138,16 +211,16 @@ class ConvertParams(Params, frozen=True):
 class Convert(Node[ConvertParams]):
     """Give audio the precision and range of an integer sample format, so that it can be written in it without further loss.
 
-    The audio stays float32, clamped to [-1, 1), with 0 for NaN. Sets the attributes `sample_format`, which `sink.wav` follows,
-    `num_nan`, the number of such NaN, and `channels` of what comes out.
+    The audio stays float32, clamped to the format's range, with 0 for NaN. Sets the attributes `sample_format`, which `sink.wav`
+    follows, `num_nan`, the number of such NaN, and `channels` of what comes out.
     """
 
     def process(self, item: Item, state: None) -> Item:
-        chunk = item.audio
-        samples = chunk.samples if self.params.channels is None else mix_to_mono(chunk.samples)
-        stored = convert_counted(samples, dtype=self.params.dtype)
-        back = convert(stored.samples, dtype="f32", source=self.params.dtype)
-        attributes = {"sample_format": self.params.dtype, "num_nan": stored.num_nan, "channels": len(back)}
+        chunk, params = item.audio, self.params
+        samples = chunk.samples if params.channels is None else mix_to_mono(chunk.samples, weights=params.weights)
+        stored = convert_counted(samples, dtype=params.dtype)
+        back = convert(stored.samples, dtype="f32", source=params.dtype)
+        attributes = {"sample_format": params.dtype, "num_nan": stored.num_nan, "channels": len(back)}
         return item.with_payload({"audio": AudioChunk(back, chunk.sample_rate)}, attributes)
 
 
@@ -158,19 +231,64 @@ def _format_named(parameter: str, name: str) -> str:
     return short
 
 
+def _read(samples: NDArray[Any], source: str | None) -> tuple[str, NDArray[Any], tuple[int, ...]]:
+    """The format, the samples as a C-contiguous array, and their shape, of which the bytes of i24 are no axis."""
+    array = np.asarray(samples)
+    given = _format_of(array) if source is None else _format_named("source", source)
+    if array.dtype != _STORAGE[given] or (given == "i24" and array.shape[-1:] != (3,)):
+        expected = f"{_STORAGE[given]}" + (" with a last axis of 3" if given == "i24" else "")
+        raise AudioFormatError(f"samples are {array.dtype} of shape {array.shape}; {given} samples are {expected}")
+    shape = array.shape[:-1] if given == "i24" else array.shape
+    return given, np.ascontiguousarray(array), shape
+
+
 def _format_of(array: NDArray[Any]) -> str:
     if array.dtype not in _FORMAT_OF:
         known = ", ".join(str(dtype) for dtype in _FORMAT_OF)
-        raise AudioFormatError(f"samples are {array.dtype}; expected {known}, or uint8 with source='i24'")
+        raise AudioFormatError(f"samples are {array.dtype}; expected {known}, or {_TOLD}")
     return _FORMAT_OF[array.dtype]
+
+
+def _check_axes(shape: tuple[int, ...], array: NDArray[Any], layout: str) -> None:
+    if layout not in ("planar", "interleaved"):
+        raise ValueError(f"layout is {layout!r}; expected 'planar' or 'interleaved'")
+    if len(shape) != 2:
+        raise AudioFormatError(f"samples have shape {array.shape}; expected two axes (a third of length 3 for i24)")
+
+
+def _result(shape: tuple[int, ...], target: str, out: NDArray[Any] | None, apart_from: NDArray[Any]) -> NDArray[Any]:
+    """`out`, when a result of this shape and format can be written into it; a new array when it is None."""
+    dtype, stored = _STORAGE[target], (*shape, 3) if target == "i24" else shape
+    if out is None:
+        return np.empty(stored, dtype)
+    if not isinstance(out, np.ndarray) or out.dtype != dtype or out.shape != stored:
+        found = f"{out.dtype} of shape {out.shape}" if isinstance(out, np.ndarray) else type(out).__name__
+        raise AudioFormatError(f"out is {found}; expected {dtype} of shape {stored}")
+    if not (out.flags.c_contiguous and out.flags.writeable):
+        raise AudioFormatError("out is read-only or not C-contiguous; expected a writeable C-contiguous array")
+    if np.may_share_memory(out, apart_from):
+        raise AudioFormatError("out shares memory with the samples; expected an array of its own")
+    return out
+
+
+def _mixing(weights: Sequence[float] | NDArray[np.float64] | None, num_channels: int) -> tuple[NDArray[np.float64], float]:
+    """A factor for each channel, and what their sum is divided by: not at all for 2^n channels, since that would take longest."""
+    if weights is None and num_channels & (num_channels - 1) == 0:
+        return np.full(num_channels, 1 / num_channels), 1.0
+    if weights is None:  # not by weights, which would be rounded: 1 / 3 is no float64
+        return np.ones(num_channels), float(num_channels)
+    factors = np.ascontiguousarray(weights, np.float64)
+    if factors.shape != (num_channels,) or not np.isfinite(factors).all():
+        raise AudioFormatError(f"weights are {factors.tolist()}; expected a finite number for each of {num_channels} channels")
+    return factors, 1.0
 
 
 def _bytes_of(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.reshape(-1).view(np.uint8)
 
 
-def _transposed(samples: NDArray[_ScalarT]) -> NDArray[_ScalarT]:
-    packed = samples.ndim == 3 and samples.dtype == np.uint8 and samples.shape[2] == 3
-    if samples.ndim != 2 and not packed:
-        raise AudioFormatError(f"samples have shape {samples.shape}; expected two axes (a third of length 3 for i24)")
-    return samples.swapaxes(0, 1).copy()
+def _turned(samples: NDArray[Any], layout: Layout, out: NDArray[Any] | None) -> NDArray[Any]:
+    array = np.asarray(samples)
+    packed = array.ndim == 3 and array.dtype == np.uint8 and array.shape[2] == 3
+    own = "i24" if packed else _format_of(array)
+    return convert(array, dtype=own, source=own, layout=layout, out=out)

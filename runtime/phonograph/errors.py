@@ -275,6 +275,25 @@ class InstructionSetError(PhonographError):
         self.remedy = remedy
 
 
+class BenchError(PhonographError):
+    """Runs cannot be measured: one failed, or they do not do the same."""
+
+    code = "bench"
+
+    def __init__(self, place: str, found: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{place}: {found}; expected {expected}; {remedy}")
+        self.place = place
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+
+
+class BaselineError(BenchError):
+    """A file that figures are to be compared with cannot be read, or holds something else. Raised before anything runs."""
+
+    code = "baseline"
+
+
 class ConservationError(PhonographError):
     """The runtime lost count of a record: outcomes do not sum to the records read. Always a fault of phonograph."""
 
@@ -327,6 +346,8 @@ CODES: dict[str, str] = {
     "error_budget": "More records failed than the manifest allows.",
     "run_directory": "The run directory cannot be used.",
     "instruction_set": "The environment asks for kernels that this processor cannot run.",
+    "bench": "Runs cannot be measured, because one failed or they do not do the same.",
+    "baseline": "The file that a measurement is to be compared with is no baseline.",
     "conservation": "Outcomes do not sum to the records read.",
     "exception": "A node raised an exception outside phonograph's own tree.",
     "left_over": "An item waited where branches meet, and what it waited for did not come.",

@@ -57,7 +57,6 @@ class Driver:
 
 
 LOG_MEL = Driver("log_mel_driver.c", ("C_FLAGS", "LOG_MEL_FLAGS"), "log_mel/*.c")
-SAMPLES = Driver("samples_driver.c", ("C_FLAGS",), "no_variants/*.c")
 
 
 class Workshop:
@@ -74,8 +73,7 @@ class Workshop:
         """A program.
 
         Args:
-            changed: a copy of the kernels, from which the driver's last source is compiled: the portable variant, or the driver
-                itself where there are no variants.
+            changed: a copy of the kernels, from which the driver's last source is compiled, the portable variant.
         """
         processor.skip_unless_there()
         kind = self._declared("LEVEL", "SANITIZERS", sanitized=sanitized)
@@ -85,8 +83,7 @@ class Workshop:
             self._compiled(processor.compiler, source, flags, self.kernels) for source in sources[: -1 if changed else None]
         ]
         if changed:
-            last = sources[-1]
-            moved = changed / last.relative_to(self.kernels) if last.is_relative_to(self.kernels) else last
+            moved = changed / sources[-1].relative_to(self.kernels)
             objects.append(self._compiled(processor.compiler, moved, flags, changed))
         program = self._folder / f"program-{len(list(self._folder.glob('program-*')))}"
         linked = kind if sanitized else ["-static"]  # static: the emulated machine has no libraries

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from native.building import AARCH64, HASWELL, HERE, LOG_MEL, OLDEST_X86_64, SAMPLES, Processor, Workshop, output, run
+from native.building import AARCH64, HASWELL, HERE, LOG_MEL, OLDEST_X86_64, Workshop, output, run
 from native.log_mel_cases import CASES, Case, Computed, computed
 from phonograph.isa import AVAILABLE
-from phonograph_nodes.kernels._convert import CODES, convert
-from phonograph_nodes.kernels._energy import stretch_energy
 from reference.features.bounds import UNIT, truth_and_bound
 
 PLACES = {
@@ -23,7 +20,6 @@ PLACES = {
     "avx2 without AVX-512": (HASWELL, "avx2"),
     "portable on aarch64": (AARCH64, "portable"),
 }
-NUM_SAMPLES = 1003  # of samples_driver.c
 
 
 @pytest.fixture(scope="module")
@@ -103,39 +99,3 @@ def test_aarch64_has_the_portable_variant_alone(workshop: Workshop) -> None:
     ended = run(AARCH64, workshop.build(AARCH64, LOG_MEL), "avx2")
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert b"on x86-64 only" in ended.stderr
-
-
-@pytest.mark.parametrize("processor", [HERE, OLDEST_X86_64, AARCH64], ids=["here", "oldest x86-64", "aarch64"])
-def test_conversions_and_energies_are_the_same_bits_everywhere(workshop: Workshop, processor: Processor) -> None:
-    """Every conversion between sample formats, and sums of squares of stretches, equal those of the compiled extensions."""
-    assert output(processor, workshop.build(processor, SAMPLES)) == b"".join(expected_of_samples())
-
-
-def expected_of_samples() -> list[bytes]:
-    """What samples_driver.c is to write, by way of the extensions."""
-    samples, state = np.empty(NUM_SAMPLES), 1
-    for i in range(NUM_SAMPLES):
-        state = (state * 1664525 + 1013904223) % 2**32
-        samples[i] = (state / 2**31 - 1) * 1.25
-    samples[NUM_SAMPLES // 2] = np.nan
-    formats = sorted(CODES, key=lambda name: CODES[name])
-    written = []
-    for source in formats:
-        given = converted(samples.view(np.uint8), "f64", source)
-        written += [converted(given, source, target).tobytes() for target in formats]
-    samples[NUM_SAMPLES // 2] = 0
-    floats = samples.astype(np.float32)
-    length = 1
-    while length <= 2 * NUM_SAMPLES:
-        sums = np.empty(-(-NUM_SAMPLES // length))
-        assert stretch_energy(floats, length, sums)
-        written.append(sums.tobytes())
-        length = 3 * length + 1
-    return written
-
-
-def converted(given: NDArray[np.uint8], source: str, target: str) -> NDArray[np.uint8]:
-    widths: dict[str, int] = {"u8": 1, "i16": 2, "i24": 3, "i32": 4, "f32": 4, "f64": 8}
-    out: NDArray[Any] = np.empty(NUM_SAMPLES * widths[target], np.uint8)
-    convert(given, CODES[source], out, CODES[target])
-    return out

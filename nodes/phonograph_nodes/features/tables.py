@@ -11,6 +11,7 @@ from phonograph_nodes.features.definition import FrontEnd
 from phonograph_nodes.features.mel import mel_filters
 from phonograph_nodes.features.windows import window_function
 from phonograph_nodes.kernels import _log_mel
+from phonograph_nodes.transforms import output_places, pass_turns, turns
 
 Floats = NDArray[np.float64]
 Float32s = NDArray[np.float32]
@@ -58,11 +59,11 @@ def make_plan(front_end: FrontEnd) -> _log_mel.Plan:
         fft_length=length,
         power=front_end.power,
         radices=np.array(radices, np.int32),
-        turns=_transform_turns(num_points, radices),
-        places=_places(radices),
+        turns=pass_turns(radices, _log_mel.BUTTERFLIES),
+        places=output_places(radices),
         chirp=chirp,
         response=response,
-        splits=_turns(np.arange(length // 2 + 1), length).ravel(),
+        splits=turns(np.arange(length // 2 + 1), length).ravel(),
         starts=starts,
         widths=widths,
         # The kernel computes |2 X|.
@@ -120,13 +121,13 @@ def _convenient_length(least: int) -> int:
 
 def _chirp(num_points: int, num_convolved: int) -> tuple[Float32s, Float32s]:
     """e^(pi i j^2 / n) as cosine and sine, and the spectrum of that chirp to both sides; see kernels/chirp.h."""
-    turns = _turns(np.arange(num_points) ** 2, 2 * num_points)
+    there = turns(np.arange(num_points) ** 2, 2 * num_points)
     angles = np.pi * (np.arange(num_points) ** 2 % (2 * num_points)) / num_points
     both_sides = np.zeros(num_convolved, np.complex128)
     both_sides[:num_points] = np.exp(1j * angles)
     both_sides[-num_points + 1 :] = both_sides[num_points - 1 : 0 : -1]
     spectrum = np.conj(np.fft.fft(both_sides)) / num_convolved
-    return turns.ravel(), np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32).ravel()
+    return there.ravel(), np.stack([spectrum.real, spectrum.imag], axis=-1).astype(np.float32).ravel()
 
 
 def mel_walk(filters: Floats) -> tuple[Ints, Ints, Floats]:
@@ -161,36 +162,6 @@ def mel_walk(filters: Floats) -> tuple[Ints, Ints, Floats]:
 def _at(values: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
     """values[indices], 0 where an index is one past the end."""
     return np.append(values, 0)[indices]
-
-
-def _transform_turns(num_points: int, radices: list[int]) -> Float32s:
-    """Of each pass its twiddle factors, [p][k = 1 .. radix - 1][cos, sin], then its roots where the radix has no butterfly."""
-    tables, length = [], num_points
-    for radix in radices:
-        points = np.arange(length // radix)[:, np.newaxis]
-        tables.append(_turns(points * np.arange(1, radix), length).ravel())
-        if radix not in _log_mel.BUTTERFLIES:
-            tables.append(_turns(np.arange(radix), radix).ravel())
-        length //= radix
-    return np.concatenate(tables)
-
-
-def _places(radices: list[int]) -> Ints:
-    """Where a transform leaves each of its outputs; see kernels/fft.h."""
-    num_points = math.prod(radices)
-    rest, stride = np.arange(num_points), num_points
-    places = np.zeros(num_points, np.int64)
-    for radix in radices:
-        stride //= radix
-        places += rest % radix * stride
-        rest //= radix
-    return places.astype(np.int32)
-
-
-def _turns(numerator: NDArray[np.int64], denominator: int) -> Float32s:
-    """Cosine and sine of fractions of a full turn, on a new last axis; computed in float64."""
-    angle = 2.0 * np.pi * (numerator % denominator) / denominator
-    return np.stack([np.cos(angle), np.sin(angle)], axis=-1).astype(np.float32)
 
 
 def _cosines(num_cepstra: int, num_mel_bins: int) -> Float32s:

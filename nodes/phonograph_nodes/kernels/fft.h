@@ -17,7 +17,7 @@
 #include "transform.h"
 #include "vectors.h"
 
-enum { PG_LARGEST_BUTTERFLY = 8 }; /* prime radices above it are summed as the formula stands */
+enum { PG_LARGEST_BUTTERFLY = 9 }; /* prime radices above it are summed as the formula stands */
 
 typedef struct {
     pg_vec r, i;
@@ -98,6 +98,40 @@ PG_INLINE void pg_butterfly5(pg_complex x[5])
     x[4] = (pg_complex){even1.r - odd1.i, even1.i + odd1.r};
 }
 
+/* 2 times 3 points, whose indices need no twiddle factors between them: j = 3 a + 2 b, k = 3 c + 4 d modulo 6 (Good, Thomas). */
+PG_INLINE void pg_butterfly6(pg_complex x[6])
+{
+    pg_complex even[3] = {pg_plus(x[0], x[3]), pg_plus(x[2], x[5]), pg_plus(x[4], x[1])};
+    pg_complex odd[3] = {pg_minus(x[0], x[3]), pg_minus(x[2], x[5]), pg_minus(x[4], x[1])};
+    pg_butterfly3(even);
+    pg_butterfly3(odd);
+    x[0] = even[0], x[4] = even[1], x[2] = even[2];
+    x[3] = odd[0], x[1] = odd[1], x[5] = odd[2];
+}
+
+/* Sums and differences of the points j and 7 - j: cosines meet the sums, sines the differences. */
+PG_INLINE void pg_butterfly7(pg_complex x[7])
+{
+    const float c1 = 0.62348980185873353053f, c2 = -0.22252093395631440429f, c3 = -0.90096886790241912624f; /* cos 2 pi j / 7 */
+    const float s1 = 0.78183148246802980871f, s2 = 0.97492791218182360702f, s3 = 0.43388373911755812048f;   /* sin 2 pi j / 7 */
+    const pg_complex sum1 = pg_plus(x[1], x[6]), dif1 = pg_minus(x[1], x[6]);
+    const pg_complex sum2 = pg_plus(x[2], x[5]), dif2 = pg_minus(x[2], x[5]);
+    const pg_complex sum3 = pg_plus(x[3], x[4]), dif3 = pg_minus(x[3], x[4]);
+    const pg_complex even1 = {x[0].r + c1 * sum1.r + c2 * sum2.r + c3 * sum3.r, x[0].i + c1 * sum1.i + c2 * sum2.i + c3 * sum3.i};
+    const pg_complex even2 = {x[0].r + c2 * sum1.r + c3 * sum2.r + c1 * sum3.r, x[0].i + c2 * sum1.i + c3 * sum2.i + c1 * sum3.i};
+    const pg_complex even3 = {x[0].r + c3 * sum1.r + c1 * sum2.r + c2 * sum3.r, x[0].i + c3 * sum1.i + c1 * sum2.i + c2 * sum3.i};
+    const pg_complex odd1 = {s1 * dif1.r + s2 * dif2.r + s3 * dif3.r, s1 * dif1.i + s2 * dif2.i + s3 * dif3.i};
+    const pg_complex odd2 = {s2 * dif1.r - s3 * dif2.r - s1 * dif3.r, s2 * dif1.i - s3 * dif2.i - s1 * dif3.i};
+    const pg_complex odd3 = {s3 * dif1.r - s1 * dif2.r + s2 * dif3.r, s3 * dif1.i - s1 * dif2.i + s2 * dif3.i};
+    x[0] = pg_plus(pg_plus(x[0], sum1), pg_plus(sum2, sum3));
+    x[1] = (pg_complex){even1.r + odd1.i, even1.i - odd1.r};
+    x[2] = (pg_complex){even2.r + odd2.i, even2.i - odd2.r};
+    x[3] = (pg_complex){even3.r + odd3.i, even3.i - odd3.r};
+    x[4] = (pg_complex){even3.r - odd3.i, even3.i + odd3.r};
+    x[5] = (pg_complex){even2.r - odd2.i, even2.i + odd2.r};
+    x[6] = (pg_complex){even1.r - odd1.i, even1.i + odd1.r};
+}
+
 PG_INLINE void pg_butterfly8(pg_complex x[8])
 {
     const float h = 0.70710678118654752440f; /* sqrt(1/2) */
@@ -115,6 +149,27 @@ PG_INLINE void pg_butterfly8(pg_complex x[8])
     x[7] = (pg_complex){dif02.r - h * dif13.i, dif02.i + h * dif13.r};
 }
 
+/* 3 times 3 points: j = 3 a + b, k = c + 3 d, with the twiddle factors e^(-2 pi i b c / 9) between. */
+PG_INLINE void pg_butterfly9(pg_complex x[9])
+{
+    const float turn1[2] = {0.76604444311897803520f, 0.64278760968653932632f}; /* cosine and sine of 2 pi / 9 */
+    const float turn2[2] = {0.17364817766693034885f, 0.98480775301220805937f}; /* of 4 pi / 9 */
+    const float turn4[2] = {-0.93969262078590838405f, 0.34202014332566873304f}; /* of 8 pi / 9 */
+    pg_complex a[3] = {x[0], x[3], x[6]}, b[3] = {x[1], x[4], x[7]}, c[3] = {x[2], x[5], x[8]};
+    pg_butterfly3(a);
+    pg_butterfly3(b);
+    pg_butterfly3(c);
+    pg_complex first[3] = {a[0], b[0], c[0]};
+    pg_complex second[3] = {a[1], pg_turned(b[1], turn1, 0), pg_turned(c[1], turn2, 0)};
+    pg_complex third[3] = {a[2], pg_turned(b[2], turn2, 0), pg_turned(c[2], turn4, 0)};
+    pg_butterfly3(first);
+    pg_butterfly3(second);
+    pg_butterfly3(third);
+    PG_UNROLLED
+    for (int d = 0; d < 3; d++)
+        x[3 * d] = first[d], x[3 * d + 1] = second[d], x[3 * d + 2] = third[d];
+}
+
 PG_INLINE void pg_butterfly(int radix, pg_complex *x)
 {
     switch (radix) {
@@ -122,6 +177,9 @@ PG_INLINE void pg_butterfly(int radix, pg_complex *x)
     case 3: pg_butterfly3(x); break;
     case 4: pg_butterfly4(x); break;
     case 5: pg_butterfly5(x); break;
+    case 6: pg_butterfly6(x); break;
+    case 7: pg_butterfly7(x); break;
+    case 9: pg_butterfly9(x); break;
     default: pg_butterfly8(x); break;
     }
 }
@@ -167,6 +225,7 @@ static void pg_pass_of_any_radix(int radix, pg_vec *z, int blocks, int m, const 
         }
 }
 
+/* The radices that `pg_fft` takes a butterfly for; the others of the resampler's are known to its own passes alone. */
 static inline int pg_has_butterfly(int radix)
 {
     return radix == 2 || radix == 3 || radix == 4 || radix == 5 || radix == 8;

@@ -21,7 +21,14 @@ from phonograph.errors import PhonographError, in_words, one_line
 Level = Literal["ok", "note", "problem"]
 Area = Literal["machine", "packages", "audio", "nodes", "shipped", "folders"]
 
-CONTRACTS = ("dead-letter.schema.json", "error-codes.json", "manifest.schema.json", "metrics.schema.json", "nodes.json")
+CONTRACTS = (
+    "baseline.schema.json",
+    "dead-letter.schema.json",
+    "error-codes.json",
+    "manifest.schema.json",
+    "metrics.schema.json",
+    "nodes.json",
+)
 EXTRAS = {
     "graph": "draws graphs as SVG",
     "test": "runs phonograph's own tests",

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from phonograph.benching.document import Figures
 from phonograph.engine.journal import DeadLetter
 from phonograph.errors import CODES
 from phonograph.graph.registry import Registry
@@ -31,6 +32,7 @@ def contracts(registry: Registry) -> dict[str, Any]:
     specs = catalogue.loadable(registry)
     return {
         "manifest.schema.json": manifest_schema(specs),
+        "baseline.schema.json": _schema(Figures),
         "metrics.schema.json": _schema(MetricsDocument),
         "dead-letter.schema.json": _schema(DeadLetter),
         "nodes.json": {spec.type: catalogue.entry(spec) for spec in specs},

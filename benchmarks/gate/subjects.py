@@ -1,0 +1,118 @@
+"""What the gate times, and which reference each is held against. A new subject is a line in `SUBJECTS`.
+
+Inputs are so short that they stay in the second-level cache. Longer ones are as fast as other programs on the machine let them
+be, and would tell of those.
+"""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.front_ends import names as front_end_names
+from benchmarks.gate.references import Call
+from benchmarks.signals import SAMPLE_RATE, speech
+
+SECONDS = 4  # of audio for what reads it once
+RECORDS = 100
+ANY = "any"  # instead of an instruction set: of what has no kernels
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing that must not become slower.
+
+    Args:
+        name: what it is called in the table and in the stored floors.
+        reference: a name that `references.reference` knows.
+        prepare: makes the call that is timed; given a folder that is its own.
+        has_kernels: timed with each instruction set; else once.
+    """
+
+    name: str
+    reference: str
+    prepare: Callable[[Path], Call]
+    has_kernels: bool = True
+
+
+def clip(folder: Path) -> Path:
+    """A WAV file of speech, 16 bits, made where it is not there yet."""
+    path = folder / "clip.wav"
+    if not path.exists():
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(SAMPLE_RATE)
+            file.writeframes(np.rint(speech(2) * 32767).astype("<i2").tobytes())
+    return path
+
+
+def _log_mel(frontend: str, folder: Path) -> Call:
+    from phonograph_nodes import log_mel
+
+    samples = speech(SECONDS)
+    return lambda: log_mel(samples, frontend=frontend)
+
+
+def _energy_vad(folder: Path) -> Call:
+    from phonograph_nodes import energy_vad
+
+    samples = speech(SECONDS)
+    return lambda: energy_vad(samples)
+
+
+def _convert(given: str, wanted: str, folder: Path) -> Call:
+    from phonograph_nodes import convert
+
+    samples = convert(speech(3), dtype=given)
+    return lambda: convert(samples, dtype=wanted)
+
+
+def _resample(in_rate: int, out_rate: int, quality: str, folder: Path) -> Call:
+    from phonograph_nodes import resample
+
+    samples = speech(in_rate / SAMPLE_RATE)  # a second, whatever the rate
+    return lambda: resample(samples, in_rate=in_rate, out_rate=out_rate, quality=quality)  # type: ignore[arg-type]
+
+
+def _decode(folder: Path) -> Call:
+    from phonograph_nodes import load
+
+    path = clip(folder)
+    return lambda: load(path, sr=None)
+
+
+def _scheduler(folder: Path) -> Call:
+    """A source, five nodes that do nothing, a sink: what remains is the scheduler."""
+    from phonograph.executor import Executor
+    from phonograph.graph.registry import Registry
+    from phonograph.language.manifest import load_manifest
+    from phonograph.testing import Discard, NumberSource, PassOn
+
+    registry = Registry()
+    for target in (NumberSource, PassOn, Discard):
+        registry.register(target)
+    steps = [f"{{type: testing.numbers, params: {{count: {RECORDS}}}}}"]
+    steps += [f"{{id: pass{number}, type: testing.pass}}" for number in range(5)]
+    steps += ["{type: testing.discard}"]
+    path = folder / "chain.yaml"
+    path.write_text("version: 1\nname: chain\nsteps:\n" + "".join(f"  - {step}\n" for step in steps), encoding="utf-8")
+    return Executor(load_manifest(path), registry=registry, run_dir=folder / "run").run
+
+
+SUBJECTS: tuple[Subject, ...] = (
+    *(Subject(f"log-mel {name}", "butterflies", partial(_log_mel, name)) for name in front_end_names() if "," not in name),
+    Subject("energy VAD", "squares", _energy_vad),
+    Subject("convert i16 to f32", "copies", partial(_convert, "i16", "f32")),
+    Subject("convert f32 to i16", "copies", partial(_convert, "f32", "i16")),
+    Subject("resample 44.1 to 16 kHz, high", "butterflies", partial(_resample, 44_100, 16_000, "high")),
+    Subject("resample 48 to 16 kHz, high", "butterflies", partial(_resample, 48_000, 16_000, "high")),
+    Subject("resample 48 to 16 kHz, best", "butterflies", partial(_resample, 48_000, 16_000, "best")),
+    Subject("decode WAV", "pyav", _decode, has_kernels=False),
+    Subject("scheduler, 5 nodes", "relay", _scheduler, has_kernels=False),
+)

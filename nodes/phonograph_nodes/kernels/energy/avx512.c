@@ -1,0 +1,7 @@
+/* Signal power for AVX-512 (F, BW, DQ, VL): 8 float64 at a time. */
+#if defined(__x86_64__)
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
+#define PG_LANES 16
+#define PG_VARIANT avx512
+#include "energy.h"
+#endif

@@ -1,0 +1,125 @@
+"""Makes a part of phonograph slower by a known share, from outside: in processes that find `sitecustomize.py` in a given folder.
+
+A function counts for a while before it does its work. How much longer its subject takes is found by sittings of the gate with the
+slower function and with the real one, in turns, whose own times are compared, without any reference. Nothing less would do: the
+counting costs more inside a call than by itself, and to be called through another function costs some per cent too.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from acceptance.processes import CHECKOUT
+
+SHARE = 0.15
+MOST = 0.16  # with more than that, a claim about 15 % would be judged by something easier
+LEAST = 0.14  # with less, by something harder
+_SITTINGS = 7
+_FIRST = 600
+_TRIES = 6
+
+_SITE = """\
+import importlib
+from functools import reduce
+
+owner = reduce(getattr, {inside!r}, importlib.import_module({module!r}))
+real = getattr(owner, {name!r})
+
+
+def slower(*arguments, **options):
+    for _ in range({count!r}):
+        pass
+    return real(*arguments, **options)
+
+
+setattr(owner, {name!r}, slower)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Slowing:
+    """One change: which function becomes slower, and by how much.
+
+    Args:
+        subject: what the gate calls that which becomes slower by it.
+        module, inside, name: where the function is; `inside` is the class that it is a method of, if any.
+        count: how far it counts.
+        share: how much longer the subject takes by that, measured after the count was found, so not chosen by luck.
+    """
+
+    subject: str
+    module: str
+    inside: tuple[str, ...]
+    name: str
+    count: int = 0
+    share: float = 0.0
+
+    def environment(self, folder: Path) -> dict[str, str]:
+        """That of a process in which the function is slower; `sitecustomize.py` goes into the folder."""
+        site = _SITE.format(module=self.module, inside=self.inside, name=self.name, count=self.count)
+        (folder / "sitecustomize.py").write_text(site, encoding="utf-8")
+        return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def kernel(subject: str, function: str) -> Slowing:
+    """A function of `phonograph_nodes`."""
+    return Slowing(subject, "phonograph_nodes", (), function)
+
+
+def scheduler() -> Slowing:
+    """What the scheduler does with all that came of a pass through a segment."""
+    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle")
+
+
+def calibrated(slowing: Slowing, folder: Path) -> Slowing:
+    """The change with the count at which the subject takes 15 % longer, and with what it takes longer indeed.
+
+    Args:
+        folder: for the compiled references and `sitecustomize.py`.
+    """
+    library = _library(folder)
+    count = _FIRST
+    for _ in range(_TRIES):  # what counting costs inside a call does not grow evenly with how far it counts
+        share = _share(replace(slowing, count=count), library, folder)
+        if abs(share - SHARE) <= MOST - SHARE:
+            break
+        count = max(1, round(count * min(max(SHARE / max(share, 0.01), 0.5), 2.0)))
+    share = _share(replace(slowing, count=count), library, folder)
+    return replace(slowing, count=count, share=share)
+
+
+def _library(folder: Path) -> Path:
+    from benchmarks.gate.references import compiled
+
+    from phonograph.isa import AVAILABLE
+
+    return compiled(AVAILABLE[0], folder)
+
+
+def _share(slowing: Slowing, library: Path, folder: Path) -> float:
+    """How much longer it takes than the real one, by the medians of sittings in turns; each needs an undisturbed one."""
+    from benchmarks import record
+    from benchmarks.gate.sitting import ENVIRONMENT
+
+    from phonograph.isa import AVAILABLE
+
+    arguments = ["benchmarks.gate.sitting", "--library", str(library), slowing.subject]
+    real: list[float] = []
+    slower: list[float] = []
+    for _ in range(_SITTINGS):
+        for kept, more in ((real, {}), (slower, slowing.environment(folder))):
+            found = record.in_process(arguments, isa=AVAILABLE[0], more={**ENVIRONMENT, **more})[slowing.subject]
+            if found["seconds"] is not None:
+                kept.append(found["seconds"])
+    return statistics.median(slower) / statistics.median(real) - 1
+
+
+def find_benchmarks() -> None:
+    """`benchmarks` is no part of what is installed."""
+    import sys
+
+    if str(CHECKOUT) not in sys.path:
+        sys.path.append(str(CHECKOUT))
