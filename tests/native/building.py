@@ -56,7 +56,7 @@ class Driver:
     variants: str
 
 
-LOG_MEL = Driver("log_mel_driver.c", ("C_FLAGS", "LOG_MEL_FLAGS"), "log_mel/*.c")
+LOG_MEL = Driver("log_mel_driver.c", ("C_FLAGS", "VECTOR_FLAGS"), "log_mel/*.c")
 
 
 class Workshop:
