@@ -25,7 +25,7 @@ from phonograph.shipped import shipped_manifests, shipped_root
 from pipeline_nodes import registry
 
 CONTRACTS = shipped_root("contracts")
-SCHEMAS = ("manifest.schema.json", "metrics.schema.json", "dead-letter.schema.json")
+SCHEMAS = ("manifest.schema.json", "metrics.schema.json", "dead-letter.schema.json", "baseline.schema.json")
 
 
 def draft(name: str) -> type[Validator]:

@@ -31,6 +31,7 @@ CONTRACTS = (
 )
 EXTRAS = {
     "graph": "draws graphs as SVG",
+    "silero": "finds speech in noise with a neural network, for vad.silero",
     "test": "runs phonograph's own tests",
     "bench": "is compared with by phonograph's benchmarks",
     "docs": "draws the pictures of phonograph's documentation",
