@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,32 @@ sys.path.append(str(TESTS.parent))  # `benchmarks` is no part of what is install
 
 from benchmarks import record
 from benchmarks.gate import __main__ as gate
-from benchmarks.gate import floors, relay, sitting
+from benchmarks.gate import core, floors, relay, sitting
+from benchmarks.gate.core import Core
 from benchmarks.gate.floors import Accepted, Floors, FloorsError, Measured
+from benchmarks.gate.references import compiled
 from benchmarks.gate.subjects import ANY, SUBJECTS, Subject
 from benchmarks.gate.verdict import FIRST, MOST, in_doubt, judge
 
 from phonograph.benching.setting import processor
 from phonograph.isa import AVAILABLE
 
+ALONE = 1.155
 BASIS = {"work": "0123", "compiler": "12"}
 KEY = ("avx2", "energy VAD")
+
+
+class Still(Core):
+    """A core that stays what it is said to be."""
+
+    def __init__(self, *, shared: bool) -> None:
+        self._shared = shared
+
+    def is_shared(self) -> bool:
+        return self._shared
+
+    def move(self) -> None:
+        pass
 
 
 def measured(*ratios: float, sittings: int = 0, basis: Mapping[str, str] = BASIS) -> Measured:
@@ -148,8 +165,8 @@ def test_stored_floors_come_back(tmp_path: Path) -> None:
     """What is written is read again, other processors' ratios included; a missing file holds none."""
     path = tmp_path / "floors.json"
     assert floors.read(path) == Floors(processors={})
-    first = Floors(processors={}).with_those_of("a", {KEY: accepted(2.0, "why"), (ANY, "x"): accepted(0.5)})
-    both = first.with_those_of("b", {KEY: accepted(3.0)})
+    first = Floors(processors={}).with_those_of("a", {KEY: accepted(2.0, "why"), (ANY, "x"): accepted(0.5)}, 1.155)
+    both = first.with_those_of("b", {KEY: accepted(3.0)}, None)
     floors.write(path, both)
     assert floors.read(path) == both
     assert both.of("a") == first.of("a") and both.of("c") == {}
@@ -186,14 +203,22 @@ def test_subjects_have_different_names() -> None:
 
 
 @pytest.fixture
-def given(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float | None]:
+def asked() -> list[list[str]]:
+    """With which arguments sittings were started."""
+    return []
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, asked: list[list[str]]) -> dict[tuple[str, str], float | None]:
     """The gate with sittings that give these ratios, by instruction set and subject; 1 for what is not in it."""
     ratios: dict[tuple[str, str], float | None] = {}
 
     def in_process(arguments: Sequence[str], *, isa: str | None, more: Mapping[str, str]) -> Any:
         names = [name for name in arguments if name in {one.name for one in SUBJECTS}]
         keys = {name: (ANY if not _has_kernels(name) else str(isa), name) for name in names}
-        return {name: {"ratio": ratios.get(key, 1.0), "basis": BASIS} for name, key in keys.items()}
+        asked.append(list(arguments))
+        subjects = {name: {"ratio": ratios.get(key, 1.0), "basis": BASIS} for name, key in keys.items()}
+        return {"subjects": subjects, "alone": ALONE, "waited_s": 50.0}
 
     monkeypatch.setattr(record, "in_process", in_process)
     monkeypatch.setattr(gate, "compiled", lambda isa, folder: folder / "none.so")
@@ -286,6 +311,62 @@ def test_a_reason_without_accepting_is_refused(tmp_path: Path, capsys: pytest.Ca
     assert "expected --accept beside it" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("given")
+def test_a_run_waits_so_long_for_a_quiet_core_and_no_longer(tmp_path: Path, asked: list[list[str]]) -> None:
+    """What accepting learnt of a core alone is stored and handed to later sittings; what one waits, the next ones cannot."""
+    path = tmp_path / "floors.json"
+    run(path, "--accept", "--only", "decode")
+    assert "--alone" not in asked[0] and floors.read(path).alone == {processor(): ALONE}
+    asked.clear()
+    run(path, "--only", "decode")
+    assert [one[one.index("--alone") + 1] for one in asked] == [str(ALONE)] * FIRST
+    assert [float(one[one.index("--patience") + 1]) for one in asked] == [180.0, 130.0, 80.0]
+
+
+def _core(monkeypatch: pytest.MonkeyPatch, figures: Mapping[int, float], **options: Any) -> tuple[Core, list[float]]:
+    """A core of which the loops' figures are given, by number, and how long it slept."""
+    on: list[int] = []
+    slept: list[float] = []
+    monkeypatch.setattr(core, "_loops", lambda library: ())
+    monkeypatch.setattr(core, "pin", on.append)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(figures))
+    monkeypatch.setattr(core.Core, "figure", lambda self: figures[on[-1]])
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return Core(Path("none.so"), **options), slept
+
+
+def test_a_core_with_a_second_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two cores it takes the one whose many units are free, without waiting."""
+    mine, slept = _core(monkeypatch, {0: 1.5, 1: 1.16}, alone=None, patience_s=9.0)
+    assert not mine.is_shared() and mine.alone == 1.16 and slept == []
+
+
+def test_when_every_core_has_a_second_thread_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the figure of a core alone it knows that both are shared, and waits as long as it may."""
+    mine, slept = _core(monkeypatch, {0: 1.5, 1: 1.6}, alone=1.15, patience_s=0.1)
+    assert mine.is_shared() and sum(slept) == pytest.approx(mine.waited_s) == pytest.approx(0.1)
+
+
+def test_a_turn_on_a_shared_core_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken, and its time thrown away."""
+    monkeypatch.setattr(sitting, "MOST_WAITED", 1e9)  # whatever else the machine does
+    side = sitting.Side([lambda: None])
+    side.turn(Still(shared=True))
+    assert side.seconds == []
+    side.turn(Still(shared=False))
+    assert len(side.seconds) == 1
+
+
+def test_the_loops_tell_of_work_that_was_done(tmp_path: Path) -> None:
+    """Compiled and called for real, the loops' figure is that of neither an empty loop nor a broken clock."""
+    cores = os.sched_getaffinity(0)
+    try:
+        found = Core(compiled(AVAILABLE[-1], tmp_path), None, 0.0)
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert 0.1 < found.alone < 10
+
+
 def test_a_sitting_times_what_it_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A subject that does the reference's work twenty times over has a ratio far below that of one that does nothing."""
     monkeypatch.setattr(sitting, "TURN_S", 1e-6)
@@ -297,7 +378,7 @@ def test_a_sitting_times_what_it_is_given(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(relay, "PARCELS", 2)
     cores = os.sched_getaffinity(0)
     try:
-        found: Any = sitting.sit(subjects, tmp_path / "none.so", tmp_path)
+        found: Any = sitting.sit(subjects, tmp_path / "none.so", tmp_path, Still(shared=False))
     finally:
         os.sched_setaffinity(0, cores)
     assert 0 < found["twenty"]["ratio"] < 1 < found["nothing"]["ratio"]

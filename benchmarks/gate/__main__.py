@@ -20,6 +20,7 @@ from phonograph.benching.setting import processor
 from phonograph.isa import AVAILABLE
 
 ACCEPTING = 9  # sittings of each subject when its ratio is to be stored
+PATIENCE_S = 180.0  # for which a run waits in all until it has a core to itself
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         everything = not options.only and set(options.isa) == set(AVAILABLE)
         gone = [key for key in before if everything and key not in keys]
         with tempfile.TemporaryDirectory(prefix="phonograph-gate-") as folder:
-            sittings = Sittings(keys, Path(folder))
+            sittings = Sittings(keys, Path(folder), None if options.accept else stored.alone.get(kind))
             if options.accept:
                 return _accept(sittings, options, stored, kind, gone)
             measured = _measure(sittings, before)
@@ -80,10 +81,13 @@ class Sittings:
     Args:
         keys: what may be asked for.
         folder: for the compiled references; the caller removes it.
+        alone: the figure of a core without a second thread, where it is known; see `benchmarks.gate.core`.
     """
 
-    def __init__(self, keys: Sequence[Key], folder: Path) -> None:
+    def __init__(self, keys: Sequence[Key], folder: Path, alone: float | None) -> None:
         self.keys = keys
+        self.alone = alone
+        self._patience_s = PATIENCE_S
         self._folder = folder
         self._libraries: dict[str, Path] = {}
         self._ratios: dict[Key, list[float | None]] = {key: [] for key in keys}
@@ -93,9 +97,13 @@ class Sittings:
         """One sitting of each."""
         for isa in dict.fromkeys(isa for isa, _ in keys):
             used = AVAILABLE[0] if isa == ANY else isa
-            arguments = ["--library", str(self._library(used)), *(name for other, name in keys if other == isa)]
+            arguments = ["--library", str(self._library(used)), "--patience", str(self._patience_s)]
+            arguments += [] if self.alone is None else ["--alone", str(self.alone)]
+            arguments += [name for other, name in keys if other == isa]
             found: Mapping[str, Any] = record.in_process(["benchmarks.gate.sitting", *arguments], isa=used, more=ENVIRONMENT)
-            for name, one in found.items():
+            self.alone = found["alone"]
+            self._patience_s = max(0.0, self._patience_s - found["waited_s"])
+            for name, one in found["subjects"].items():
                 self._ratios[isa, name].append(one["ratio"])
                 self._basis[isa, name] = one["basis"]
 
@@ -138,7 +146,7 @@ def _accept(sittings: Sittings, options: argparse.Namespace, stored: Floors, kin
     changes = floors.accept(before, measured, reason=options.reason.strip(), gone=gone)
     after = {key: one for key, one in before.items() if key not in changes}
     after |= {key: one.now for key, one in changes.items() if one.now is not None}
-    floors.write(options.floors, stored.with_those_of(kind, after))
+    floors.write(options.floors, stored.with_those_of(kind, after, sittings.alone))
     rows = [("subject", "kernels", "before", "measured", "")]
     for key, one in changes.items():
         ratio = f"{measured[key].ratio:.4g}" if key in measured else ""

@@ -49,21 +49,28 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Floors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The content of floors.json: processor -> instruction set -> subject."""
+    """The content of floors.json.
+
+    Args:
+        processors: processor -> instruction set -> subject.
+        alone: processor -> the figure of one of its cores without a second thread; see `benchmarks.gate.core`.
+    """
 
     processors: dict[str, dict[str, dict[str, Accepted]]]
+    alone: dict[str, Annotated[float, msgspec.Meta(gt=0)]] = {}
 
     def of(self, processor: str) -> dict[Key, Accepted]:
         """What has been accepted on that processor."""
         sets = self.processors.get(processor, {})
         return {(isa, name): one for isa, subjects in sets.items() for name, one in subjects.items()}
 
-    def with_those_of(self, processor: str, accepted: Mapping[Key, Accepted]) -> Floors:
-        """The same with one processor's entries replaced."""
+    def with_those_of(self, processor: str, accepted: Mapping[Key, Accepted], alone: float | None) -> Floors:
+        """The same with one processor's entries replaced; the figure of a core alone where there is a new one."""
         sets: dict[str, dict[str, Accepted]] = {}
         for (isa, name), one in accepted.items():
             sets.setdefault(isa, {})[name] = one
-        return Floors(processors={**self.processors, processor: sets})
+        figures = self.alone if alone is None else {**self.alone, processor: float(f"{alone:.4g}")}
+        return Floors(processors={**self.processors, processor: sets}, alone=figures)
 
 
 def read(path: Path) -> Floors:

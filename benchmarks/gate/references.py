@@ -12,6 +12,7 @@ import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import native
@@ -22,14 +23,15 @@ Call = Callable[[], object]
 Basis = Mapping[str, str]
 
 NATIVE = "references"  # .c, in benchmarks/native
+PLACES = 4  # as there
 ROUNDS = {"butterflies": 40, "squares": 10, "copies": 10}  # of one call: some 30 us, so that calling it does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One kind of unchanging work: the call, and what it depends on."""
+    """One kind of unchanging work: a call for each place that its arrays have in memory, and what its time depends on."""
 
-    call: Call
+    calls: Sequence[Call]
     basis: Basis
 
 
@@ -46,16 +48,16 @@ def reference(name: str, library: Path, clip: Path) -> Reference:
         clip: the audio file that the decoder's reference reads.
     """
     if name == "relay":
-        return Reference(relay.relay, {"work": _digest(Path(relay.__file__)), "python": _python()})
+        return Reference([relay.relay], {"work": _digest(Path(relay.__file__)), "python": _python()})
     if name == "pyav":
-        return Reference(lambda: _decoded(clip), {"python": _python(), "av": _release("av")})
+        return Reference([lambda: _decoded(clip)], {"python": _python(), "av": _release("av")})
     loaded = ctypes.CDLL(str(library))
     function, rounds = getattr(loaded, name), ROUNDS[name]
-    function.argtypes, function.restype = (ctypes.c_long,), ctypes.c_float
+    function.argtypes, function.restype = (ctypes.c_long, ctypes.c_long), ctypes.c_float
     loaded.compiler.restype = ctypes.c_char_p
     made_by = loaded.compiler().decode().partition(".")[0]
     work = _digest(native.SOURCES / f"{NATIVE}.c", str(rounds))
-    return Reference(lambda: function(rounds), {"work": work, "compiler": made_by})
+    return Reference([partial(function, rounds, place) for place in range(PLACES)], {"work": work, "compiler": made_by})
 
 
 def _decoded(clip: Path) -> None:

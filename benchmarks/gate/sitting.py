@@ -2,9 +2,10 @@
 
 A ratio is that of two low quantiles, the tenth of a hundred times: what disturbs a turn makes it longer and never shorter. Times
 are processor time, so that a core that other programs have meanwhile does not count; they leave cold caches behind all the same,
-so a turn in which that happened is thrown away.
+so a turn in which that happened is thrown away. So is one during which another virtual machine had a share of the core.
 
-What a sitting cannot average out is where its memory came to lie, which makes a per cent or two; so the gate asks for several.
+What a sitting cannot average out are the addresses that its code and tables got, which make a per cent or two; so the gate asks
+for several.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import gc
-import itertools
 import json
 import math
 import os
@@ -23,9 +23,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.gate.core import Core
 from benchmarks.gate.references import Basis, Call, reference
 from benchmarks.gate.subjects import SUBJECTS, Subject, clip
-from benchmarks.timing import pin
 
 TURN_S = 0.0003  # of one side; short enough to fit between two interruptions
 BLOCK = 6  # turns of each side before other subjects have theirs, so that most turns do not meet what those left in the caches
@@ -48,29 +48,41 @@ a large result is new pages each time, and the same call is 7 % slower alone tha
 
 @dataclass(slots=True)
 class Side:
-    """One of the two: its call, how often that fills a turn, and seconds a call of its undisturbed turns."""
+    """One of the two.
 
-    call: Call
+    Args:
+        calls: the same work on arrays at different places in memory, which have their turns one after the other. What lies well
+            in the caches at one place does not at another, now and then by half as much again; pages that were freed are given
+            to the next process again, so another sitting may be no better.
+        repeats: how often a call fills a turn.
+        seconds: a call, in each undisturbed turn.
+    """
+
+    calls: Sequence[Call]
     repeats: int = 1
     seconds: list[float] = field(default_factory=list)
+    _results: dict[int, object] = field(default_factory=dict)
+    _place: int = 0
 
-    def turn(self) -> float:
+    def turn(self, core: Core) -> float:
         """Take a turn; returns how long it took, its untimed first call included."""
         began = time.perf_counter()
-        self.call()  # brings its code and tables back into the caches
+        self._place = (self._place + 1) % len(self.calls)
+        call = self.calls[self._place]
+        self._results[self._place] = call()  # brings its code and tables back into the caches; kept, so results change places too
         started, started_cpu = time.perf_counter(), time.process_time()
         for _ in range(self.repeats):
-            self.call()
+            call()
         cpu_s, ended = time.process_time() - started_cpu, time.perf_counter()
-        if ended - started <= cpu_s * (1 + MOST_WAITED):
+        if ended - started <= cpu_s * (1 + MOST_WAITED) and not core.is_shared():
             self.seconds.append(cpu_s / self.repeats)
         return ended - began
 
     def size(self) -> None:
         """Find out how many calls fill a turn."""
-        self.call()
+        self.calls[0]()
         started = time.perf_counter()
-        self.call()
+        self.calls[0]()
         self.repeats = max(1, math.ceil(TURN_S / (time.perf_counter() - started)))
 
 
@@ -114,25 +126,24 @@ def low(seconds: Sequence[float]) -> float:
     return sorted(seconds)[int(QUANTILE * len(seconds))]
 
 
-def sit(subjects: Sequence[Subject], library: Path, folder: Path) -> Mapping[str, object]:
+def sit(subjects: Sequence[Subject], library: Path, folder: Path, core: Core) -> Mapping[str, object]:
     """Time the subjects, each turn on one core, which this process is then kept on; name -> figures."""
     pairs = []
     for subject in subjects:
         theirs = reference(subject.reference, library, clip(folder))
-        pair = Pair(subject, Side(subject.prepare(folder)), Side(theirs.call), theirs.basis)
+        ours = [subject.prepare(folder) for _ in theirs.calls]
+        pair = Pair(subject, Side(ours), Side(theirs.calls), theirs.basis)
         for side in (pair.ours, pair.theirs):
             side.size()
         pairs.append(pair)
-    cores = itertools.cycle(sorted(os.sched_getaffinity(0)))
-    pin(next(cores))
     while going := [pair for pair in pairs if not pair.is_done]:
         for pair in going:  # all of them again and again, so that what disturbs for a while does not hit one alone
             num_before = pair.num_turns
             for number in range(BLOCK):
                 sides = (pair.ours, pair.theirs) if number % 2 == 0 else (pair.theirs, pair.ours)
-                pair.spent_s += sum(side.turn() for side in sides)
+                pair.spent_s += sum(side.turn(core) for side in sides)
             if pair.num_turns - num_before < BLOCK // 2:  # another program is on this core
-                pin(next(cores))
+                core.move()
     return {pair.subject.name: {"ratio": pair.ratio(), "seconds": pair.seconds(), "basis": pair.basis} for pair in pairs}
 
 
@@ -148,12 +159,15 @@ def folder_in_memory() -> Iterator[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gate.sitting", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--library", type=Path, required=True, help="the compiled references")
+    parser.add_argument("--alone", type=float, help="the figure of a core without a second thread; see benchmarks.gate.core")
+    parser.add_argument("--patience", type=float, default=0.0, metavar="S", help="how long to wait for such a core")
     parser.add_argument("names", nargs="+", choices=[one.name for one in SUBJECTS])
     options = parser.parse_args(arguments)
     gc.disable()  # in turns of its own choosing it would disturb some
     with folder_in_memory() as folder:
-        found = sit([one for one in SUBJECTS if one.name in options.names], options.library, folder)
-    print(json.dumps(found))
+        core = Core(options.library, options.alone, options.patience)
+        found = sit([one for one in SUBJECTS if one.name in options.names], options.library, folder, core)
+    print(json.dumps({"subjects": found, "alone": core.alone, "waited_s": core.waited_s}))
     return 0
 
 

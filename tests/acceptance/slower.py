@@ -1,8 +1,9 @@
 """Makes a part of phonograph slower by a known share, from outside: in processes that find `sitecustomize.py` in a given folder.
 
-A function counts for a while before it does its work. How much longer its subject takes is found by sittings of the gate with the
-slower function and with the real one, in turns, whose own times are compared, without any reference. Nothing less would do: the
-counting costs more inside a call than by itself, and to be called through another function costs some per cent too.
+A kernel's function waits, after each call, for the share of what that call took; so it is slower by the share as it stands. The
+scheduler has no one function that is all of it: one of its functions counts for a while, as far as makes a run longer by the
+share. By how much a subject then takes longer is measured in either case, by sittings of the gate with the slower function and
+with the real one, in turns, whose own times are compared, without any reference.
 """
 
 from __future__ import annotations
@@ -20,22 +21,55 @@ LEAST = 0.14  # with less, by something harder
 _SITTINGS = 7
 _FIRST = 600
 _TRIES = 6
+_ROUNDS = 3
 
 _SITE = """\
 import importlib
 from functools import reduce
+from time import perf_counter_ns
 
 owner = reduce(getattr, {inside!r}, importlib.import_module({module!r}))
+
+
+def counting(real):
+    def slower(*arguments, **options):
+        for _ in range({count!r}):
+            pass
+        return real(*arguments, **options)
+
+    return slower
+
+
+def waiting(real, share, own_ns):
+    def slower(*arguments, **options):
+        began = perf_counter_ns()
+        result = real(*arguments, **options)
+        ended = perf_counter_ns()
+        until = ended + share * (ended - began) - own_ns
+        while perf_counter_ns() < until:
+            pass
+        return result
+
+    return slower
+
+
+def nothing(*arguments, **options):
+    return None
+
+
+def cost_ns(call):
+    def took():
+        began = perf_counter_ns()
+        for _ in range(1000):
+            call(owner, dtype=None)
+        return (perf_counter_ns() - began) / 1000
+
+    return min(took() for _ in range(20))
+
+
+own_ns = cost_ns(waiting(nothing, 0, 0)) - cost_ns(nothing)
 real = getattr(owner, {name!r})
-
-
-def slower(*arguments, **options):
-    for _ in range({count!r}):
-        pass
-    return real(*arguments, **options)
-
-
-setattr(owner, {name!r}, slower)
+setattr(owner, {name!r}, counting(real) if {count!r} else waiting(real, {share!r}, own_ns))
 """
 
 
@@ -46,7 +80,7 @@ class Slowing:
     Args:
         subject: what the gate calls that which becomes slower by it.
         module, inside, name: where the function is; `inside` is the class that it is a method of, if any.
-        count: how far it counts.
+        count: how far it counts; 0: it waits for a share of its own time instead.
         share: how much longer the subject takes by that, measured after the count was found, so not chosen by luck.
     """
 
@@ -59,7 +93,7 @@ class Slowing:
 
     def environment(self, folder: Path) -> dict[str, str]:
         """That of a process in which the function is slower; `sitecustomize.py` goes into the folder."""
-        site = _SITE.format(module=self.module, inside=self.inside, name=self.name, count=self.count)
+        site = _SITE.format(module=self.module, inside=self.inside, name=self.name, count=self.count, share=SHARE)
         (folder / "sitecustomize.py").write_text(site, encoding="utf-8")
         return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
@@ -71,24 +105,34 @@ def kernel(subject: str, function: str) -> Slowing:
 
 def scheduler() -> Slowing:
     """What the scheduler does with all that came of a pass through a segment."""
-    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle")
+    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle", count=_FIRST)
 
 
 def calibrated(slowing: Slowing, folder: Path) -> Slowing:
     """The change with the count at which the subject takes 15 % longer, and with what it takes longer indeed.
 
     Args:
-        folder: for the compiled references and `sitecustomize.py`.
+        folder: for the compiled references and `sitecustomize.py`; with the floors that were accepted.
     """
     library = _library(folder)
-    count = _FIRST
+    for _ in range(_ROUNDS):  # another program may have disturbed the measurements
+        if slowing.count:
+            slowing = replace(slowing, count=_found(slowing, library, folder))
+        slowing = replace(slowing, share=_share(slowing, library, folder))
+        if LEAST <= slowing.share <= MOST:
+            break
+    return slowing
+
+
+def _found(slowing: Slowing, library: Path, folder: Path) -> int:
+    """The count."""
+    count = slowing.count
     for _ in range(_TRIES):  # what counting costs inside a call does not grow evenly with how far it counts
         share = _share(replace(slowing, count=count), library, folder)
-        if abs(share - SHARE) <= MOST - SHARE:
+        if abs(share - SHARE) <= (MOST - SHARE) / 2:
             break
         count = max(1, round(count * min(max(SHARE / max(share, 0.01), 0.5), 2.0)))
-    share = _share(replace(slowing, count=count), library, folder)
-    return replace(slowing, count=count, share=share)
+    return count
 
 
 def _library(folder: Path) -> Path:
@@ -102,16 +146,19 @@ def _library(folder: Path) -> Path:
 def _share(slowing: Slowing, library: Path, folder: Path) -> float:
     """How much longer it takes than the real one, by the medians of sittings in turns; each needs an undisturbed one."""
     from benchmarks import record
+    from benchmarks.gate import floors
     from benchmarks.gate.sitting import ENVIRONMENT
 
+    from phonograph.benching.setting import processor
     from phonograph.isa import AVAILABLE
 
-    arguments = ["benchmarks.gate.sitting", "--library", str(library), slowing.subject]
+    alone = floors.read(folder / "floors.json").alone[processor()]
+    arguments = ["benchmarks.gate.sitting", "--library", str(library), "--alone", str(alone), "--patience", "30", slowing.subject]
     real: list[float] = []
     slower: list[float] = []
     for _ in range(_SITTINGS):
         for kept, more in ((real, {}), (slower, slowing.environment(folder))):
-            found = record.in_process(arguments, isa=AVAILABLE[0], more={**ENVIRONMENT, **more})[slowing.subject]
+            found = record.in_process(arguments, isa=AVAILABLE[0], more={**ENVIRONMENT, **more})["subjects"][slowing.subject]
             if found["seconds"] is not None:
                 kept.append(found["seconds"])
     return statistics.median(slower) / statistics.median(real) - 1
