@@ -16,11 +16,13 @@ NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.
 KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,convert.py convert_channels.py convert_exact.py resample.py segment.py))
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help demo test test-isa test-checked test-sanitized test-aarch64 bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
+.PHONY: help installed demo test test-silero test-isa test-checked test-sanitized test-aarch64 bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+
+installed: $(VENV)/installed ## set up the environment
 
 demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store log-mel features
 	@$(BIN)/run-pipeline manifests/features.yaml --param out=$(DEMO) --metrics $(DEMO)/metrics.json
@@ -29,6 +31,9 @@ demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store 
 
 test: $(VENV)/installed ## run the tests
 	@$(BIN)/python -m pytest -q $(ARGS)
+
+test-silero: $(VENV)/silero ## run the tests of vad.silero, with its model
+	@$(BIN)/python -m pytest -q tests -k silero $(ARGS)
 
 test-isa: $(VENV)/installed ## run the kernels' tests with each instruction set that this processor has
 	@bash .ci/test-isa $(BIN)/python $(KERNEL_TESTS) $(ARGS)
@@ -99,6 +104,12 @@ $(VENV)/made: pyproject.toml setup.py
 $(VENV)/installed: $(VENV)/made $(NATIVE)
 	@printf '==> installing phonograph with its test and development tools; compiling the kernels\n'
 	@$(PIP) install -e '.[test,dev]'
+	@touch $@
+
+# The extra silero without PyTorch, which silero-vad asks for and vad.silero never imports.
+$(VENV)/silero: $(VENV)/installed
+	@$(PIP) install --no-deps 'silero-vad>=6.2'
+	@$(PIP) install 'onnxruntime>=1.20'
 	@touch $@
 
 $(VENV)/bench: $(VENV)/installed

@@ -40,8 +40,11 @@ def counting(real):
     return slower
 
 
-def waiting(real, share, own_ns):
+def waiting(real, share, own_ns=None):
     def slower(*arguments, **options):
+        nonlocal own_ns
+        if own_ns is None:
+            own_ns = cost_ns(waiting(nothing, 0, 0), arguments, options) - cost_ns(nothing, arguments, options)
         began = perf_counter_ns()
         result = real(*arguments, **options)
         ended = perf_counter_ns()
@@ -57,19 +60,18 @@ def nothing(*arguments, **options):
     return None
 
 
-def cost_ns(call):
+def cost_ns(call, arguments, options):
     def took():
         began = perf_counter_ns()
         for _ in range(1000):
-            call(owner, dtype=None)
+            call(*arguments, **options)
         return (perf_counter_ns() - began) / 1000
 
     return min(took() for _ in range(20))
 
 
-own_ns = cost_ns(waiting(nothing, 0, 0)) - cost_ns(nothing)
 real = getattr(owner, {name!r})
-setattr(owner, {name!r}, counting(real) if {count!r} else waiting(real, {share!r}, own_ns))
+setattr(owner, {name!r}, counting(real) if {count!r} else waiting(real, {share!r}))
 """
 
 

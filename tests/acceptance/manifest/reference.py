@@ -8,17 +8,18 @@ from pathlib import Path
 
 from acceptance.claims import Figure, claim
 from acceptance.processes import CommandError, run, temporary_folder
+from extras import missing_extra_of
 from phonograph.graph.registry import Registry
 from phonograph.shipped import shipped_root
 
 PIPELINE = Path(sys.executable).parent / "run-pipeline"
 
 
-@claim(issue="manifest", bar="every shipped type", fast=True)
+@claim(issue="manifest", bar="every shipped type; where an extra is missing, a failure that says how to install it", fast=True)
 def every_example_runs() -> Figure:
     """The example in the documentation of each shipped node type, as `run-pipeline nodes TYPE` prints it, runs to success."""
     types = Registry.installed().types()
-    failed = []
+    failed, without = [], []
     for type_name in types:
         with temporary_folder() as folder:
             shutil.copytree(shipped_root("manifests") / "samples", folder / "samples")
@@ -27,8 +28,13 @@ def every_example_runs() -> Figure:
                 example.write_text(_example(run([PIPELINE, "nodes", type_name], deadline_s=60).stdout), encoding="utf-8")
                 run([PIPELINE, example, "--run-dir", folder / "run"], deadline_s=120, cwd=folder)
             except CommandError as error:
-                failed.append(f"{type_name}: {error}")
-    return Figure(f"{len(types) - len(failed)} of {len(types)}", not failed, "\n".join(failed))
+                extra = missing_extra_of(type_name)
+                if extra and f"pip install 'phonograph[{extra}]'" in str(error):
+                    without.append(f"{type_name} says that it needs the extra {extra}")
+                else:
+                    failed.append(f"{type_name}: {error}")
+    ran = f"{len(types) - len(failed) - len(without)} of {len(types)}"
+    return Figure("; ".join([ran, *without]), not failed, "\n".join(failed))
 
 
 def _example(page: str) -> str:
