@@ -64,6 +64,7 @@ setup(
             extension("phonograph._isa", "runtime/phonograph"),
             kernel("energy"),
             kernel("convert", CONVERT_FLAGS),
+            kernel("frames", CONVERT_FLAGS),
             kernel("log_mel", VECTOR_FLAGS),
             kernel("resample", VECTOR_FLAGS),
         ],

@@ -11,8 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phonograph_nodes.audio.loading import load
     from phonograph_nodes.convert import convert
-    from phonograph_nodes.decode import load
     from phonograph_nodes.features import LogMel, LogMelStream, log_mel
     from phonograph_nodes.resample import ResampleStream, resample, resample_pcm16
     from phonograph_nodes.vad import EnergyVadStream, energy_vad
@@ -37,7 +37,7 @@ _ROOMS = {
     "ResampleStream": "resample",
     "convert": "convert",
     "energy_vad": "vad",
-    "load": "decode",
+    "load": "audio.loading",
     "log_mel": "features",
     "resample": "resample",
     "resample_pcm16": "resample",

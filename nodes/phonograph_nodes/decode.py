@@ -1,181 +1,108 @@
-"""Decoding: any audio that FFmpeg's libraries read becomes planar float32.
-
-The stages of a decode, which its errors name: *open* (the file is there, is a plain file, holds bytes), *probe* (FFmpeg
-recognises the container; it has an audio stream with a decoder, a sane rate and channel count), *decode* (packets become
-samples). A packet that does not decode is left out and counted: real corpora hold damaged files, most of which are worth keeping.
-Nothing that a header claims is believed: memory grows with the samples that really came out, up to a limit. A length that it
-declares is only compared with them, which tells truncated files.
-"""
+"""The node `audio.decode`: any audio that is read here becomes planar float32."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import itertools
-import math
-import os
-import stat
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-import av
-import av.error
 import msgspec
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer
-from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk
-from phonograph.errors import AudioDecodeError, BadInputError
+from phonograph.errors import BadInputError, ParameterError
 from phonograph.item import Item
-from phonograph.node import Node, Params, node
-from phonograph_nodes.convert import mix_to_mono
-from phonograph_nodes.declared import declared_duration
-from phonograph_nodes.paths import likely_meant, shown
-from phonograph_nodes.validation import refuse_non_finite
+from phonograph.node import Duration, Node, Params, Size, node
+from phonograph_nodes.audio.containers import Encoding, RawPcm
+from phonograph_nodes.audio.decoder import AudioDecoder, NonFinite
+from phonograph_nodes.audio.given import STANDARD_INPUT
+from phonograph_nodes.audio.mixing import Downmix
+from phonograph_nodes.audio.reader import MAX_CHANNELS, RATES, Limits, Samples
+from phonograph_nodes.paths import shown
 
-AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview
-"""A path, or the encoded bytes themselves."""
-
-MAX_DURATION_S = 4 * 3600.0
-MAX_BYTES = 8 * 2**30  # of decoded samples: a file of a few KB can hold hours of silence in many channels
-MAX_CHANNELS = 32
-RATES = range(1000, 400_001)  # Hz; what lies outside comes from damaged headers
-_FIRST_BYTES = 16 * 2**20  # at most so much is allocated for samples that are claimed and have not come out
-
-# Containers that are lists of other files: decoding one would read files (or hosts) that nobody asked for.
-_PLAYLISTS = {"concat", "dash", "hls", "imf"}
-_OPTIONS = {"protocol_whitelist": "file"}
-# Up to PyAV 18, bytes in tags that are not UTF-8 fail the opening unless told otherwise. From 19 on there is no such argument.
-_TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-
-# FFmpeg's sample format without the planar suffix -> dtype, the value of silence, full scale.
-_FORMATS: dict[str, tuple[np.dtype[Any], int, float]] = {
-    "u8": (np.dtype(np.uint8), 128, 2.0**7),
-    "s16": (np.dtype(np.int16), 0, 2.0**15),
-    "s32": (np.dtype(np.int32), 0, 2.0**31),
-    "s64": (np.dtype(np.int64), 0, 2.0**63),
-    "flt": (np.dtype(np.float32), 0, 1.0),
-    "dbl": (np.dtype(np.float64), 0, 1.0),
-}
+_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """What came out of a file.
+class RawFormat(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What samples without a header are."""
 
-    Args:
-        chunk: the audio at its own rate.
-        codec: FFmpeg's name of it.
-        corrupt_packets: how many were left out.
-        declared_duration_s: what the header declares, when the file is truncated; else None.
-    """
-
-    chunk: AudioChunk
-    codec: str
-    corrupt_packets: int
-    declared_duration_s: float | None
-
-
-def load(
-    source: AudioSource,
-    *,
-    sr: int | None = 22050,
-    mono: bool = True,
-    offset: float = 0.0,
-    duration: float | None = None,
-    dtype: Literal["float32", "float64"] = "float32",
-) -> tuple[NDArray[np.float32] | NDArray[np.float64], int]:
-    """Read audio into an array, with librosa's shapes and defaults.
-
-    Args:
-        source: a path, or the encoded bytes.
-        sr: sample rate of the result in Hz; None keeps the file's own.
-        mono: mean of all channels.
-        offset, duration: seconds; cut at the file's own rate, before resampling. The whole file is decoded in any case.
-        dtype: of the result.
-
-    Returns:
-        Samples, shape (num_samples,) for one channel, else (num_channels, num_samples), and their rate in Hz.
-        Integer formats give [-1, 1); lossy codecs may overshoot a little, which is not clipped.
-
-    Raises:
-        AudioDecodeError, AudioFormatError: see `decode`.
-        ValueError: an offset or duration that is negative or not finite, another dtype.
-    """
-    if not all(0 <= seconds < math.inf for seconds in (offset, duration or 0.0)):
-        raise ValueError(f"offset={offset!r}, duration={duration!r}; expected seconds, finite and not negative")
-    if dtype not in ("float32", "float64"):
-        raise ValueError(f"dtype={dtype!r}; expected 'float32' or 'float64'")
-    chunk = decode(source).chunk
-    first = int(offset * chunk.sample_rate)
-    last = None if duration is None else first + int(duration * chunk.sample_rate)
-    samples = chunk.samples[:, first:last]
-    samples = np.ascontiguousarray(mix_to_mono(samples) if mono else samples)
-    if sr is not None:
-        from phonograph_nodes.resample import resample  # here, because nodes that only decode need no resampler
-
-        samples = resample(samples, in_rate=chunk.sample_rate, out_rate=sr)
-    return (samples[0] if len(samples) == 1 else samples).astype(dtype, copy=False), sr or chunk.sample_rate
-
-
-def decode(source: AudioSource, *, max_duration_s: float = MAX_DURATION_S, keep_truncated: bool = False) -> Decoded:
-    """Decode the first audio stream at its own rate, all channels.
-
-    The first frame that decodes fixes rate and channel count. A stream that changes them later is refused: any mixture of the
-    two would be a guess.
-
-    Args:
-        source: a path, or the encoded bytes.
-        max_duration_s: audio longer than this is refused as soon as that much has come out.
-        keep_truncated: take what is there of a file that ends before its header says; otherwise it is refused.
-
-    Raises:
-        AudioDecodeError: no audio can be had from it; the message names the file, the stage and FFmpeg's own word.
-        AudioFormatError: some samples are NaN or infinite.
-    """
-    name = _name_of(source)
-    file = _openable(source, name)
-    with _stage(name, "probe", "check that it is a complete audio file"):
-        container = av.open(file, mode="r", container_options=_OPTIONS, **_TAGS)
-    with container:
-        stream = _audio_stream(container, name)
-        with _stage(name, "decode", "the file is damaged; get it again"), np.errstate(over="ignore", invalid="ignore"):
-            decoded, end_s = _decode_stream(container, stream, name, max_duration_s)
-        declared_s = declared_duration(container, stream, file, decoded_s=decoded.chunk.duration_s, end_s=end_s)
-    if declared_s is None:
-        return decoded
-    if not keep_truncated:
-        raise AudioDecodeError(
-            f"{name}: decode failed: it is truncated: its header declares {declared_s:.3f} s, "
-            f"{decoded.chunk.duration_s:.3f} s came out; get the file again, or set keep_truncated"
-        )
-    return replace(decoded, declared_duration_s=declared_s)
+    encoding: Annotated[Encoding, msgspec.Meta(description="of a sample")]
+    sample_rate: Annotated[int, msgspec.Meta(ge=RATES.start, le=RATES.stop - 1, description="rate", extra={"unit": "Hz"})]
+    channels: Annotated[int, msgspec.Meta(ge=1, le=MAX_CHANNELS, description="interleaved")] = 1
+    byte_order: Annotated[Literal["little", "big"], msgspec.Meta(description="which byte of a sample comes first")] = "little"
+    header_bytes: Annotated[int, msgspec.Meta(ge=0, description="passed over at the beginning")] = 0
 
 
 class DecodeParams(Params, frozen=True):
-    max_duration_s: Annotated[
-        float, msgspec.Meta(gt=0, description="refuse audio that is longer; bounds memory", extra={"unit": "s"})
-    ] = MAX_DURATION_S
+    offset: Annotated[Duration, msgspec.Meta(description="where in the file to begin, with a unit")] = 0.0
+    duration: Annotated[Duration | None, msgspec.Meta(description="how much to take, with a unit; null: to the end")] = None
+    chunk: Annotated[
+        Duration | None, msgspec.Meta(description="give the audio in items of this length, with a unit; null: in one")
+    ] = None
+    stream: Annotated[
+        int | str, msgspec.Meta(description="which audio stream of the file: its number from 0, or its language, such as eng")
+    ] = 0
+    channels: Annotated[
+        Literal[1, 2] | None, msgspec.Meta(description="mix down to so many, where there are more; unchanged when absent")
+    ] = None
+    downmix: Annotated[
+        Downmix,
+        msgspec.Meta(description="how: mean of all channels, or weights of ITU-R BS.775, which 2 channels need"),
+    ] = "mean"
+    format: Annotated[RawFormat | None, msgspec.Meta(description="what the samples are, in files without a header (raw PCM)")] = (
+        None
+    )
+    strict: Annotated[
+        bool, msgspec.Meta(description="refuse a file with a packet that does not decode, instead of leaving the packet out")
+    ] = False
     keep_truncated: Annotated[
         bool, msgspec.Meta(description="take what is there of a file that ends before its header says, instead of refusing it")
     ] = False
+    non_finite: Annotated[
+        NonFinite, msgspec.Meta(description="samples that are NaN or infinite become 0 and are counted, or refuse the file")
+    ] = "zero"
+    max_duration_s: Annotated[
+        float, msgspec.Meta(gt=0, description="refuse audio that is longer; bounds memory", extra={"unit": "s"})
+    ] = _LIMITS.max_duration_s
+    max_bytes: Annotated[Size, msgspec.Meta(description="refuse audio that takes more memory as float32, with a unit")] = (
+        _LIMITS.max_bytes
+    )
+    max_seconds: Annotated[
+        float | None, msgspec.Meta(description="refuse a file that takes longer to decode; null: wait", extra={"unit": "s"})
+    ] = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("offset", 0), ("duration", 0), ("max_bytes", 1)):
+            given = getattr(self, name)
+            if given is not None and not least <= given:
+                raise ParameterError(name, given, f"{least} or more")
+        for name in ("chunk", "max_seconds"):
+            given = getattr(self, name)
+            if given is not None and not given > 0:
+                raise ParameterError(name, given, "more than 0")
+        if isinstance(self.stream, int) and self.stream < 0:
+            raise ParameterError("stream", self.stream, "a number from 0, or a language")
+        if self.channels == 2 and self.downmix == "mean":
+            raise ParameterError("downmix", self.downmix, "bs775 with channels 2, for a mean is one channel")
+        if self.channels is None and self.downmix != "mean":
+            raise ParameterError("downmix", self.downmix, "channels to be 1 or 2 with it")
 
 
 @node(
     "audio.decode",
     inputs="record",
     outputs={"audio": "audio[rate=dynamic, channels=dynamic]"},
+    cardinality="1:N",
+    version=2,
     attributes={
         "duration": "float",
         "sample_rate": "int",
         "channels": "int",
         "codec": "str",
+        "sample_format": "str",
         "path": "str",
+        "offset": "float",
         "corrupt_packets": "int",
+        "non_finite": "int",
         "declared_duration": "float",
     },
     example="""
@@ -186,211 +113,94 @@ class DecodeParams(Params, frozen=True):
         """,
 )
 class Decode(Node[DecodeParams]):
-    """Decode an audio file: any container or codec that FFmpeg's libraries read.
+    """Decode an audio file: any container or codec that FFmpeg's libraries read, and raw PCM.
 
-    Gives all channels at the file's own rate. Sets the attributes `duration` (s), `sample_rate` (Hz) and `channels` of what came
-    out, `codec` (FFmpeg's name), `path` (of the file); `corrupt_packets` only when some were left out, and `declared_duration`
-    (s) only when a truncated file was kept.
+    Gives all channels at the file's own rate. The container is told by its first bytes; the extension does not matter. Only what
+    `offset` and `duration` ask for is decoded, and it is the same, to the sample, as that part of the whole. With `chunk`, each
+    record gives items of that length, the last shorter, with keys such as `a.mp3#0003`; without it, one.
+
+    Sets the attributes `duration` (s), `sample_rate` (Hz) and `channels` of what came out, `codec` (FFmpeg's name), `path` (of
+    the file). Only where there is something to tell: `sample_format` (what PCM and lossless codecs store a sample as, such as
+    i16, which sinks follow), `offset` (s; where in the file it begins, with `offset` or `chunk`),
+    `corrupt_packets` (left out so far), `non_finite` (samples that were NaN or infinite, and became 0) and `declared_duration`
+    (s; of a truncated file that was kept).
     """
 
-    def process(self, item: Item, state: None) -> Item:
+    def process(self, item: Item, state: None) -> Item | Iterator[Item]:
         record = item.payload["record"]
         source = record["path"] if "path" in record else record.get("bytes")
         if source is None:  # a row that its source could not read
             raise BadInputError(record.get("error", f"the record holds {sorted(record)}; expected 'path' or 'bytes'"))
-        decoded = decode(source, max_duration_s=self.params.max_duration_s, keep_truncated=self.params.keep_truncated)
-        chunk = decoded.chunk
-        attributes = {
-            "duration": chunk.duration_s,
-            "sample_rate": chunk.sample_rate,
-            "channels": chunk.num_channels,
-            "codec": decoded.codec,
-        }
-        if isinstance(source, str):
-            attributes["path"] = shown(source)
-        if decoded.corrupt_packets:
-            attributes["corrupt_packets"] = decoded.corrupt_packets
-        if decoded.declared_duration_s is not None:
-            attributes["declared_duration"] = decoded.declared_duration_s
-        return item.with_payload({"audio": chunk}, attributes)
+        about = {"path": shown(source)} if isinstance(source, str) else {}
+        if source == STANDARD_INPUT:  # here it can only be a file of that name
+            source = f"./{source}"
+        if self.params.chunk is not None:
+            return self._chunks(item, source, about, self.params.chunk)
+        with self._decoder(source) as decoder:
+            samples = np.atleast_2d(decoder.decode(self.params.offset, self.params.duration))
+            payload, attributes = _described(decoder, samples, about, self.params.offset)
+        return item.with_payload(payload, attributes)
 
+    def _chunks(self, item: Item, source: str | bytes, about: Mapping[str, Any], chunk_s: float) -> Iterator[Item]:
+        params = self.params
+        with self._decoder(source) as decoder:
+            rate = decoder.sample_rate
+            length, first = max(round(chunk_s * rate), 1), int(params.offset * rate)
+            blocks = decoder.blocks(length, params.offset, params.duration)
+            block = next(blocks, None)
+            number = 0
+            while block is not None:
+                following = next(blocks, None)  # so that the last one knows all that was wrong with the file
+                start = first + number * length
+                payload, attributes = _described(decoder, np.atleast_2d(block), about, start / rate)
+                yield item.child(number, payload, {"offset": start / rate, **attributes}, start_sample=start)
+                block, number = following, number + 1
 
-def _name_of(source: AudioSource) -> str:
-    """How messages call a source."""
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return f"<{memoryview(source).nbytes} bytes>"
-    return shown(source)
-
-
-def _openable(source: AudioSource, name: str) -> str | io.BytesIO:
-    """What FFmpeg may open: never a folder, a pipe or a device, which could block for ever.
-
-    Raises:
-        AudioDecodeError: missing, not a plain file, without bytes.
-    """
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        if not memoryview(source).nbytes:
-            raise AudioDecodeError(f"{name}: open failed: it is empty; expected encoded audio")
-        return io.BytesIO(source)
-    path = os.path.abspath(source)  # a leading slash also keeps FFmpeg from reading `name:` as a protocol
-    try:
-        status = os.stat(path)
-    except (OSError, ValueError) as error:
-        word = error.strerror if isinstance(error, OSError) else str(error)
-        raise AudioDecodeError(f"{name}: open failed: {word}{likely_meant(path)}") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise AudioDecodeError(f"{name}: open failed: it is a folder; expected an audio file")
-    if not stat.S_ISREG(status.st_mode):
-        raise AudioDecodeError(f"{name}: open failed: it is a pipe or a device; expected an audio file")
-    if not status.st_size:
-        raise AudioDecodeError(f"{name}: open failed: it is empty (0 bytes); expected encoded audio; get it again")
-    return path
-
-
-@contextlib.contextmanager
-def _stage(name: str, stage: str, remedy: str) -> Iterator[None]:
-    """Turn FFmpeg's errors into AudioDecodeError; a lack of memory too, since a bad header is what asks for that much."""
-    try:
-        yield
-    except MemoryError as error:
-        raise AudioDecodeError(f"{name}: {stage} failed: not enough memory for it; {remedy}") from error
-    except av.error.FFmpegError as error:
-        raise AudioDecodeError(f"{name}: {stage} failed: {error.strerror}; {remedy}") from error
-
-
-def _audio_stream(container: InputContainer, name: str) -> AudioStream:
-    if container.format.name in _PLAYLISTS:
-        raise AudioDecodeError(f"{name}: probe failed: it is a playlist ({container.format.name}); expected audio itself")
-    if not container.streams.audio:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-        raise AudioDecodeError(f"{name}: probe failed: no audio stream in it ({container.format.name} with {kinds})")
-    stream = container.streams.audio[0]
-    if stream.codec_context is None:
-        raise AudioDecodeError(f"{name}: probe failed: FFmpeg has no decoder for its audio; convert it to another format")
-    # Zeros mean that only the first frame will tell.
-    _check_format(name, "probe", stream.codec_context.sample_rate or RATES.start, stream.codec_context.channels or 1)
-    return stream
-
-
-def _check_format(name: str, stage: str, sample_rate: int, num_channels: int) -> None:
-    if sample_rate not in RATES:
-        limits = f"{RATES.start} to {RATES.stop - 1} Hz"
-        raise AudioDecodeError(f"{name}: {stage} failed: its sample rate is {sample_rate} Hz; expected {limits}")
-    if not 1 <= num_channels <= MAX_CHANNELS:
-        raise AudioDecodeError(f"{name}: {stage} failed: it has {num_channels} channels; expected 1 to {MAX_CHANNELS}")
-
-
-def _decode_stream(container: InputContainer, stream: AudioStream, name: str, max_duration_s: float) -> tuple[Decoded, float]:
-    """The audio, and how many seconds into the stream its packets reach, whether they decode or not."""
-    stream.codec_context.open(strict=False)  # here, because a decoder that could not be opened must not be flushed
-    packets = _Packets(container, stream)
-    frames, faults = (frame for frame in packets.frames() if frame.samples), packets.faults
-    first = next(frames, None)
-    if first is None:
-        word = f"{len(faults)} corrupt packets ({faults[-1].strerror})" if faults else "its audio stream is empty"
-        raise AudioDecodeError(f"{name}: decode failed: no sample came out, {word}; get the file again")
-    sample_rate, num_channels = first.sample_rate, first.layout.nb_channels
-    _check_format(name, "decode", sample_rate, num_channels)
-    limit = int(min(max_duration_s * sample_rate, MAX_BYTES / (4 * num_channels)))
-    samples = _Samples(num_channels, min(int((container.duration or 0) / av.time_base * sample_rate), limit))
-    for frame in itertools.chain([first], frames):
-        if (frame.sample_rate, frame.layout.nb_channels) != (sample_rate, num_channels):
-            raise AudioDecodeError(
-                f"{name}: decode failed: after {samples.length / sample_rate:.3f} s the stream changes from {sample_rate} Hz, "
-                f"{num_channels} channels to {frame.sample_rate} Hz, {frame.layout.nb_channels} channels; "
-                "expected one format; split the file there"
+    def _decoder(self, source: str | bytes) -> AudioDecoder:
+        params = self.params
+        raw = None
+        if params.format is not None:
+            given = params.format
+            raw = RawPcm(
+                encoding=given.encoding,
+                sample_rate=given.sample_rate,
+                num_channels=given.channels,
+                byte_order=given.byte_order,
+                header_bytes=given.header_bytes,
             )
-        if samples.length + frame.samples > limit:
-            raise AudioDecodeError(
-                f"{name}: decode failed: more than {limit / sample_rate:g} s of audio in {num_channels} channels; "
-                f"expected at most {max_duration_s:g} s and {MAX_BYTES >> 30} GiB; split the file, or raise max_duration_s"
-            )
-        samples.append(frame)
-    array = samples.finish()
-    if samples.floating:
-        refuse_non_finite(array, name)
-    chunk = AudioChunk(array, sample_rate)
-    return Decoded(chunk, stream.codec_context.name, len(faults), None), max(packets.end_s, chunk.duration_s)
+        return AudioDecoder(
+            source,
+            mono=params.channels == 1,
+            downmix=params.downmix,
+            stream=params.stream,
+            strict=params.strict,
+            keep_truncated=params.keep_truncated,
+            non_finite=params.non_finite,
+            raw=raw,
+            limits=Limits(max_duration_s=params.max_duration_s, max_bytes=params.max_bytes, max_seconds=params.max_seconds),
+        )
 
 
-class _Packets:
-    """The packets of a stream, made frames.
-
-    Attributes:
-        faults: the errors of packets that did not decode.
-        end_s: where the last packet so far ends, in seconds from the start of the stream; 0.0 when packets have no times.
-    """
-
-    def __init__(self, container: InputContainer, stream: AudioStream) -> None:
-        self._packets = container.demux(stream)
-        self._stream = stream
-        self.faults: list[av.error.FFmpegError] = []
-        self.end_s = 0.0
-
-    def frames(self) -> Iterator[AudioFrame]:
-        """All frames that decode."""
-        decoder = self._stream.codec_context
-        reading = True
-        while reading:
-            try:
-                packet = next(self._packets, None)
-            except av.error.FFmpegError as error:
-                # The demuxer cannot find the next packet: the rest is lost, what the decoder still holds is not.
-                self.faults.append(error)
-                packet = None
-            reading = packet is not None
-            if packet is not None and packet.pts is not None and packet.time_base is not None:
-                end = packet.pts + (packet.duration or 0) - min(self._stream.start_time or 0, 0)
-                self.end_s = max(self.end_s, float(end * packet.time_base))
-            try:
-                yield from decoder.decode(packet)
-            except av.error.EOFError:  # it was flushed before; not a fault of the file
-                return
-            except av.error.FFmpegError as error:
-                self.faults.append(error)
-
-
-class _Samples:
-    """Planar float32 samples that grow by frames of FFmpeg's formats; each frame is converted straight to its place.
-
-    Args:
-        claimed: the probable length. It only saves copies: what is allocated is never more than twice what came out, or 16 MiB.
-    """
-
-    def __init__(self, num_channels: int, claimed: int) -> None:
-        self._claimed = max(claimed, 0)
-        self._buffer = np.empty((num_channels, min(self._claimed, _FIRST_BYTES // (4 * num_channels))), np.float32)
-        self.length = 0
-        self.floating = False
-
-    def append(self, frame: AudioFrame) -> None:
-        num_channels, end = len(self._buffer), self.length + frame.samples
-        if end > self._buffer.shape[1]:
-            doubled = max(end, 2 * self.length)
-            larger = np.empty((num_channels, self._claimed if end <= self._claimed <= doubled else doubled), np.float32)
-            larger[:, : self.length] = self._buffer[:, : self.length]
-            self._buffer = larger
-        dtype, silence, full_scale = _FORMATS[frame.format.name.removesuffix("p")]
-        self.floating |= dtype.kind == "f"
-        target = self._buffer[:, self.length : end]
-        if frame.format.is_planar:
-            for row, plane in zip(target, frame.planes, strict=True):
-                _convert(np.frombuffer(memoryview(plane), dtype, frame.samples), silence, full_scale, row)
-        else:
-            packed = np.frombuffer(memoryview(frame.planes[0]), dtype, frame.samples * num_channels)
-            _convert(packed.reshape(frame.samples, num_channels).T, silence, full_scale, target)
-        self.length = end
-
-    def finish(self) -> NDArray[np.float32]:
-        """The samples, contiguous, without spare capacity."""
-        if self._buffer.shape[1] == self.length:
-            return self._buffer
-        return self._buffer[:, : self.length].copy()
-
-
-def _convert(raw: NDArray[Any], silence: int, full_scale: float, out: NDArray[np.float32]) -> None:
-    if silence:
-        np.subtract(raw, np.float32(silence), out=out)
-        out *= np.float32(1 / full_scale)
-    else:  # full scale is a power of two, so this is exact up to the rounding to float32
-        np.multiply(raw, np.float32(1 / full_scale), out=out, casting="same_kind")
+def _described(
+    decoder: AudioDecoder, samples: Samples, about: Mapping[str, Any], offset_s: float
+) -> tuple[dict[str, AudioChunk], dict[str, Any]]:
+    """Payload and attributes of a stretch of audio."""
+    chunk, faults = AudioChunk(samples, decoder.sample_rate), decoder.faults
+    attributes: dict[str, Any] = {
+        "duration": chunk.duration_s,
+        "sample_rate": chunk.sample_rate,
+        "channels": chunk.num_channels,
+        "codec": decoder.info.codec,
+        **about,
+    }
+    if decoder.info.sample_format is not None:
+        attributes["sample_format"] = decoder.info.sample_format
+    if offset_s:
+        attributes["offset"] = offset_s
+    if faults.corrupt_packets:
+        attributes["corrupt_packets"] = faults.corrupt_packets
+    if faults.non_finite:
+        attributes["non_finite"] = faults.non_finite
+    if faults.declared_s is not None:
+        attributes["declared_duration"] = faults.declared_s
+    return {"audio": chunk}, attributes

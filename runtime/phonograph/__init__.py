@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phonograph.audio import AudioChunk, Segment
     from phonograph.errors import (
+        AudioCancelledError,
+        AudioCorruptError,
         AudioDecodeError,
         AudioError,
         AudioFormatError,
+        AudioTimeoutError,
+        AudioTooLongError,
+        AudioTruncatedError,
         BadInputError,
         CircuitOpenError,
         Complaint,
@@ -51,9 +56,14 @@ if TYPE_CHECKING:
 _MODULES = {
     "audio": ("AudioChunk", "Segment"),
     "errors": (
+        "AudioCancelledError",
+        "AudioCorruptError",
         "AudioDecodeError",
         "AudioError",
         "AudioFormatError",
+        "AudioTimeoutError",
+        "AudioTooLongError",
+        "AudioTruncatedError",
         "BadInputError",
         "CircuitOpenError",
         "Complaint",
@@ -92,10 +102,15 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AudioCancelledError",
     "AudioChunk",
+    "AudioCorruptError",
     "AudioDecodeError",
     "AudioError",
     "AudioFormatError",
+    "AudioTimeoutError",
+    "AudioTooLongError",
+    "AudioTruncatedError",
     "Axes",
     "BadInputError",
     "CircuitOpenError",

@@ -7,12 +7,13 @@ The tree says what a failure means to the runtime:
 * `TransientError`: the same call may succeed later. Retried, and counted by the breaker once retries are used up.
 * any other exception out of a node: not retried, counted by the breaker.
 * `OutputError`: results cannot be stored, so going on would lose them. Stops the run.
+
+More than 400 lines, because a tree in several files is no longer one that can be seen.
 """
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import heapq
 from collections import Counter
@@ -107,6 +108,8 @@ def nearest(
         return meant
     if len(names) > _MAX_COMPARED:
         names = _alike(name, names)
+    import difflib  # here, because programs that make no slip start the sooner
+
     return tuple(difflib.get_close_matches(name, names, n=limit, cutoff=0.6))
 
 
@@ -202,6 +205,32 @@ class NodeContractError(PhonographError):
     code = "node_contract"
 
 
+class WorkerDiedError(PhonographError):
+    """The process that a node ran in ended while it worked on a record: it crashed, was killed, or left.
+
+    Never retried, because the same input most likely ends the next process too. It counts for the node's breaker.
+
+    Args:
+        node: its id; empty when it is not known which node of a segment it was.
+        how: how the process ended, as a clause: "was killed by SIGSEGV".
+        signal: the number of the signal that ended it, and status: what it exited with; one of them is None.
+    """
+
+    code = "worker_died"
+
+    def __init__(self, node: str, how: str, *, signal: int | None = None, status: int | None = None) -> None:
+        super().__init__(f"the worker process of node {node!r} {how}; expected the call to return or to raise")
+        self.node = node
+        self.signal = signal
+        self.status = status
+
+
+class MemoryLimitError(PhonographError):
+    """A node needed more memory than its `memory` allows. Not retried: the same input needs as much the next time."""
+
+    code = "memory_limit"
+
+
 class CircuitOpenError(PhonographError):
     """The record was refused because the node's circuit breaker is open; the node was not called."""
 
@@ -226,10 +255,69 @@ class AudioError(BadInputError):
     code = "audio"
 
 
+AudioStage = Literal["open", "probe", "seek", "decode", "resample"]
+
+
 class AudioDecodeError(AudioError):
-    """Audio could not be read: missing, unreadable, without an audio stream, empty, or corrupt from the start."""
+    """Audio could not be read: missing, unreadable, without an audio stream, empty, or corrupt from the start.
+
+    Args:
+        file: how messages call it: its path, `<1234 bytes>`, `<standard input>`.
+        stage: what failed: `open` (it is there, is a plain file, holds bytes), `probe` (it is audio that can be decoded), `seek`
+            (to an offset in it), `decode` (its packets become samples), `resample` (they get the rate that was asked for).
+        found: what was wrong, as a clause.
+        expected: what would be right, as a clause. remedy: what to do about it. Either may be empty.
+        word: what FFmpeg itself said; empty when it said nothing.
+    """
 
     code = "audio_decode"
+
+    def __init__(
+        self, file: str = "", stage: AudioStage = "decode", found: str = "", expected: str = "", remedy: str = "", word: str = ""
+    ) -> None:
+        super().__init__(file, stage, found, expected, remedy, word)  # as they are, so that it can be pickled
+        self.file = file
+        self.stage = stage
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        self.word = word
+
+    def __str__(self) -> str:
+        if not self.found:
+            return self.file
+        expected = f"; expected {self.expected}" if self.expected else ""
+        return f"{self.file}: {self.stage} failed: {self.found}{expected}" + (f"; {self.remedy}" if self.remedy else "")
+
+
+class AudioTooLongError(AudioDecodeError):
+    """More audio came out of the file than the limits on its duration or its bytes allow."""
+
+    code = "audio_too_long"
+
+
+class AudioTimeoutError(AudioDecodeError):
+    """Reading and decoding took longer than the limit on it allows."""
+
+    code = "audio_timeout"
+
+
+class AudioTruncatedError(AudioDecodeError):
+    """The file ends clearly before its header says."""
+
+    code = "audio_truncated"
+
+
+class AudioCorruptError(AudioDecodeError):
+    """A packet did not decode, and the caller asked for `strict`; without it the packet is left out and counted."""
+
+    code = "audio_corrupt"
+
+
+class AudioCancelledError(AudioDecodeError):
+    """Somebody stopped the decoding; nothing is wrong with the file."""
+
+    code = "audio_cancelled"
 
 
 class AudioFormatError(AudioError):
@@ -336,11 +424,18 @@ CODES: dict[str, str] = {
     "error": "Base code; not used by itself.",
     "node_failed": "A node raised, and the manifest says that this ends the run, or the node could not be opened.",
     "node_contract": "A node returned what its specification does not allow.",
+    "worker_died": "The process that a node ran in crashed, was killed or left.",
+    "memory_limit": "A node needed more memory than the manifest allows its process.",
     "breaker_open": "The node's circuit breaker is open and the record was shed.",
     "transient": "A failure that may heal; retried as the node's retry policy says.",
     "bad_input": "The record itself cannot be processed.",
     "audio": "Base code of errors about audio.",
     "audio_decode": "The audio could not be read.",
+    "audio_too_long": "The audio is longer, or takes more memory, than the limits allow.",
+    "audio_timeout": "Reading and decoding the audio took longer than the limit allows.",
+    "audio_truncated": "The file of the audio ends before its header says.",
+    "audio_corrupt": "A packet of the audio does not decode, and `strict` was asked for.",
+    "audio_cancelled": "The decoding was stopped; nothing is wrong with the audio.",
     "audio_format": "The audio's shape, rate, channels or sample format is not accepted here.",
     "output": "Results cannot be stored.",
     "error_budget": "More records failed than the manifest allows.",
@@ -395,5 +490,6 @@ CODES: dict[str, str] = {
     "unreachable": "No item can ever get there.",
     "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
     "shared_file": "Two sinks of different types write to the same path.",
+    "process": "A node cannot run in a process of its own; or one does, which is only said.",
     "inline": "A node runs in the event loop, so that no time-out can end a call of it.",
 }

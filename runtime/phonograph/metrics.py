@@ -3,7 +3,8 @@
 How to read it. `execution_time_ms` sums the busy time of all attempts in all workers, so it may exceed the wall time.
 `queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single
 calls, for a source batches of records.
-`array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die.
+`array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die;
+of a node that runs in processes, the sum of what each of them held at most.
 `native_peak_mb` is null where a node uses memory that cannot be seen (FFmpeg, soxr), and never a guess.
 """
 
@@ -66,11 +67,12 @@ class NodeStats:
     """What one worker measured of one node. Written by that worker alone, so without locks."""
 
     __slots__ = (
-        *("audio_seconds", "busy_ns", "calls", "errors", "first_ns"),
+        *("array_peak_bytes", "audio_seconds", "busy_ns", "calls", "errors", "first_ns"),
         *("items_changed", "items_in", "items_out", "last_ns", "latency"),
     )
 
     def __init__(self) -> None:
+        self.array_peak_bytes = 0  # of a worker process; threads share an account
         self.items_in = 0
         self.items_out = 0
         self.items_changed = 0  # of an inserted conversion
@@ -217,7 +219,7 @@ class NodeTotals:
         merged = NodeStats()
         for stats in self.workers:
             merged.merge(stats)
-        array_peak_mb = _rounded(self.account.peak_bytes / 1e6)
+        array_peak_mb = _rounded((self.account.peak_bytes + sum(stats.array_peak_bytes for stats in self.workers)) / 1e6)
         status: NodeStatus = "success"
         if self.stopped_the_run:
             status = "failed"

@@ -89,9 +89,11 @@ class Node(Generic[ParamsT]):
     Attributes:
         params: the typed parameters from the manifest, paths resolved.
         node_id: the id under which the manifest uses the node.
+        stays: why nodes of this kind never run in a process of their own, in words; empty: they can.
     """
 
     kind: ClassVar[Kind] = "transform"
+    stays: ClassVar[str] = ""
     spec: ClassVar[NodeSpec]
 
     def __init__(self, params: ParamsT, node_id: str) -> None:
@@ -127,6 +129,7 @@ class Source(Node[ParamsT]):
     """A node without inputs that reads records."""
 
     kind: ClassVar[Kind] = "source"
+    stays: ClassVar[str] = "a source, which reads in a thread of its own"
 
     def read(self) -> Iterator[Record]:
         """Yield records in a reproducible order, lazily. Runs in a thread of its own; closed when the run stops early."""
@@ -247,6 +250,8 @@ def _function_node(function: Callable[..., Any], signature: Signature) -> Callab
             return item.with_payload(ports, _redescribed(item, ports))
 
     FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
+    for made in (FunctionNode, signature.params):
+        made.__wrapped__ = function  # type: ignore[union-attr]  # by which another process finds it; see phonograph.pickling
     return FunctionNode
 
 

@@ -68,6 +68,7 @@ class Sink(Node[ParamsT]):
     """
 
     kind: ClassVar[Kind] = "sink"
+    stays: ClassVar[str] = "a sink, which stores where the journal is"
     writers: ClassVar[Writers] = "multi_writer"
 
     def stage(self, item: Item) -> Part:

@@ -15,7 +15,7 @@ from phonograph.porttype import PortType
 Kind = Literal["source", "transform", "sink"]
 Cardinality = Literal["1:1", "1:0..1", "1:N", "N:1"]
 AttributeType = Literal["str", "int", "float", "bool"]
-Run = Literal["inline", "thread"]
+Run = Literal["inline", "thread", "process"]
 Streaming = Literal["causal", "post-normalised", "whole"]
 
 InputPath = Annotated[str, msgspec.Meta(extra={"path": "input"}, extra_json_schema={"format": "path"})]
@@ -83,7 +83,7 @@ class NodeSpec:
         params: the parameters' type. factory: makes an instance from (params, node id).
         cardinality: items out for an item in.
         run: where `process` runs: `inline` in the event loop (microseconds, never blocks), `thread` in a worker (releases
-            the GIL or waits).
+            the GIL or waits), `process` in a process of its own (may crash). A manifest can ask for a thread or a process.
         retryable: exceptions that may heal, besides those that every policy retries.
         side_effects: calling twice is visible outside.
         sees_native_memory: True when all memory that grows with its work is NumPy's, so that nothing is hidden; else metrics say

@@ -61,7 +61,7 @@ static void run(const pg_conversions *conversions, int source, int64_t num_chann
             const int64_t nans =
                 turn == 0   ? conversions->convert(source, target, samples.bytes, count, out.bytes)
                 : turn == 1 ? conversions->interleave(source, target, samples.bytes, num_channels, num_samples, out.bytes)
-                            : conversions->deinterleave(source, target, samples.bytes, num_channels, num_samples, out.bytes);
+                            : conversions->deinterleave(source, target, samples.bytes, num_channels, num_samples, out.bytes, num_samples);
             give(out.bytes, size);
             give(&nans, sizeof nans);
             free(out.memory);

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
-from phonograph_nodes.convert import Convert, ConvertParams, convert, convert_counted, mix_to_mono
+from phonograph_nodes.convert import convert, convert_counted, mix_to_mono
+from phonograph_nodes.convert_node import Convert, ConvertParams
 
 INTEGERS = ["u8", "i16", "i24", "i32", "alaw", "mulaw"]
 

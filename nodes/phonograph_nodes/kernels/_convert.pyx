@@ -21,7 +21,7 @@ cdef extern from "convert/formats.h" nogil:
         int64_t (*interleave)(int source, int target, const uint8_t *samples, int64_t num_channels, int64_t num_samples,
                               uint8_t *out) noexcept nogil
         int64_t (*deinterleave)(int source, int target, const uint8_t *samples, int64_t num_channels, int64_t num_samples,
-                                uint8_t *out) noexcept nogil
+                                uint8_t *out, int64_t row) noexcept nogil
         void (*mix)(int source, int interleaved, const uint8_t *samples, int64_t num_channels, int64_t num_samples,
                     const double *weights, double divisor, uint8_t *out) noexcept nogil
 
@@ -74,8 +74,21 @@ def deinterleave(const uint8_t[::1] samples, int source, int64_t num_channels, u
     cdef int64_t num_nan = 0
     if count:
         with nogil:
-            num_nan = conversions.deinterleave(source, target, &samples[0], num_channels, count, &out[0])
+            num_nan = conversions.deinterleave(source, target, &samples[0], num_channels, count, &out[0], count)
     return num_nan
+
+
+def deinterleave_rows(const uint8_t[::1] samples, int source, float[:, :] out):
+    """To float32; rows of `out`, one for each channel, may lie apart, in what is a part of a longer array."""
+    cdef int64_t num_channels = out.shape[0], count = out.shape[1]
+    if not 0 <= source < PG_FORMATS or samples.shape[0] != num_channels * count * pg_sample_bytes[source]:
+        raise ValueError(f"format {source}, {samples.shape[0]} bytes for {num_channels} channels of {count} samples")
+    if out.strides[0] % sizeof(float) or out.strides[0] < 0 or (count > 1 and out.strides[1] != sizeof(float)):
+        raise ValueError(f"out has strides {out.strides[0]} and {out.strides[1]}; expected samples that lie together")
+    if num_channels and count:
+        with nogil:
+            conversions.deinterleave(source, PG_F32, &samples[0], num_channels, count, <uint8_t *>&out[0, 0],
+                                     out.strides[0] // <int64_t>sizeof(float))
 
 
 def mix(const uint8_t[::1] samples, int source, bint interleaved, const double[::1] weights, double divisor, uint8_t[::1] out):

@@ -89,7 +89,17 @@ def _notes(graph: Graph) -> list[Complaint]:
     """What holds for a node because of where it runs."""
     from phonograph.errors import Complaint
 
-    return [
+    processes = [
+        Complaint(
+            "process",
+            node.position,
+            f"node {node.id!r} ({node.spec.type}) runs in processes of its own: what it takes and makes is copied there and back",
+            severity="note",
+        )
+        for node in graph.nodes.values()
+        if node.run == "process"
+    ]
+    return processes + [
         Complaint(
             "inline",
             node.position,
@@ -97,7 +107,7 @@ def _notes(graph: Graph) -> list[Complaint]:
             severity="note",
         )
         for node in graph.nodes.values()
-        if node.spec.run == "inline" and node.spec.kind == "transform" and not _only_steers(node.spec.type)
+        if node.run == "inline" and node.spec.kind == "transform" and not _only_steers(node.spec.type)
     ]
 
 

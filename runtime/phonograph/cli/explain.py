@@ -179,6 +179,8 @@ def _some(names: Sequence[str]) -> str:
 def _segment(segment: SegmentFacts) -> Iterator[str]:
     yield f"  {' -> '.join(segment.nodes)}"
     yield f"    why      {segment.reason}"
+    if segment.run == "process":
+        yield "    runs     in processes of its own, which may crash without harm to the run"
     for fact in (segment.workers, segment.queue):
         if fact is not None:
             yield f"    {fact.name.ljust(7)}  {fact.value}" + (f" ({fact.origin})" if fact.origin else "")

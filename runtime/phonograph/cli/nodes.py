@@ -21,7 +21,11 @@ if TYPE_CHECKING:  # loaded when the verb is used: `run-pipeline --help` must no
 
 _WIDEST = 100
 _NARROWEST = 40  # characters for help beside the column of names; with less it stands below them
-_RUNS = {"inline": "between other work; it never waits", "thread": "in threads of its own, as many as it has workers"}
+_RUNS = {
+    "inline": "between other work; it never waits",
+    "thread": "in threads of its own, as many as it has workers",
+    "process": "in processes of its own, as many as it has workers",
+}
 
 
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:

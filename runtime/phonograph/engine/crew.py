@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.plan import Plan, SegmentPlan
+from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
 from phonograph.engine.threads import WorkerThread
 from phonograph.engine.worker import SegmentWorker
@@ -16,12 +17,12 @@ from phonograph.errors import NodeError, PhonographError
 from phonograph.graph.model import GraphNode
 from phonograph.metrics import NodeTotals
 
-MemberT = TypeVar("MemberT", SegmentWorker, SourceReader)
+MemberT = TypeVar("MemberT", SegmentWorker | ProcessWorker, SourceReader)
 
 
 @dataclass(eq=False)
 class Post(Generic[MemberT]):
-    """A thread and who works there; `member` is made in the thread by `Crew.open`."""
+    """A thread and who works there; `member` is made and opened in the thread by `Crew.open`."""
 
     thread: WorkerThread
     make: Callable[[], MemberT]
@@ -32,9 +33,16 @@ class Post(Generic[MemberT]):
         assert self._member is not None, "the crew is not open"
         return self._member
 
-    async def open(self) -> None:
+    async def make_member(self) -> None:
         self._member = await self.thread.call(self.make)
-        await self.thread.call(self._member.open)
+
+    async def open(self) -> None:
+        await self.thread.call(self.member.open)
+
+    def kill(self) -> None:
+        """End what it does, if that is done in a process."""
+        if isinstance(self._member, ProcessWorker):
+            self._member.kill()
 
     def close(self) -> asyncio.Future[None] | None:
         return None if self._member is None else self.thread.call(self._member.close)
@@ -48,13 +56,14 @@ class Crew:
     """
 
     def __init__(self, plan: Plan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
-        def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker]:
-            return Post(WorkerThread(f"{segment.name}-{number}"), lambda: SegmentWorker(segment, breakers, totals))
+        def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker | ProcessWorker]:
+            works = ProcessWorker if segment.run == "process" else SegmentWorker
+            return Post(WorkerThread(f"{segment.name}-{number}"), lambda: works(segment, breakers, totals))
 
         def reader(source: GraphNode) -> Post[SourceReader]:
             return Post(WorkerThread(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
 
-        self.workers: Mapping[str, list[Post[SegmentWorker]]] = {
+        self.workers: Mapping[str, list[Post[SegmentWorker | ProcessWorker]]] = {
             segment.name: [worker(segment, number) for number in range(segment.num_workers)]
             for segment in plan.segments
             if not segment.gathers
@@ -63,10 +72,11 @@ class Crew:
 
     async def open(self) -> None:
         """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`."""
-        for post in self._all_workers():
+        posts: list[Post[SegmentWorker | ProcessWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
+        for post in posts:
+            await post.make_member()  # all before the first is opened, so that processes start side by side
+        for post in posts:
             await post.open()
-        for source in self.readers.values():
-            await source.open()
 
     async def finish(self) -> None:
         """Let the sinks complete outputs that span items. Raises NodeError, the first one after all have tried."""
@@ -80,13 +90,13 @@ class Crew:
         """Close who was opened and end the threads.
 
         Args:
-            timeout_s: how long to wait for calls that still run; None: for ever. What runs longer is left behind in its daemon
-                thread, which closes the node when the call returns.
+            timeout_s: how long to wait for calls that still run; None: for ever. What runs longer in a process is killed; in
+                a thread it is left behind, and the thread closes the node when the call returns.
 
         Returns:
             The errors of closing, and the number of threads left behind.
         """
-        posts: list[Post[SegmentWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
+        posts: list[Post[SegmentWorker | ProcessWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
         closings = [closing for post in posts if (closing := post.close()) is not None]
         for post in posts:
             post.thread.stop()
@@ -94,6 +104,11 @@ class Crew:
         stuck: set[asyncio.Future[None]] = set()
         if closings:
             done, stuck = await asyncio.wait(closings, timeout=timeout_s)
+            if stuck:  # what runs in a process need not be waited for, or left behind
+                for post in posts:
+                    post.kill()
+                now_done, stuck = await asyncio.wait(stuck, timeout=timeout_s)
+                done |= now_done
             failures = [error for future in done if (error := future.exception()) is not None]
             errors = [
                 error if isinstance(error, PhonographError) else NodeError("close", None, repr(error)) for error in failures
@@ -102,5 +117,5 @@ class Crew:
             post.thread.join(0.0 if timeout_s is not None else None)
         return errors, len(stuck)
 
-    def _all_workers(self) -> Iterable[Post[SegmentWorker]]:
+    def _all_workers(self) -> Iterable[Post[SegmentWorker | ProcessWorker]]:
         return (post for posts in self.workers.values() for post in posts)

@@ -11,7 +11,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from traceback import extract_tb
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -21,6 +20,7 @@ from phonograph.errors import PhonographError, RunDirectoryError, in_words, word
 from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import Item, Outcome
 from phonograph.metrics import MetricsDocument
+from phonograph.pickling import places
 from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import append_whole
 
@@ -72,7 +72,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             code=error.code if isinstance(error, PhonographError) else "exception",
             message=secrets.clean(in_words(error)),
             causes=tuple(secrets.clean(words_with_type(cause)) for cause in _causes(error)),
-            traceback=() if own else tuple(f"{at.filename}:{at.lineno} in {at.name}" for at in extract_tb(error.__traceback__)),
+            traceback=() if own else places(error),
             attempts=attempts,
             attributes=secrets.clean_all(dict(item.attributes)),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),

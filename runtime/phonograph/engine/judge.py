@@ -16,9 +16,11 @@ from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.journal import DeadLetter
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.worker import Failure, select
-from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, in_words
+from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Outcome
+
+_NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
 DEAD_LETTER = "dead_letter"
 """The output of every node that its dead letters leave by."""
@@ -60,7 +62,7 @@ class Judge:
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
         delay_s = (
-            None if isinstance(error, BadInputError) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
+            None if isinstance(error, _NEVER_RETRIED) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
         )
         if delay_s is not None:
             node.totals.retries += 1

@@ -24,8 +24,8 @@ class SegmentPlan:
 
     Args:
         nodes: in order; the first takes its input from `queue`.
-        num_workers: threads that run it at the same time; 1 for inline segments, which run in the event loop; 0 for a node that
-            gathers, which needs no worker.
+        num_workers: threads, or processes, that run it at the same time; 1 for inline segments, which run in the event loop; 0
+            for a node that gathers, which needs no worker.
         queue: bounds of the queue in front of it.
     """
 
@@ -45,6 +45,11 @@ class SegmentPlan:
     @property
     def gathers(self) -> bool:
         return self.num_workers == 0
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that each process it runs in may take for its work; None: no limit."""
+        return self.nodes[0].memory
 
     @property
     def outputs(self) -> tuple[Link, ...]:
@@ -119,7 +124,7 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
         and not node.inputs[0].is_dead_letters
         and node.inputs[0].queue is None
         and gather_type(before) is gather_type(node) is None
-        and before.spec.run == node.spec.run
+        and (before.run, before.memory) == (node.run, node.memory)
         and before.workers == node.workers
     )
 
@@ -127,11 +132,11 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
 def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
     first = line[0]
     num_workers = first.workers or automatic
-    if first.spec.run == "inline" or _has_single_writer(first):
+    if first.run == "inline" or _has_single_writer(first):
         num_workers = 1
     if gather_type(first) is not None:
         num_workers = 0
-    return SegmentPlan(nodes=tuple(line), run=first.spec.run, num_workers=num_workers, queue=_queue_in_front_of(first))
+    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=_queue_in_front_of(first))
 
 
 def _queue_in_front_of(node: GraphNode) -> QueueBounds:

@@ -28,6 +28,7 @@ from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.plan import Plan
+from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
 from phonograph.engine.threads import WorkerThread
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
@@ -179,7 +180,7 @@ class Scheduler:
             self.ledger.add(ordinal, len(parcels) - 1)
             await node.exit.send(parcels)
 
-    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker]]) -> None:
+    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
         async with asyncio.TaskGroup() as group:
             for post in posts:
                 group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
@@ -187,7 +188,7 @@ class Scheduler:
         for node in lane.nodes:
             node.letters.close()
 
-    async def _pump(self, lane: Lane, worker: SegmentWorker, thread: WorkerThread) -> None:
+    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
         inline, course = lane.plan.run == "inline", self._course
         while not lane.is_finished:
             if lane.outbox.letters:

@@ -28,7 +28,7 @@ from phonograph.redaction import HIDDEN, Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import measures, path_fields, secret_fields, units
 
-_RUNS = {"inline": "inline", "thread": "in threads"}
+_RUNS = {"inline": "inline", "thread": "in threads", "process": "in processes"}
 
 
 def explain(plan: Plan, *, run_directory: Path, workers: int | None = None) -> Explanation:
@@ -166,6 +166,13 @@ class _Explainer:
                     origins.append(self._place(position, node.position.note))
             if changed:
                 yield Fact(name, ", ".join(changed), ", ".join(dict.fromkeys(origins)))
+        if node.run == "process":
+            position = entry.origins.get("run") if node.asked_run is not None else None
+            yield Fact(
+                "run", "process", self._place(position, node.position.note) if position else f"default of {node.spec.type}"
+            )
+            if node.memory is not None and (position := entry.origins.get("memory")):
+                yield Fact("memory", size_in_words(node.memory), self._place(position, node.position.note))
         if node.on_error != "dead_letter":
             position = entry.origins.get("on_error")
             yield Fact("on_error", node.on_error, self._place(position, node.position.note) if position else "")
@@ -200,8 +207,10 @@ class _Explainer:
             reasons.append(f"fan-out of {before.id}")
         if data[0].queue is not None:
             reasons.append("explicit queue")
-        if before.spec.kind != "source" and before.spec.run != node.spec.run:
-            reasons.append(f"runs {_RUNS[node.spec.run]}, {before.id} {_RUNS[before.spec.run]}")
+        if before.spec.kind != "source" and before.run != node.run:
+            reasons.append(f"runs {_RUNS[node.run]}, {before.id} {_RUNS[before.run]}")
+        elif before.spec.kind != "source" and before.memory != node.memory:
+            reasons.append(f"another memory limit than {before.id}")
         if before.spec.kind != "source" and before.workers != node.workers:
             reasons.append(f"workers: {node.workers or 'auto'}, those of {before.id}: {before.workers or 'auto'}")
         if before.id in self._plan.openers:
@@ -213,7 +222,7 @@ class _Explainer:
     def _worker_fact(self, node: GraphNode) -> Fact:
         if node.id in self._plan.openers:
             return Fact("workers", "none", f"{node.spec.type} waits for what it gathers, and calls nothing")
-        if node.spec.run == "inline":
+        if node.run == "inline":
             return Fact("workers", "none", f"{node.spec.type} runs inline, in the event loop")
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")

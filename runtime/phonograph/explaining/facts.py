@@ -38,7 +38,7 @@ class NodeFacts:
     Args:
         place: where the manifest has it; for an inserted node, in front of what.
         changes, loses: of an inserted conversion.
-        policies: retry, breaker and what is done about errors, where they are not the usual ones.
+        policies: retry, breaker, where it runs and what is done about errors, where they are not the usual ones.
     """
 
     id: str

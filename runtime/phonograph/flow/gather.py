@@ -84,6 +84,7 @@ class Gather(Node[ParamsT]):
         ports: names of its inputs; set before the first event.
     """
 
+    stays: ClassVar[str] = "a node that only waits for items"
     ports: tuple[str, ...] = ()
     timeout_s: float | None = None
     opening: ClassVar[Opening] = "sources"

@@ -12,6 +12,7 @@ from phonograph.errors import Complaint, GraphError, ManifestError, Position, in
 from phonograph.expressions import AttributeTypes, check_all, united
 from phonograph.graph.branches import strangers
 from phonograph.graph.conversion import Insertion
+from phonograph.graph.isolation import obstacle, stays
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
 from phonograph.graph.order import flow_order
@@ -25,7 +26,7 @@ from phonograph.language.manifest import InputDeclaration, Manifest, read_manife
 from phonograph.porttype import PortType
 from phonograph.redaction import redacted
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields, has_open_attributes
+from phonograph.spec import NodeSpec, Params, Port, Ports, Run, expression_fields, has_open_attributes
 
 
 def build_graph(manifest: Manifest, registry: Registry) -> Graph:
@@ -221,7 +222,23 @@ class _Builder:
             )
         except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
             self._complain_of_code(entry, spec, "parameters", error)
+        self._check_process(entry, spec, params)
         return BoundNode(entry, spec, params, self._ports(entry, spec, params))
+
+    def _check_process(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> None:
+        """Whether it can run where it is to run. What `defaults` say holds for the nodes that it can hold for."""
+        what, run = f"node {entry.id!r} ({spec.type})", _asked_run(entry, spec) or spec.run
+        if entry.run == "process" and "run" in entry.own and (kind := stays(spec)):
+            expected = "it on nodes between sources and sinks"
+            self._complain("process", entry.origins["run"], f"'run: process' on {what}, {kind}", expected)
+        elif run == "process" and params is not None and (why := obstacle(spec, params)):
+            expected = "a class or function at the top of a module or plug-in file, with parameters that can be pickled"
+            self._complain(
+                "process", entry.origins.get("run", entry.position), f"{what} cannot run in a process: {why}", expected
+            )
+        elif run != "process" and "memory" in entry.own:
+            expected = "it only beside 'run: process'; threads share the memory of this process"
+            self._complain("process", entry.origins["memory"], f"'memory' on {what}", expected)
 
     def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
         """The ports of one node; None when they depend on what could not be read."""
@@ -320,6 +337,8 @@ class _Builder:
             breaker=replace(BreakerPolicy(), **entry.breaker),
             on_error=entry.on_error,
             workers=entry.workers,
+            asked_run=_asked_run(entry, spec),
+            memory=entry.memory,
             position=entry.position,
         )
 
@@ -339,6 +358,8 @@ class _Builder:
             breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
             on_error=entry.on_error,
             workers=entry.workers,
+            asked_run=_asked_run(entry, spec),
+            memory=entry.memory,
             position=insertion.position,
         )
 
@@ -358,6 +379,13 @@ def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edg
 
 def _filled(ports: tuple[Port, ...], params: Params) -> tuple[Port, ...]:
     return tuple(Port(port.name, port.type.filled(lambda name: getattr(params, name))) for port in ports)
+
+
+def _asked_run(entry: NodeEntry, spec: NodeSpec) -> Run | None:
+    """Where the manifest wants a node to run; what `defaults` say is not for nodes that stay where they are."""
+    if "run" not in entry.own and (stays(spec) or spec.run == "inline"):
+        return None
+    return entry.run
 
 
 def _can_be_skipped(spec: NodeSpec) -> bool:

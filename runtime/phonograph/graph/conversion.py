@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -125,26 +126,43 @@ class Insertion:
     def spec(self) -> NodeSpec:
         """The converter's declaration with these ports, and a factory of nodes that leave the other ports alone."""
         base = self.converter.spec
-        names = (self.port, self.output, tuple(self.carried))
-
-        def make(params: Params, node_id: str) -> Converting:
-            return Converting(params, node_id, base, *names)
-
+        make = partial(  # and no closure, so that it can be made in another process
+            Converting,
+            make=base.factory,
+            ends=(base.inputs[0].name, base.outputs[0].name),
+            port=self.port,
+            output=self.output,
+            carried=tuple(self.carried),
+        )
         return replace(base, factory=make, inputs=self.inputs, outputs=self.outputs)
 
 
 class Converting(Node[Params]):
     """Runs a converter over one port of each item; the other ports pass.
 
+    Args:
+        make: makes the converter. ends: the names of its ports.
+        port, output: what it is given, and where the result goes. carried: the ports that pass.
+
     Attributes:
         num_changed: items whose payload the converter did not hand back as it was.
     """
 
-    def __init__(self, params: Params, node_id: str, base: NodeSpec, port: str, output: str, carried: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        params: Params,
+        node_id: str,
+        *,
+        make: Callable[[Any, str], Any],
+        ends: tuple[str, str],
+        port: str,
+        output: str,
+        carried: tuple[str, ...],
+    ) -> None:
         super().__init__(params, node_id)
         self.num_changed = 0
-        self._inner: Node[Any] = base.factory(params, node_id)
-        self._taken, self._made = base.inputs[0].name, base.outputs[0].name
+        self._inner: Node[Any] = make(params, node_id)
+        self._taken, self._made = ends
         self._port, self._output, self._carried = port, output, carried
 
     def open(self) -> None:

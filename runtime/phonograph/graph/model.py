@@ -15,7 +15,7 @@ from phonograph.language.policies import OnError
 from phonograph.porttype import PortType
 from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Port, Ports
+from phonograph.spec import NodeSpec, Params, Port, Ports, Run
 
 __all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
@@ -85,6 +85,8 @@ class GraphNode:
         dead_letters: one link for each consumer of its dead letters.
         unproven: inputs whose type is known only per item; each item is held against them.
         workers: None: as the engine sees fit.
+        asked_run: where the manifest wants it to run; None: as its type says.
+        memory: bytes that each process it runs in may take for its work; None: no limit.
         position: in the manifest; of an inserted node, that of the edge.
     """
 
@@ -101,6 +103,12 @@ class GraphNode:
     on_error: OnError
     workers: int | None
     position: Position
+    asked_run: Run | None = None
+    memory: int | None = None
+
+    @property
+    def run(self) -> Run:
+        return self.asked_run or self.spec.run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

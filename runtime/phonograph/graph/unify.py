@@ -284,8 +284,9 @@ class Unification:
 
 
 def _policies(entry: NodeEntry) -> tuple[object, ...]:
-    """What a node does about failures, and how many work on it; an inserted node does as its readers do."""
-    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.on_error, entry.workers
+    """What a node does about failures, and who works on it where; an inserted node does as its readers do."""
+    where = (entry.workers, entry.run, entry.memory)
+    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.on_error, where
 
 
 def _inside(wire: Wire, given: PortType) -> PortType:

@@ -12,7 +12,7 @@ from phonograph.errors import Complaint, Position
 from phonograph.language import fields, policies
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
-from phonograph.language.policies import OnError, Policies, Settings, read_policies
+from phonograph.language.policies import AskedRun, OnError, Policies, Settings, read_policies
 from phonograph.language.references import Scope, interpolate
 from phonograph.language.yaml12 import Located
 
@@ -70,6 +70,8 @@ class NodeEntry:
     Args:
         params: a mapping, references replaced.
         workers: None: as the engine sees fit.
+        run: None: as its type says. memory: of each of its worker processes, in bytes; None: no limit.
+        own: keys of policies that stand beside its type, and not only in the defaults.
         position: of the id, or of the step.
         auto_convert: whether conversions may be inserted in front of it.
         origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers".
@@ -85,6 +87,9 @@ class NodeEntry:
     on_error: OnError
     workers: int | None
     position: Position
+    run: AskedRun | None = None
+    memory: int | None = None
+    own: frozenset[str] = frozenset()
     auto_convert: bool = True
     origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -218,6 +223,9 @@ class EntryReader:
             breaker=policy.breaker,
             on_error=policy.on_error,
             workers=policy.workers,
+            run=policy.run,
+            memory=policy.memory,
+            own=policy.own,
             position=position,
             auto_convert=policy.auto_convert,
             origins=policy.origins,

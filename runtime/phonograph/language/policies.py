@@ -10,12 +10,17 @@ from typing import Any, Literal, cast, get_args
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields
 from phonograph.language.fields import Fields
+from phonograph.language.units import size_in_words
 
 OnError = Literal["fail", "skip", "dead_letter"]
+AskedRun = Literal["thread", "process"]
 Settings = Mapping[str, Any]
 """Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
 
-KEYS = ("workers", "retry", "breaker", "on_error", "auto_convert")
+KEYS = ("workers", "run", "memory", "retry", "breaker", "on_error", "auto_convert")
+
+MIN_MEMORY = 16 * 2**20
+"""Bytes; with less, a worker process cannot even report that it has too little."""
 
 # Key in the manifest -> argument of the policy, how its value is read.
 _Table = Mapping[str, tuple[str, fields.Reader[Any]]]
@@ -39,12 +44,15 @@ _BREAKER_OF_MANY: _Table = {**BREAKER, "when_open": ("when_open", fields.one_of(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policies:
-    """What happens when a node fails, how many workers it gets; the fields of NodeEntry of these names."""
+    """What happens when a node fails, where it runs; the fields of NodeEntry of these names."""
 
     retry: Settings = field(default_factory=lambda: MappingProxyType({}))
     breaker: Settings = field(default_factory=lambda: MappingProxyType({}))
     on_error: OnError = "dead_letter"
     workers: int | None = None
+    run: AskedRun | None = None
+    memory: int | None = None
+    own: frozenset[str] = frozenset()
     auto_convert: bool = True
     origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -64,6 +72,8 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
                 origins[key] = located.position
     on_error = found.read("on_error", fields.one_of(*get_args(OnError)))
     workers = found.read("workers", _workers)
+    run = cast(AskedRun | None, found.read("run", fields.one_of(*get_args(AskedRun))))
+    memory = found.read("memory", _memory)
     auto_convert = found.read("auto_convert", fields.truth)
     breaker_keys = _BREAKER_OF_MANY if of_many else BREAKER
     return Policies(
@@ -71,6 +81,9 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
         breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
         on_error=cast(OnError, on_error or before.on_error),
         workers=before.workers if workers is None else workers or None,
+        run=run or before.run,
+        memory=memory or before.memory,
+        own=frozenset() if of_many else frozenset(key for key in KEYS if found.get(key) is not None),
         auto_convert=before.auto_convert if auto_convert is None else auto_convert,
         origins=MappingProxyType(origins),
     )
@@ -83,6 +96,13 @@ def _settings(found: Fields, key: str, keys: _Table, complaints: list[Complaint]
     given = Fields(located, what=f"{key!r}", allowed=tuple(keys), complaints=complaints)
     values = {argument: given.read(name, reader) for name, (argument, reader) in keys.items()}
     return {argument: value for argument, value in values.items() if value is not None}
+
+
+def _memory(value: object) -> int:
+    num_bytes = fields.size(value)
+    if num_bytes < MIN_MEMORY:
+        raise fields.MismatchError(f"at least {size_in_words(MIN_MEMORY)}", code="wrong_value")
+    return num_bytes
 
 
 def _workers(value: object) -> int:

@@ -132,6 +132,8 @@ def _policies(*, default: bool = False) -> Json:
         "breaker": ref("default_breaker" if default else "breaker"),
         "on_error": ref("on_error"),
         "workers": ref("workers"),
+        "run": ref("run"),
+        "memory": ref("memory"),
         "auto_convert": ref("auto_convert"),
     }
 
@@ -189,8 +191,15 @@ def _language() -> Json:
             default="dead_letter",
         ),
         "workers": described(
-            "threads that run the node; auto: as the engine sees fit", {"anyOf": [_whole(1), {"const": "auto"}]}, default="auto"
+            "threads, or processes, that run the node; auto: as the engine sees fit",
+            {"anyOf": [_whole(1), {"const": "auto"}]},
+            default="auto",
         ),
+        "run": described(
+            "where it runs",
+            one_of({"thread": "in threads of this process", "process": "in processes of its own, which may crash or be killed"}),
+        ),
+        "memory": described("how much each of its processes may take for its work; with `run: process`", SIZE),
         "auto_convert": described(
             "whether audio is resampled and mixed for it where its ports need that; false refuses instead",
             {"type": "boolean"},

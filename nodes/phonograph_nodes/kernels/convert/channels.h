@@ -89,21 +89,22 @@ PG_INLINE int64_t pg_least(int64_t a, int64_t b)
     for (int64_t channel = 0, count; count = pg_least(PG_TOGETHER, (num_channels) - channel), count > 0; channel += PG_TOGETHER) \
         for (int64_t start = 0, times; times = pg_least(PG_BLOCK / count, (num_samples) - start), times > 0; start += times)
 
-static int64_t pg_deinterleave(int source, int target, const uint8_t *in, int64_t num_channels, int64_t num_samples, uint8_t *out)
+static int64_t pg_deinterleave(int source, int target, const uint8_t *in, int64_t num_channels, int64_t num_samples, uint8_t *out,
+                               int64_t row)
 {
     const int64_t in_bytes = pg_sample_bytes[source], out_bytes = pg_sample_bytes[target];
     uint8_t block[8 * PG_BLOCK] __attribute__((aligned(64)));
     int64_t nans = 0;
     PG_EACH_BLOCK(num_channels, num_samples) {
         const uint8_t *from = in + (start * num_channels + channel) * in_bytes;
-        uint8_t *to = out + (channel * num_samples + start) * out_bytes;
+        uint8_t *to = out + (channel * row + start) * out_bytes;
         if (source == target) {
-            pg_deal[in_bytes](from, num_channels, count, times, to, num_samples);
+            pg_deal[in_bytes](from, num_channels, count, times, to, row);
             continue;
         }
         pg_deal[in_bytes](from, num_channels, count, times, block, times);
         for (int64_t i = 0; i < count; i++)
-            nans += pg_converters[source][target](block + i * times * in_bytes, times, to + i * num_samples * out_bytes);
+            nans += pg_converters[source][target](block + i * times * in_bytes, times, to + i * row * out_bytes);
     }
     return nans;
 }

@@ -16,8 +16,9 @@ typedef struct {
     int64_t (*convert)(int source, int target, const uint8_t *in, int64_t count, uint8_t *out);
     /* from planar to interleaved */
     int64_t (*interleave)(int source, int target, const uint8_t *in, int64_t num_channels, int64_t num_samples, uint8_t *out);
-    /* from interleaved to planar */
-    int64_t (*deinterleave)(int source, int target, const uint8_t *in, int64_t num_channels, int64_t num_samples, uint8_t *out);
+    /* from interleaved to planar, channels `row` samples apart */
+    int64_t (*deinterleave)(int source, int target, const uint8_t *in, int64_t num_channels, int64_t num_samples, uint8_t *out,
+                            int64_t row);
     /* from planar or interleaved to one channel of f32 */
     void (*mix)(int source, int interleaved, const uint8_t *in, int64_t num_channels, int64_t num_samples, const double *weights,
                 double divisor, uint8_t *out);

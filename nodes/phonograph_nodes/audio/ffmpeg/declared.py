@@ -9,7 +9,6 @@ the file (Ogg), nothing is declared.
 
 from __future__ import annotations
 
-import io
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -19,6 +18,9 @@ from typing import IO
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+
+from phonograph_nodes.audio.ffmpeg.opened import Opened
+from phonograph_nodes.audio.given import Given
 
 _TIMED = {"aiff", "ape", "au", "flac", "mov", "matroska", "tta", "wv"}  # the first of FFmpeg's names of the format
 _TOLERANCE_S = 0.1  # a packet, a codec's delay or padding, a duration in whole milliseconds
@@ -36,21 +38,18 @@ _W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
-def declared_duration(
-    container: InputContainer, stream: AudioStream, file: str | io.BytesIO, *, decoded_s: float, end_s: float
-) -> float | None:
+def declared_duration(opened: Opened, given: Given, *, decoded_s: float, end_s: float) -> float | None:
     """The declared duration in seconds if the file ends clearly before it, else None.
 
     Args:
-        file: what the container was opened from.
+        given: what it was opened from.
         decoded_s: how much audio came out of it.
         end_s: where the last packet ends, or the audio if that is later.
     """
-    name = container.format.name.split(",")[0]
-    if name in _SIZED:
-        declared_s = _by_size(file, _SIZED[name], decoded_s)
+    if opened.format in _SIZED:
+        declared_s = _by_size(given, _SIZED[opened.format], decoded_s)
         return declared_s if declared_s is not None and declared_s - decoded_s > _SIZE_TOLERANCE_S else None
-    declared_s = _by_time(container, stream) if name in _TIMED else None
+    declared_s = _by_time(opened.container, opened.stream) if opened.format in _TIMED else None
     return declared_s if declared_s is not None and declared_s - end_s > _TOLERANCE_S else None
 
 
@@ -61,13 +60,13 @@ def _by_time(container: InputContainer, stream: AudioStream) -> float | None:
     return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
-def _by_size(file: str | io.BytesIO, extent: _Extent, decoded_s: float) -> float | None:
+def _by_size(given: Given, extent: _Extent, decoded_s: float) -> float | None:
     """The audio that is there, in proportion to the bytes that are."""
-    with open(file, "rb") if isinstance(file, str) else io.BytesIO(file.getvalue()) as opened:
-        size = opened.seek(0, os.SEEK_END)
-        opened.seek(0)
+    with given.open() as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         try:
-            found = extent(opened)
+            found = extent(file)
         except struct.error:  # the header itself is cut off, or is none that is known here
             return None
     if found is None or size <= found[0]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from phonograph.audio import AudioChunk, Segment
 from phonograph.errors import BadInputError
 from phonograph.item import Item
-from phonograph_nodes.write import encoded_row
+from phonograph_nodes.writing.json_row import encoded_row
 
 
 def item(payload: Mapping[str, Any], key: str = "clips/a.wav", **attributes: Any) -> Item:

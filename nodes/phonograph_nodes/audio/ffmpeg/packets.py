@@ -1,0 +1,100 @@
+"""The packets of a stream, decoded one after the other; those that do not decode are left out and counted."""
+
+from __future__ import annotations
+
+import av.error
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+
+from phonograph.errors import AudioCorruptError
+from phonograph_nodes.audio.ffmpeg.opened import Opened, flac_frames
+from phonograph_nodes.audio.reader import Faults, Watch
+from phonograph_nodes.kernels._frames import FrameQueue, SampleBuffer
+
+_MAX_WORDS = 5
+
+
+class Packets:
+    """Decodes a stream from where its container stands.
+
+    Args:
+        faults: where packets that do not decode are counted.
+        strict: raise at the first of them.
+
+    Attributes:
+        counts_faults: whether a packet that does not decode is one. After a seek, the first ones may lack what came before.
+    """
+
+    def __init__(self, opened: Opened, faults: Faults, *, strict: bool) -> None:
+        self._opened, self._faults, self._strict = opened, faults, strict
+        self._queue = FrameQueue(opened.container.demux(opened.stream), opened.decoder.decode)
+        self._queue.flac_bits, self._queue.flac_longest = flac_frames(opened)
+        self.counts_faults = True
+
+    @property
+    def first(self) -> Packet[AudioStream] | None:
+        """The first packet; None before it was read."""
+        first: Packet[AudioStream] | None = self._queue.first
+        return first
+
+    @property
+    def end(self) -> int | None:
+        """Where the last packet so far ends, in ticks of the stream; None when packets have no times."""
+        packet = self._queue.last
+        return None if packet is None or packet.pts is None else packet.pts + (packet.duration or 0)
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether the last packet was decoded; what was held back may still come."""
+        return self._queue.is_ended
+
+    @property
+    def num_held(self) -> int:
+        """How many samples are held back."""
+        return self._queue.num_held
+
+    @property
+    def longest(self) -> int:
+        """Samples of the longest block so far."""
+        return self._queue.longest
+
+    def hold(self, num_packets: int) -> None:
+        """Keep what comes out of so many packets back until the stream has ended."""
+        self._queue.hold = num_packets
+
+    def watch(self, watch: Watch | None) -> None:
+        """Ask this between packets from now on."""
+        self._queue.check = None if watch is None else watch.check
+
+    def take(self) -> list[AudioFrame] | None:
+        """What comes out of the next packet that gives anything; None at the end."""
+        while True:
+            try:
+                return self._queue.take()
+            except av.error.FFmpegError as error:
+                self._fault(error)
+
+    def pour(self, out: SampleBuffer, limit: int) -> list[AudioFrame] | None:
+        """Append what comes out to `out`, up to `limit` samples and to what was held back; what did not fit, None at the end."""
+        while True:
+            try:
+                return self._queue.pour(out, limit)
+            except av.error.FFmpegError as error:
+                self._fault(error)
+
+    def _fault(self, error: av.error.FFmpegError) -> None:
+        if isinstance(error, av.error.EOFError) and not self._queue.is_reading:  # flushed before; not a fault of the file
+            self._queue.is_ended = True
+            return
+        if not self.counts_faults:
+            return
+        faults, word = self._faults, error.strerror or str(error)
+        if self._strict:
+            remedy = "get the file again, or read it without strict"
+            raise AudioCorruptError(
+                self._opened.name, "decode", f"a packet did not decode: {word}", remedy=remedy, word=word
+            ) from error
+        faults.corrupt_packets += 1
+        if len(faults.words) < _MAX_WORDS:
+            faults.words.append(word)

@@ -1,0 +1,246 @@
+"""Where audio may be read from: a path, bytes, a file object, standard input."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import mmap
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, BinaryIO, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from phonograph.errors import AudioDecodeError
+from phonograph_nodes.paths import likely_meant, shown
+
+
+class Readable(Protocol):
+    """A binary file object; one that can also `seek` and `tell` is not read into memory first."""
+
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+AudioSource = str | os.PathLike[str] | bytes | bytearray | memoryview | mmap.mmap | Readable
+"""A path, `-` for standard input, the encoded bytes themselves, or a binary file object, which is read from its beginning."""
+
+STANDARD_INPUT = "-"
+MAX_STREAMED_BYTES = 2**31
+"""Of what can be read only once, and so is held in memory: standard input, pipes, sockets."""
+
+HEAD_BYTES = 4096
+_READ_BYTES = 2**20
+_MOST_COPIED = 2**26
+
+
+class Given:
+    """One source of encoded audio, which readers may map, copy or seek in.
+
+    Nothing is read before it is asked for, but for what can be read only once. `-` is standard input when it is a str; a file of
+    that name is `./-`, or a Path.
+
+    Args:
+        source: see `AudioSource`. A file object stays open, and stands where it stood once this is closed.
+
+    Attributes:
+        name: how messages call it: the path, `<1234 bytes>`, `<standard input>`, `<file object>`.
+        path: absolute, or None when there is none. The leading slash also keeps FFmpeg from reading `name:` as a protocol.
+        size: in bytes, at least 1.
+
+    Raises:
+        AudioDecodeError: missing, not a plain file (which could block for ever), without bytes; standard input or a file object
+            of more than 2 GiB that cannot seek.
+        TypeError: another kind of source.
+    """
+
+    def __init__(self, source: AudioSource) -> None:
+        self.path: str | None = None
+        self.size = 0
+        self._held: memoryview | None = None
+        self._file: BinaryIO | None = None
+        self._position = 0
+        self._map: mmap.mmap | None = None
+        if isinstance(source, (bytes, bytearray, memoryview, mmap.mmap)):
+            self._hold(source)
+            self.name = f"<{self.size} bytes>"
+        elif source == STANDARD_INPUT and isinstance(source, str):
+            self.name = "<standard input>"
+            self._hold(self._read_once(sys.stdin.buffer))
+        elif isinstance(source, str) or hasattr(source, "__fspath__"):
+            path = cast("str | os.PathLike[str]", source)
+            self.name = shown(path)
+            self.path = os.path.abspath(path)
+            self._status = _status_of_file(self.path, self.name)
+            self.size = self._status.st_size
+        elif hasattr(source, "read"):
+            self._take_file(source)
+        else:
+            raise TypeError(f"audio is given as {type(source).__name__}; expected a path, bytes or a binary file object")
+        if not self.size:
+            count = " (0 bytes)" if self.path else ""
+            raise AudioDecodeError(
+                self.name, "open", f"it is empty{count}", expected="encoded audio", remedy="get it again" if self.path else ""
+            )
+
+    def head(self) -> bytes:
+        """The first bytes, 4096 at most: enough to tell one container from another."""
+        if self._held is not None:
+            return bytes(self._held[:HEAD_BYTES])
+        if self.path is None:
+            with self.open() as file:
+                return file.read(HEAD_BYTES)
+        with self._descriptor() as number:
+            return os.pread(number, HEAD_BYTES, 0)
+
+    def buffer(self) -> memoryview:
+        """All bytes, read-only; a file is mapped where the system can, so that only what is touched is read.
+
+        A file that another program cuts short while it is mapped ends this process (SIGBUS), as with every memory map.
+        """
+        if self._held is None:
+            try:
+                self._held = self._mapped() or memoryview(self._read_all())
+            except OSError as error:
+                raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
+        return self._held
+
+    def copied(self, view: NDArray[np.int16]) -> NDArray[np.int16]:
+        """The samples of a view into a mapped file, read from the file instead: a third of the time that the page faults take.
+
+        The view itself where there is no map, for more than 64 MiB, and when another file lies at the path by now.
+        """
+        if self._map is None or self.path is None or not view.size or view.nbytes > _MOST_COPIED:
+            return view
+        place = view.ctypes.data - np.frombuffer(self._map, np.uint8).ctypes.data
+        samples = np.empty(view.shape, view.dtype)
+        with self._descriptor() as number:
+            if not os.path.samestat(os.fstat(number), self._status):
+                return view
+            return samples if os.preadv(number, [samples.data], place) == view.nbytes else view
+
+    def open(self) -> BinaryIO:
+        """A file object that stands at the beginning and can seek; closing it closes no file object that was given."""
+        if self._file is not None:
+            self._file.seek(0)
+            return cast(BinaryIO, _Lent(self._file))
+        if self.path is not None:
+            try:
+                return open(self.path, "rb")
+            except OSError as error:
+                raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
+        held = self.buffer()
+        return io.BytesIO(held.obj if isinstance(held.obj, bytes) and held.nbytes == len(held.obj) else held)
+
+    def close(self) -> None:
+        """Give back the map, once nothing views it any more, and leave a file object where it stood."""
+        self._held = None
+        if self._map is not None:
+            with contextlib.suppress(BufferError):  # somebody still views it: it goes with the last view
+                self._map.close()
+            self._map = None
+        if self._file is not None:
+            with contextlib.suppress(OSError, ValueError):  # its owner may have closed it
+                self._file.seek(self._position)
+            self._file = None
+
+    def __enter__(self) -> Given:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _hold(self, content: bytes | bytearray | memoryview | mmap.mmap) -> None:
+        view = memoryview(content)
+        if not view.c_contiguous:
+            raise TypeError("audio is given as a memoryview with gaps; expected contiguous bytes")
+        self._held = view.cast("B").toreadonly()
+        self.size = self._held.nbytes
+
+    def _take_file(self, file: Any) -> None:
+        if isinstance(file, io.TextIOBase):
+            raise TypeError("audio is given as a file object that reads text; expected one opened with mode 'rb'")
+        name = getattr(file, "name", None)
+        self.name = shown(name) if isinstance(name, str) and name else "<file object>"
+        if not (hasattr(file, "seekable") and file.seekable()):
+            self._hold(self._read_once(file))
+            return
+        self._position = file.tell()
+        self._file = file
+        self.size = file.seek(0, os.SEEK_END)
+        file.seek(self._position)
+
+    def _read_once(self, file: Readable) -> bytes:
+        content = bytearray()
+        while block := file.read(_READ_BYTES):
+            content += block
+            if len(content) > MAX_STREAMED_BYTES:
+                limit = f"at most {MAX_STREAMED_BYTES >> 30} GiB of what can be read only once"
+                raise AudioDecodeError(self.name, "open", "it does not end", expected=limit, remedy="save it to a file first")
+        return bytes(content)
+
+    def _mapped(self) -> memoryview | None:
+        """The file in memory, unless what was given only looks like one that lies on a disk (compressed, remote)."""
+        file = self._file
+        if self.path is not None:
+            with self._descriptor() as number:
+                self._map = mmap.mmap(number, 0, access=mmap.ACCESS_READ)
+        elif isinstance(file, io.BytesIO):
+            return file.getbuffer().toreadonly()
+        elif isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO):
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return None if self._map is None else memoryview(self._map)
+
+    @contextlib.contextmanager
+    def _descriptor(self) -> Iterator[int]:
+        """The file at the path, opened by the system itself: Python's file objects take as long as the rest of a short load."""
+        try:
+            number = os.open(self.path or "", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
+        try:
+            yield number
+        finally:
+            os.close(number)
+
+    def _read_all(self) -> bytes:
+        with self.open() as file:
+            return file.read()
+
+
+class _Lent(io.RawIOBase):
+    """Somebody else's file object, which closing leaves open."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return self._file.read(-1 if size is None else size)
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _status_of_file(path: str, name: str) -> os.stat_result:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError) as error:
+        word = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise AudioDecodeError(name, "open", word + likely_meant(path)) from error
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioDecodeError(name, "open", "it is a folder", expected="an audio file")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioDecodeError(name, "open", "it is a pipe or a device", expected="an audio file")
+    return status

@@ -1,0 +1,43 @@
+"""Chooses the reader of a file by its first bytes, never by the extension of its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phonograph_nodes.audio.given import Given
+from phonograph_nodes.audio.reader import Limits, Reader
+
+if TYPE_CHECKING:
+    from phonograph_nodes.audio.containers import RawPcm
+
+
+def open_reader(
+    given: Given, limits: Limits, *, stream: int | str = 0, strict: bool = False, raw: RawPcm | None = None
+) -> Reader:
+    """The reader for what is given.
+
+    Args:
+        stream: which audio stream of the file, from 0, or the language that one is tagged with.
+        strict: refuse packets that do not decode.
+        raw: what the samples are, for a source without a header.
+
+    Raises:
+        AudioDecodeError: nothing here reads it.
+    """
+    # The imports stand here because half of all programs need only one of the two, and FFmpeg's libraries take their time.
+    if raw is not None:
+        from phonograph_nodes.audio.mapped import open_raw
+
+        return open_raw(given, limits, raw)
+    if stream == 0:
+        from phonograph_nodes.audio.containers import holds_pcm
+
+        if holds_pcm(given.head()):
+            from phonograph_nodes.audio.mapped import open_mapped
+
+            mapped = open_mapped(given, limits)
+            if mapped is not None:
+                return mapped
+    from phonograph_nodes.audio.ffmpeg import open_ffmpeg
+
+    return open_ffmpeg(given, limits, stream=stream, strict=strict)

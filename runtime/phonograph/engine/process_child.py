@@ -1,0 +1,202 @@
+"""What runs in a worker process: a SegmentWorker that is told over a channel what to do.
+
+The process belongs to the one that started it. It is killed with it, leaves Ctrl-C to it, writes no core file, and offers itself
+first when the kernel needs memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import logging
+import logging.handlers
+import os
+import resource
+import signal
+import socket
+from pathlib import Path
+from typing import cast
+
+from phonograph.breaker import CircuitBreaker
+from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
+from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.process_messages import Answer, Assignment
+from phonograph.engine.worker import Failure, Pass, SegmentWorker, Step
+from phonograph.errors import MemoryLimitError, NodeContractError, in_words
+from phonograph.graph.conversion import Converting
+from phonograph.graph.model import QueueBounds
+from phonograph.item import Item
+from phonograph.language.units import size_in_words
+from phonograph.metrics import NodeStats, NodeTotals
+from phonograph.pickling import dumps
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class _Told:
+    """What the other process said of a node's breaker."""
+
+    __slots__ = ("is_closed",)
+
+    def __init__(self) -> None:
+        self.is_closed = True
+
+
+class _Worker(SegmentWorker):
+    """Says which node it calls where that can be read if the call never returns."""
+
+    def __init__(self, assignment: Assignment, channel: Channel) -> None:
+        nodes = assignment.blueprint.made()
+        plan = SegmentPlan(nodes=nodes, run="process", num_workers=1, queue=QueueBounds())
+        self.told = {node.id: _Told() for node in nodes}
+        self.totals = None
+        if assignment.measure:
+            self.totals = {node.id: NodeTotals(node.id, node.spec.type, sees_native_memory=True) for node in nodes}
+        super().__init__(plan, cast(dict[str, CircuitBreaker], self.told), self.totals)
+        self._positions = {id(step): position for position, step in enumerate(self.steps)}
+        self._channel = channel
+        self._memory = assignment.memory
+
+    def _call(self, step: Step, item: Item, attempt: int) -> Item | list[Item]:  # type: ignore[override]  # static in the base
+        self._channel.position = self._positions[id(step)]
+        try:
+            return SegmentWorker._call(step, item, attempt)
+        except MemoryError as error:
+            if self._memory is None:
+                raise
+            raise MemoryLimitError(
+                f"node {step.node.node_id!r} needed more than its memory limit of {size_in_words(self._memory)}; expected less; "
+                "raise its `memory`, or give it smaller records"
+            ) from error
+
+    def run_as_told(self, item: Item, position: int, attempt: int, is_probe: bool, closed: tuple[bool, ...]) -> Pass:
+        """As `run`; `closed`: whether each node's breaker is. An item that failed as it came does not travel back."""
+        for told, is_closed in zip(self.told.values(), closed, strict=True):
+            told.is_closed = is_closed
+        outcome = self.run(item, position, attempt, is_probe)
+        for event in outcome.trail:
+            if isinstance(event, Failure) and event.item is item:
+                event.item = None  # type: ignore[assignment]  # put back by `ProcessWorker`
+        return outcome
+
+    def refused(self, error: Exception) -> Pass:
+        """What comes of a call whose result cannot be sent."""
+        outcome = Pass()
+        position = self._channel.position
+        step = self.steps[position]
+        words = (
+            f"{step.spec.type} returned what cannot be handed to another process: {in_words(error)}; expected what can be pickled"
+        )
+        outcome.fail(position, None, NodeContractError(words))  # type: ignore[arg-type]  # as above
+        return outcome
+
+    def peaks(self) -> tuple[int, ...]:
+        return () if self.totals is None else tuple(totals.account.peak_bytes for totals in self.totals.values())
+
+    def taken_stats(self) -> dict[int, NodeStats]:
+        """What was measured since this was last asked."""
+        taken = {}
+        for position, step in enumerate(self.steps):
+            if step.stats is None or not step.stats.calls:
+                continue
+            if isinstance(step.node, Converting):
+                step.stats.items_changed, step.node.num_changed = step.node.num_changed, 0
+            taken[position], step.stats = step.stats, NodeStats()
+        return taken
+
+
+class _Logged(logging.handlers.QueueHandler):
+    """Sends log records to the other process, at once, so that they are there even if this one ends in the next moment."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(queue=None)  # type: ignore[arg-type]  # only `enqueue` uses it
+        self._connection = connection
+        self._late: list[bytes] = []
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        pickled = dumps(record.__dict__)
+        try:
+            self._connection.send(pickled, socket.MSG_DONTWAIT)
+        except OSError:  # full, or the record is too large for it
+            self._late.append(pickled)
+
+    def late(self) -> tuple[bytes, ...]:
+        late, self._late = tuple(self._late), []
+        return late
+
+
+def main(parent: int, connection: int, log_connection: int, arena: int) -> None:
+    """Work until told to close, or the other process has gone.
+
+    Args:
+        parent: process that started this one. Descriptors: of the channel, and of the socket for log records.
+    """
+    _belong_to(parent)
+    os.lseek(arena, ARENA_BYTES, os.SEEK_SET)
+    faulthandler.enable(arena, all_threads=False)  # where a crash was, for the process that starts the next one
+    channel = Channel(socket.socket(fileno=connection), arena)
+    try:
+        _serve(channel, _Logged(socket.socket(fileno=log_connection)))
+    except ChannelClosedError:
+        os._exit(0)  # nobody is there to be told anything
+
+
+def _serve(channel: Channel, logged: _Logged) -> None:
+    assignment: Assignment = channel.receive()
+    logging.getLogger().addHandler(logged)
+    for name, level in assignment.log_levels.items():
+        logging.getLogger(name).setLevel(level)
+    worker, error = None, None
+    try:
+        worker = _Worker(assignment, channel)
+        _limit(assignment.memory)
+    except Exception as raised:  # noqa: BLE001  # whatever the code of nodes raises
+        error = raised
+    channel.send(Answer(None, error, {}, (), logged.late()))
+    while worker is not None:
+        name, *arguments = channel.receive()
+        result, error = None, None
+        try:
+            result = getattr(worker, name)(*arguments)
+        except Exception as raised:  # noqa: BLE001  # whatever the code of nodes raises
+            error = raised
+        _answer(channel, worker, result, error, logged)
+        if name == "close":
+            return
+        del arguments, result, error  # a waiting worker must not hold an item
+
+
+def _answer(channel: Channel, worker: _Worker, result: Pass | None, error: Exception | None, logged: _Logged) -> None:
+    stats, peaks, late = worker.taken_stats(), worker.peaks(), logged.late()
+    try:
+        channel.send(Answer(result, error, stats, peaks, late))
+    except ChannelClosedError:
+        raise
+    except Exception as unpicklable:  # noqa: BLE001  # which exception is up to what cannot be pickled
+        channel.send(Answer(worker.refused(unpicklable), error, stats, peaks, late))
+
+
+def _belong_to(parent: int) -> None:
+    """End when the process that started this one does."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has gone already, before the kernel was asked
+        os._exit(0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):  # a system may forbid it, and then the kernel chooses by size alone
+        Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _limit(memory: int | None) -> None:
+    """Refuse memory above what this process has now and `memory` bytes more.
+
+    Of all limits that there are, the one on data counts what is allocated and written, and neither files that are mapped, nor
+    libraries, nor address space that is only reserved.
+    """
+    if memory is None:
+        return
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + memory, resource.RLIM_INFINITY))

@@ -1,0 +1,44 @@
+"""What a worker process is told when it starts, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from phonograph.engine.worker import Pass
+from phonograph.graph.isolation import Blueprint
+from phonograph.metrics import NodeStats
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a worker process is started for.
+
+    Args:
+        memory: bytes that it may take besides what it has when it begins; None: no limit.
+        measure: time nodes and count their memory.
+        log_levels: of the starting process, by the logger's name.
+    """
+
+    blueprint: Blueprint
+    memory: int | None
+    measure: bool
+    log_levels: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a call.
+
+    Args:
+        result: a Pass, of `run_as_told`, with None in place of an item that it was given. error: what was raised instead.
+        stats: of each node that was called, by its place in the segment, since the last answer.
+        peaks: bytes of NumPy memory that each node's own code held at most so far.
+        logged: records that did not fit into the socket for them.
+    """
+
+    result: Pass | None
+    error: Exception | None
+    stats: Mapping[int, NodeStats]
+    peaks: tuple[int, ...]
+    logged: tuple[bytes, ...]

@@ -1,0 +1,295 @@
+"""ProcessWorker: one worker of a segment, as SegmentWorker is, with its nodes in a process of their own.
+
+Theory of operation. The process is a fresh interpreter and no fork: a fork of a process with threads has every lock that some
+other thread held at that moment, and nobody to release it. It shares a channel and a socket for log records with this side, and
+nothing else. While a call runs, the worker's thread here waits for the answer. When the process ends instead, the channel closes,
+the record fails with WorkerDiedError at the node that the process said last it was calling, and a fresh process is started for
+the next record. A process that ended before it called any node did so for no fault of the record, which goes to the next process.
+
+Nothing outlives this side: the kernel kills the process when the thread that started it ends, which it also does when this whole
+process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pickle
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from time import perf_counter_ns
+
+from phonograph.breaker import CircuitBreaker
+from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, new_arena
+from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.process_messages import Answer, Assignment
+from phonograph.engine.worker import Failure, Pass
+from phonograph.errors import NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
+from phonograph.graph.isolation import Blueprint
+from phonograph.item import Item
+from phonograph.metrics import NodeTotals
+
+_NOT_CALLED = -1
+_LEAVE_S = 5.0  # for the process to end by itself after its last answer
+_CRASH_BYTES = 4096
+_MAX_LOG_BYTES = 2**20
+_INNERMOST = re.compile(r'File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)')  # the first line of a crash's stack
+
+
+class ProcessWorker:
+    """Runs items through one segment in a process that is started anew whenever it has died. All but `kill` is for one thread."""
+
+    def __init__(self, plan: SegmentPlan, breakers: Mapping[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+        self._ids = tuple(node.id for node in plan.nodes)
+        self._breakers = tuple(breakers[node_id] for node_id in self._ids)
+        self._stats = () if totals is None else tuple(totals[node_id].new_worker() for node_id in self._ids)
+        self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, _log_levels())
+        self._lock = threading.Lock()
+        self._is_killed = False
+        self._is_open = False
+        self._process: _Process | None = self._started()
+
+    def open(self) -> None:
+        """Open every node. Raises NodeError; then nothing is open."""
+        process = self._process = self._process or self._started()
+        try:
+            self._take(process.answer())
+            self._is_open = True  # also when it fails midway, for then what is open wants to be closed
+            self._take(process.ask("open"))
+        except ChannelClosedError:
+            died = process.end(self._ids[max(process.position, 0)])
+            self._process = None
+            raise NodeError(died.node, None, f"could not be opened: {in_words(died)}") from died
+        except Exception as error:
+            with contextlib.suppress(NodeError):
+                self.close()
+            if isinstance(error, NodeError):
+                raise
+            raise NodeError(self._ids[0], None, f"could not be made in a process: {in_words(error)}") from error
+
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> Pass:
+        """As `SegmentWorker.run`. What the breakers say is what they said when the call began."""
+        if not (is_probe or self._breakers[position].is_closed):
+            return _failed(position, item, None)  # no process need be started to be told that
+        closed = tuple(breaker.is_closed for breaker in self._breakers)
+        is_second = False
+        while True:
+            start_ns = perf_counter_ns()
+            try:
+                process = self._opened()
+                outcome = self._take(process.ask("run_as_told", item, position, attempt, is_probe, closed))
+            except ChannelClosedError:
+                at = process.position
+                died = process.end(self._ids[max(at, position)])
+                self._process = None
+                if at != _NOT_CALLED or is_second:
+                    self._count_lost(max(at, position), start_ns, is_first=attempt == 1 or at > position)
+                    return _failed(max(at, position), item, died, before=range(position, at))
+                is_second = True
+            except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
+                return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
+            else:
+                assert outcome is not None, "a call gives a Pass"
+                for event in outcome.trail:
+                    if isinstance(event, Failure):
+                        event.item = event.item or item  # one that failed as it came was not sent back
+                return outcome
+
+    def finish(self) -> None:
+        """Nothing: only sinks complete outputs, and they run in threads."""
+
+    def close(self) -> None:
+        """Close every open node and end the process. Raises NodeError."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            if self._is_open:
+                self._take(process.ask("close"))
+        except ChannelClosedError:
+            pass  # it has died since its last call; no record is lost by that
+        finally:
+            self._is_open = False
+            process.end("")
+
+    def kill(self) -> None:
+        """End the process whatever it does; a call that waits for it fails. May be called from any thread."""
+        with self._lock:
+            self._is_killed = True
+            if self._process is not None:
+                self._process.kill()
+
+    def _opened(self) -> _Process:
+        """A process with open nodes; another one when the last has died."""
+        if self._process is not None and not self._process.is_alive:
+            self._process.end("")
+            self._process = None
+        if self._process is None:
+            self._is_open = False
+        if not self._is_open:
+            self.open()
+        assert self._process is not None
+        return self._process
+
+    def _started(self) -> _Process:
+        with self._lock:
+            if self._is_killed:
+                raise WorkerDiedError(self._ids[0], "was ended with the run")
+            process = _Process(self._ids[0])
+        process.tell(self._assignment)
+        return process
+
+    def _count_lost(self, position: int, start_ns: int, *, is_first: bool) -> None:
+        """Account for a call that never returned, of which the process could tell nothing."""
+        if self._stats:
+            stats = self._stats[position]
+            stats.items_in += is_first
+            stats.errors += 1
+            stats.called(start_ns, perf_counter_ns())
+
+    def _take(self, answer: Answer) -> Pass | None:
+        """What an answer gives, once what was measured and logged is where it belongs. Raises what the call raised."""
+        for position, stats in answer.stats.items():
+            self._stats[position].merge(stats)
+        for stats, peak in zip(self._stats, answer.peaks, strict=False):
+            stats.array_peak_bytes = max(stats.array_peak_bytes, peak)
+        if answer.error is not None:
+            raise answer.error
+        return answer.result
+
+
+class _Process:
+    """One process, from its start to its end. Descriptors and child are gone after `end`."""
+
+    def __init__(self, name: str) -> None:
+        ours, theirs = socket.socketpair()
+        log_ours, log_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._arena, self._logs = new_arena(), log_ours
+        descriptors = (theirs.fileno(), log_theirs.fileno(), self._arena)
+        # What is not on the path of a fresh interpreter was put there by this program; `-P` keeps the working directory out.
+        start = f"from phonograph.engine.process_child import main; main{(os.getpid(), *descriptors)}"
+        code = f"import sys; sys.path[:] = {sys.path!r}; {start}"
+        # Ctrl-C goes to every process of a terminal, and the run decides what it means. What is blocked here is so there.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._child = subprocess.Popen([sys.executable, "-P", "-c", code, f"phonograph-{name}"], pass_fds=descriptors)
+        except BaseException:
+            for descriptor in (ours, log_ours):
+                descriptor.close()
+            os.close(self._arena)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
+            log_theirs.close()
+        self._channel = Channel(ours, self._arena)
+        self._channel.position = _NOT_CALLED
+
+    @property
+    def is_alive(self) -> bool:
+        return self._child.poll() is None
+
+    @property
+    def position(self) -> int:
+        """Of the node that it called last, since it was asked last; -1: of none."""
+        return self._channel.position
+
+    def tell(self, message: object) -> None:
+        """Send a message and wait for nothing; one that does not arrive is noticed by who waits for the answer."""
+        with contextlib.suppress(ChannelClosedError):
+            self._channel.send(message)
+
+    def ask(self, name: str, *arguments: object) -> Answer:
+        """Call a method of the worker there. Raises ChannelClosedError when the process ends meanwhile."""
+        self._channel.position = _NOT_CALLED
+        self._channel.send((name, *arguments))
+        return self.answer()
+
+    def answer(self) -> Answer:
+        """The answer to what was asked last."""
+        try:
+            answer: Answer = self._channel.receive()
+        finally:
+            self._log()
+        for record in answer.logged:
+            _log(record)
+        return answer
+
+    def kill(self) -> None:
+        self._child.kill()
+
+    def end(self, node_id: str) -> WorkerDiedError:
+        """Wait for its end, which has come or is near; say how it ended while it worked for a node."""
+        crash = os.pread(self._arena, _CRASH_BYTES, ARENA_BYTES).decode(errors="replace")
+        self._channel.close()
+        os.close(self._arena)
+        self._logs.close()
+        try:
+            status = self._child.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            status = self._child.wait()
+        return _died(node_id, status, crash)
+
+    def _log(self) -> None:
+        """Hand on what was logged so far."""
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while record := self._logs.recv(_MAX_LOG_BYTES, socket.MSG_DONTWAIT):
+                _log(record)
+
+
+def _failed(position: int, item: Item, error: Exception | None, before: Iterable[int] = ()) -> Pass:
+    """What came of an item that stopped.
+
+    Args:
+        error: None when an open breaker refused it. before: positions of the calls that returned.
+    """
+    outcome = Pass()
+    outcome.trail.extend(before)
+    outcome.fail(position, item, error)
+    return outcome
+
+
+def _died(node_id: str, status: int, crash: str) -> WorkerDiedError:
+    """What is told of a process that ended by itself: 128 signals, else a status."""
+    if status >= 0:
+        return WorkerDiedError(node_id, f"left with exit status {status}", status=status)
+    how = f"was killed by {_signal_name(-status)}"
+    if where := _INNERMOST.search(crash):
+        how += f", called at {where['file']}:{where['line']} in {where['function']}"
+    if -status == signal.SIGKILL:
+        how += ", as the kernel does when memory runs out"
+    return WorkerDiedError(node_id, how, signal=-status)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals
+        return f"signal {number}"
+
+
+def _untransportable(error: Exception) -> NodeContractError:
+    failure = NodeContractError(f"what cannot be handed to another process: {in_words(error)}; expected what can be pickled")
+    failure.__cause__ = error
+    return failure
+
+
+def _log_levels() -> dict[str, int]:
+    """The levels that this program has set, so that a worker does not send what nobody would see."""
+    loggers = {"": logging.getLogger(), **logging.root.manager.loggerDict}
+    return {name: one.level for name, one in loggers.items() if isinstance(one, logging.Logger) and one.level}
+
+
+def _log(pickled: bytes) -> None:
+    """Hand a record of a worker to the handlers of this process."""
+    record = logging.makeLogRecord(pickle.loads(pickled))
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)

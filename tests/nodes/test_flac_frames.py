@@ -1,0 +1,152 @@
+"""Tests of the FLAC decoder: it gives what FFmpeg's does, or leaves the frame to that."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from phonograph_nodes.audio.ffmpeg import open_ffmpeg
+from phonograph_nodes.audio.given import Given
+from phonograph_nodes.audio.reader import Limits
+from phonograph_nodes.kernels._frames import SampleBuffer
+from reference.audio_files import RATE, encoded, noise
+
+TIMES = np.arange(20_000)
+SIGNALS: dict[str, NDArray[np.int16]] = {
+    "silence": np.zeros((2, 20_000), np.int16),
+    "noise": noise(20_000, 2).T.copy(),
+    "tones": np.stack([12_000 * np.sin(TIMES / 9), 9_000 * np.sin(TIMES / 9) + 50 * np.sin(TIMES)]).astype(np.int16),
+    "even": (np.stack([TIMES % 1000, TIMES % 999]) * 16).astype(np.int16),
+    "clicks": np.where(TIMES % 777 == 0, 32_767, -1)[np.newaxis].repeat(2, 0).astype(np.int16),
+}
+
+
+def flac(rows: NDArray[Any], **options: str) -> bytes:
+    """FLAC of these rows, 16 bits or 24 of int32, made with FFmpeg's options."""
+    buffer = io.BytesIO()
+    sample_format = "s16" if rows.dtype == np.int16 else "s32"
+    with av.open(buffer, "w", format="flac") as output:
+        stream = output.add_stream("flac", rate=RATE, layout="mono" if len(rows) == 1 else "stereo", options=options)
+        assert isinstance(stream, av.AudioStream)
+        stream.format = sample_format
+        stream.codec_context.open()
+        step = stream.codec_context.frame_size
+        for start in range(0, rows.shape[1], step):
+            packed = np.ascontiguousarray(rows[:, start : start + step].T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(packed, format=sample_format, layout=stream.layout)
+            frame.sample_rate, frame.pts = RATE, start
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def packets_of(content: bytes) -> list[bytes]:
+    with av.open(io.BytesIO(content), mode="r") as container:
+        return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+
+def decoded(content: bytes, num_channels: int, bits: int, mono: bool = False) -> NDArray[np.float32]:
+    out = SampleBuffer(num_channels, RATE, mono, 0)
+    for packet in packets_of(content):
+        assert out.take_flac(packet, bits, 65535, 10**9), "left to FFmpeg"
+    return out.finish()
+
+
+@pytest.mark.parametrize("options", [{}, {"compression_level": "0"}, {"compression_level": "12"}, {"lpc_type": "none"}], ids=str)
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_16_bits_come_back(signal: str, num_channels: int, options: dict[str, str]) -> None:
+    """Constant, verbatim, fixed and linear prediction, and every way of joining two channels, are bit-exact."""
+    rows = SIGNALS[signal][:num_channels]
+    np.testing.assert_array_equal(decoded(flac(rows, **options), num_channels, 16), rows / np.float32(2**15))
+
+
+@pytest.mark.parametrize("mode", ["indep", "left_side", "right_side", "mid_side"])
+@pytest.mark.parametrize("bits", [16, 24])
+def test_every_joining_of_channels_comes_back(mode: str, bits: int) -> None:
+    """Left and side, side and right, mid and side, in 16 bits and in 24."""
+    rows = SIGNALS["tones"] if bits == 16 else SIGNALS["tones"].astype(np.int32) * 2**16 + 2**8 * 77
+    exact = (rows.astype(np.float64) / (2**15 if bits == 16 else 2**31)).astype(np.float32)
+    content = flac(rows, ch_mode=mode)
+    np.testing.assert_array_equal(decoded(content, 2, bits), exact)
+    np.testing.assert_array_equal(decoded(content, 2, bits, mono=True), exact.mean(axis=0, keepdims=True))
+
+
+def test_a_damaged_frame_is_left_to_ffmpeg() -> None:
+    """A flipped bit anywhere, a missing end, another rate, channel count or length: nothing is appended."""
+    packet = packets_of(flac(SIGNALS["tones"]))[0]
+    out = SampleBuffer(2, RATE, False, 0)
+    for place in range(0, len(packet), 97):
+        flipped = bytearray(packet)
+        flipped[place] ^= 1 << place % 8
+        assert out.take_flac(bytes(flipped), 16, 65535, 10**9) == 0
+    for size in range(0, len(packet), 61):
+        assert out.take_flac(packet[:size], 16, 65535, 10**9) == 0
+    assert out.take_flac(packet, 24, 65535, 10**9) == out.take_flac(packet, 16, 100, 10**9) == 0
+    assert out.take_flac(packet, 16, 65535, 100) == 0
+    assert SampleBuffer(1, RATE, False, 0).take_flac(packet, 16, 65535, 10**9) == 0
+    assert SampleBuffer(2, 16_000, False, 0).take_flac(packet, 16, 65535, 10**9) == 0
+    assert out.length == 0
+    assert out.take_flac(packet, 16, 65535, 10**9) > 0
+
+
+PACKET = packets_of(flac(SIGNALS["tones"]))[0]
+
+
+def checksum(content: bytes) -> int:
+    crc = 0
+    for byte in content:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x18005 if crc & 0x8000 else 0)
+    return crc
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, len(PACKET) - 3), st.integers(0, 255)), max_size=4), st.integers(2, len(PACKET)))
+def test_damage_behind_a_right_checksum_ends_well(changes: list[tuple[int, int]], size: int) -> None:
+    """Whatever a frame holds, decoding it ends, and every sample is within what its bits can be."""
+    content = bytearray(PACKET[:size])
+    for place, value in changes:
+        content[place % size] = value
+    content[-2:] = checksum(bytes(content[:-2])).to_bytes(2, "big")
+    out = SampleBuffer(2, RATE, False, 0)
+    assert out.take_flac(bytes(content), 16, 65535, 10**9) == out.length
+    assert np.isfinite(out.finish()).all()
+
+
+def ffmpegs(content: bytes) -> NDArray[np.float32]:
+    out = SampleBuffer(2, RATE, False, 0)
+    with av.open(io.BytesIO(content), mode="r") as container:
+        out.take(list(container.decode(audio=0)), 10**9)
+    return out.finish()
+
+
+def test_a_file_with_damage_reads_as_by_ffmpeg() -> None:
+    """Frames that are whole come from here, the others from FFmpeg, in order."""
+    content = bytearray(encoded("flac", "flac", SIGNALS["tones"].T.reshape(1, -1).copy(), "s16", "stereo"))
+    content[len(content) // 2] ^= 255
+    reader = open_ffmpeg(Given(bytes(content)), Limits())
+    np.testing.assert_array_equal(reader.read(), ffmpegs(bytes(content)))
+    reader.close()
+
+
+def test_the_speech_of_the_collection_reads_as_by_ffmpeg(shared: Path) -> None:
+    """LibriSpeech's own files, from another encoder, give FFmpeg's samples."""
+    paths = sorted((shared / "data" / "speech").rglob("*.flac"))[:10]
+    assert paths
+    for path in paths:
+        reader = open_ffmpeg(Given(path), Limits())
+        out = SampleBuffer(reader.info.num_channels, reader.info.sample_rate, False, 0)
+        with av.open(str(path), mode="r") as container:
+            out.take(list(container.decode(audio=0)), 10**9)
+        np.testing.assert_array_equal(reader.read(), out.finish())
+        reader.close()

@@ -1,0 +1,155 @@
+"""Nodes that run in processes of their own, and treat them badly; in a module, so that those processes can import them."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from phonograph.audio import AudioChunk
+from phonograph.errors import BadInputError, TransientError
+from phonograph.item import Item, Record
+from phonograph.node import Node, Params, Source, node
+
+
+class OddError(BadInputError):
+    """One that takes other arguments than it keeps."""
+
+    def __init__(self, place: str, *, number: int) -> None:
+        super().__init__(f"{place} is odd")
+        self.number = number
+
+
+class LocalTroubleError(TransientError):
+    """Heals."""
+
+
+class BadlyParams(Params, frozen=True):
+    on: dict[str, str] = msgspec.field(default_factory=dict)
+    diary: str = ""
+
+
+@node("test.badly", inputs={"record": "record"}, outputs={"record": "record"})
+class Badly(Node[BadlyParams]):
+    """Do to some records what `on` says, by their number; `*` is every record."""
+
+    def open(self) -> None:
+        self.calls: dict[str, int] = {}
+        self.note("open")
+        if "open" in self.params.on:
+            raise OSError(2, "no model", "model.bin")
+
+    def close(self) -> None:
+        self.note("close")
+
+    def process(self, item: Item, state: None) -> Item | list[Any]:
+        number = item.key.rpartition("/")[2]
+        self.calls[number] = self.calls.get(number, 0) + 1
+        how = self.params.on.get(number) or self.params.on.get("*")
+        return item if how is None else getattr(self, how)(item)
+
+    def note(self, what: str) -> None:
+        """Add a line to the diary."""
+        if self.params.diary:
+            with open(self.params.diary, "a", encoding="utf-8") as diary:
+                diary.write(f"{what} {os.getpid()}\n")
+
+    def abort(self, item: Item) -> Item:
+        os.abort()
+
+    def kill(self, item: Item) -> Item:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    def bad_read(self, item: Item) -> Item:
+        ctypes.string_at(8)
+        return item
+
+    def leave(self, item: Item) -> Item:
+        os._exit(3)
+
+    def interrupt(self, item: Item) -> Item:
+        os.kill(os.getpid(), signal.SIGINT)
+        return item
+
+    def odd(self, item: Item) -> Item:
+        raise OddError(item.key, number=7)
+
+    def trouble_once(self, item: Item) -> Item:
+        if self.calls[item.key.rpartition("/")[2]] == 1:
+            raise LocalTroubleError("busy")
+        return item
+
+    def trouble(self, item: Item) -> Item:
+        raise LocalTroubleError("busy") from OSError(5, "the card is gone")
+
+    def devour(self, item: Item) -> Item:
+        return item.with_payload({"record": {"sum": float(np.ones(2**27, np.float64).sum())}})
+
+    def lock(self, item: Item) -> Item:
+        return item.with_payload({"record": {"lock": threading.Lock()}})
+
+    def log(self, item: Item) -> Item:
+        logging.getLogger("test.badly").warning("about %s", item.key)
+        return item
+
+    def log_and_abort(self, item: Item) -> Item:
+        self.log(item)
+        os.abort()
+
+    def sleep(self, item: Item) -> Item:
+        self.note("asleep")
+        time.sleep(600)
+        return item
+
+
+@node("test.stateful", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:N")
+class Stateful(Node[Params]):
+    """Give a record, and at its end how many it was given."""
+
+    def start(self) -> list[str]:
+        return []
+
+    def process(self, item: Item, state: list[str]) -> Item:
+        state.append(item.key)
+        return item.child(0, {"record": {"said": "one"}})
+
+    def flush(self, state: list[str]) -> Item:
+        return Item(key="end", ordinal=int(state[0].rpartition("/")[2]), payload={"record": {"said": str(len(state))}})
+
+
+class ToneParams(Params, frozen=True):
+    num_samples: list[int]
+    sample_rate: int = 16000
+
+
+@node("test.tones", outputs={"audio": "audio"})
+class Tones(Source[ToneParams]):
+    """Give stereo clips of these lengths."""
+
+    def read(self) -> Any:
+        for number, length in enumerate(self.params.num_samples):
+            samples = np.random.default_rng(number).standard_normal((2, length), np.float32)
+            yield Record(key=f"tones/{number}", payload={"audio": AudioChunk(samples, self.params.sample_rate)})
+
+
+@node("test.reversed")
+def backwards(audio: AudioChunk, *, times: int = 1) -> AudioChunk:
+    """Turn audio round."""
+    samples = audio.samples[:, ::-1] if times % 2 else audio.samples
+    return AudioChunk(np.ascontiguousarray(samples), audio.sample_rate)
+
+
+@node("test.isolated", inputs={"record": "record"}, outputs={"record": "record"}, run="process")
+class Isolated(Node[Params]):
+    """Run in a process without being asked to."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item.with_payload({"record": {"pid": os.getpid()}})

@@ -1,0 +1,271 @@
+"""Nodes in processes of their own: they do as in threads, and what happens to a process happens to one record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phonograph.engine import scheduler
+from phonograph.errors import NodeError
+from phonograph.item import Item
+from phonograph.node import Params, node
+from phonograph.sink import Part, Sink, Written
+from places import TESTS
+from process_nodes import Badly, Stateful, Tones, backwards
+from small_runs import dead_letters, executor_for, node_metrics, run_text
+
+BADLY = """
+nodes:
+  numbers: {{type: testing.numbers, params: {{count: {count}}}}}
+  work: {{type: test.badly, input: numbers, run: process, workers: {workers}, params: {{on: {on}, diary: {diary}}}{more}}}
+  out: {{type: testing.discard, input: work}}
+"""
+WAIT_MS = 30_000
+
+
+def badly(on: str, *, count: int = 6, workers: int = 1, diary: Path | str = "''", more: str = "") -> str:
+    return BADLY.format(on=on, count=count, workers=workers, diary=diary, more=more)
+
+
+@pytest.fixture(autouse=True)
+def no_named_memory_is_left() -> Iterator[None]:
+    """Shared memory has no name, so that none can be left behind."""
+    before = set(os.listdir("/dev/shm"))
+    yield
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("abort", "was killed by SIGABRT, called at "),
+        ("bad_read", "was killed by SIGSEGV, called at "),
+        ("kill", "was killed by SIGKILL"),
+        ("leave", "left with exit status 3"),
+    ],
+)
+def test_process_that_dies_fails_one_record(tmp_path: Path, how: str, words: str) -> None:
+    """The record that a process died of becomes a dead letter that says how; all others are completed."""
+    report = run_text(tmp_path, badly(f"{{'2': {how}}}"), Badly)
+    assert (report.status, report.records.completed, report.records.dead_lettered) == ("completed_with_errors", 5, 1)
+    (letter,) = dead_letters(report)
+    assert (letter["key"], letter["node"], letter["code"], letter["attempts"]) == ("numbers/2", "work", "worker_died", 1)
+    assert f"the worker process of node 'work' {words}" in letter["message"]
+    work = node_metrics(report)["work"]
+    assert (work.items_in, work.items_out, work.errors, work.retries) == (6, 5, 1, 0)
+
+
+def test_fresh_process_is_opened_after_a_crash(tmp_path: Path) -> None:
+    """Each process opens its nodes once, and those that live to the end close them."""
+    diary = tmp_path / "diary"
+    run_text(tmp_path, badly("{'2': abort}", diary=diary), Badly)
+    lines = [line.split() for line in diary.read_text().splitlines()]
+    first, second = lines[0][1], lines[1][1]
+    assert lines == [["open", first], ["open", second], ["close", second]]
+    assert len({first, second, str(os.getpid())}) == 3
+
+
+def test_crashes_in_a_row_open_the_breaker(tmp_path: Path) -> None:
+    """A node that kills every process is left alone once its breaker has counted enough of them."""
+    diary = tmp_path / "diary"
+    text = badly("{'*': leave}", diary=diary, more=", breaker: {failure_threshold: 2, when_open: shed}")
+    report = run_text(tmp_path, text, Badly)
+    assert [letter["code"] for letter in dead_letters(report)] == ["worker_died"] * 2 + ["breaker_open"] * 4
+    assert node_metrics(report)["work"].breaker.opens == 1
+    assert diary.read_text().count("open") == 2
+
+
+def test_error_keeps_type_words_and_attributes(tmp_path: Path) -> None:
+    """An error whose class takes other arguments than it keeps arrives as what it was, and is judged as such."""
+    report = run_text(tmp_path, badly("{'2': odd}"), Badly)
+    (letter,) = dead_letters(report)
+    assert (letter["code"], letter["message"], letter["attempts"]) == ("bad_input", "numbers/2 is odd", 1)
+
+
+def test_error_that_heals_is_retried(tmp_path: Path) -> None:
+    """Retries count attempts as for a node in a thread, and the instance that is called again is the same."""
+    report = run_text(tmp_path, badly("{'2': trouble_once}", more=", retry: {base_delay: 1ms}"), Badly)
+    assert report.status == "success"
+    work = node_metrics(report)["work"]
+    assert (work.status, work.retries, work.errors, work.items_in) == ("retried", 1, 1, 6)
+
+
+def test_retries_end(tmp_path: Path) -> None:
+    """What does not heal is given up after as many attempts as the policy says, with its cause."""
+    report = run_text(tmp_path, badly("{'2': trouble}", more=", retry: {base_delay: 1ms, max_retries: 2}"), Badly)
+    (letter,) = dead_letters(report)
+    assert (letter["code"], letter["attempts"]) == ("transient", 3)
+    assert letter["causes"] == ["OSError: [Errno 5] the card is gone"]
+
+
+def test_node_that_cannot_be_opened_ends_the_run(tmp_path: Path) -> None:
+    """As in a thread, the run fails with the node's name and the error's own words."""
+    report = run_text(tmp_path, badly("{open: x}"), Badly)
+    assert isinstance(report.error, NodeError)
+    assert "node 'work': could not be opened: FileNotFoundError: [Errno 2] no model: 'model.bin'" in str(report.error)
+
+
+def test_memory_above_the_limit_fails_the_record(tmp_path: Path) -> None:
+    """A record that needs more than `memory` is given up without retries; without a limit it passes."""
+    report = run_text(tmp_path, badly("{'2': devour}", more=", memory: 256MiB"), Badly)
+    (letter,) = dead_letters(report)
+    assert (letter["code"], letter["attempts"]) == ("memory_limit", 1)
+    assert "needed more than its memory limit of 256MiB" in letter["message"]
+    assert report.records.completed == 5
+
+
+def test_result_that_cannot_be_pickled_is_a_breach(tmp_path: Path) -> None:
+    """What cannot leave its process is the node's fault, and the process goes on."""
+    diary = tmp_path / "diary"
+    report = run_text(tmp_path, badly("{'2': lock}", diary=diary), Badly)
+    (letter,) = dead_letters(report)
+    assert letter["code"] == "node_contract"
+    assert "cannot be handed to another process" in letter["message"]
+    assert diary.read_text().count("open") == 1
+
+
+def test_interrupt_is_left_to_the_run(tmp_path: Path) -> None:
+    """Ctrl-C reaches every process of a terminal; a worker process takes no notice."""
+    assert run_text(tmp_path, badly("{'2': interrupt}"), Badly).status == "success"
+
+
+def test_log_records_come_to_this_process(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a node logs goes to the handlers of the run, the last words before a crash included."""
+    with caplog.at_level(logging.WARNING):
+        run_text(tmp_path, badly("{'1': log, '2': log_and_abort}"), Badly)
+    assert [record.getMessage() for record in caplog.records if record.name == "test.badly"] == [
+        "about numbers/1",
+        "about numbers/2",
+    ]
+
+
+def test_state_and_flush_work_as_in_a_thread(tmp_path: Path) -> None:
+    """A stateful node starts and flushes for each record in its process."""
+    text = """
+nodes:
+  numbers: {type: testing.numbers, params: {count: 4}}
+  work: {type: test.stateful, input: numbers, run: process}
+  out: {type: testing.discard, input: work}
+"""
+    report = run_text(tmp_path, text, Stateful)
+    assert (report.status, node_metrics(report)["work"].items_out) == ("success", 8)
+
+
+def test_arrays_arrive_bit_for_bit(tmp_path: Path) -> None:
+    """Audio of every size, around the edges of what goes through shared memory, goes there and back unchanged."""
+    got: dict[str, Any] = {}
+
+    class _Kept(Part):
+        def commit(self) -> Written:
+            return Written("", 0, "")
+
+        def discard(self) -> None:
+            pass
+
+    @node("test.keep", inputs={"audio": "audio"})
+    class Keep(Sink[Params]):
+        """Keep what comes."""
+
+        def stage(self, item: Item) -> Part:
+            got[item.key] = item.payload["audio"].samples
+            return _Kept()
+
+    half = 512 * 1024 // 8
+    lengths = [0, 1, 8191, 8192, 8193, half - 1, half, half + 1, 2 * half, 2 * half + 1, 5 * half + 3]
+    text = f"""
+nodes:
+  tones: {{type: test.tones, params: {{num_samples: {lengths}}}}}
+  work: {{type: test.reversed, input: tones, run: process, workers: 2}}
+  out: {{type: test.keep, input: work}}
+"""
+    report = run_text(tmp_path, text, Tones, backwards, Keep)
+    assert report.status == "success"
+    for number, length in enumerate(lengths):
+        expected = np.random.default_rng(number).standard_normal((2, length), np.float32)[:, ::-1]
+        np.testing.assert_array_equal(got[f"tones/{number}"], expected)
+    assert node_metrics(report)["work"].array_peak_mb >= 5 * half * 8 / 1e6
+
+
+def test_plugin_and_segment_run_in_one_process(tmp_path: Path) -> None:
+    """Nodes of a plug-in file that ask for it run as one line in one process, each measured."""
+    (tmp_path / "mine.py").write_text(
+        "import os\nfrom phonograph.node import node\n\n"
+        "@node('mine.first')\ndef first(record: dict[str, object]) -> dict[str, object]:\n    'Say who.'\n"
+        "    return {'pid': os.getpid()}\n\n"
+        "@node('mine.second')\ndef second(record: dict[str, object]) -> dict[str, object]:\n    'Compare.'\n"
+        "    assert record['pid'] == os.getpid()\n    return record\n"
+    )
+    text = """
+plugins: mine.py
+defaults: {run: process, workers: 1}
+nodes:
+  numbers: {type: testing.numbers, params: {count: 5}}
+  first: {type: mine.first, input: numbers}
+  second: {type: mine.second, input: first}
+  out: {type: testing.discard, input: second}
+"""
+    executor = executor_for(tmp_path, text)
+    assert [(one.name, one.run) for one in executor.plan.segments] == [("first+second", "process"), ("out", "thread")]
+    report = executor.run()
+    assert report.status == "success", dead_letters(report)
+    assert [node_metrics(report)[name].items_in for name in ("first", "second")] == [5, 5]
+
+
+def test_cancelled_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that would not return is ended with its process when the run is cancelled, and no thread is left behind."""
+    monkeypatch.setattr(scheduler, "_STUCK_AFTER_S", 0.05)
+    os.mkfifo(tmp_path / "diary")
+    executor = executor_for(tmp_path, badly("{'*': sleep}", diary=tmp_path / "diary"), Badly)
+
+    def asleep() -> int:
+        with open(tmp_path / "diary", encoding="utf-8") as opened:
+            opened.read()
+        with open(tmp_path / "diary", encoding="utf-8") as called:
+            return int(called.read().split()[1])
+
+    async def scenario() -> int:
+        running = asyncio.create_task(executor.run_async())
+        process = await asyncio.to_thread(asleep)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        return process
+
+    process = asyncio.run(scenario())
+    assert not Path(f"/proc/{process}").exists()
+    assert executor.report is not None
+    assert executor.report.records.cancelled == executor.report.records.read > 0
+
+
+def test_killed_run_takes_its_processes_with_it(tmp_path: Path) -> None:
+    """When the program is killed, so is a worker process, whatever it does."""
+    os.mkfifo(tmp_path / "diary")
+    text = badly("{'*': sleep}", diary=tmp_path / "diary")
+    code = (
+        f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
+        "from pathlib import Path; from process_nodes import Badly; from small_runs import run_text\n"
+        f"run_text(Path({str(tmp_path)!r}), {text!r}, Badly)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as program:
+        for _ in ("open", "asleep"):
+            with open(tmp_path / "diary", encoding="utf-8") as diary:
+                process = int(diary.read().split()[1])
+        watched = os.pidfd_open(process)
+        program.send_signal(signal.SIGKILL)
+    try:
+        poll = select.poll()
+        poll.register(watched, select.POLLIN)
+        assert poll.poll(WAIT_MS), "the worker process lives on"
+    finally:
+        os.close(watched)
