@@ -16,7 +16,7 @@ import pytest
 ORDER = (
     ("errors", "redaction", "traced"),
     ("audio", "isa", "_isa", "_memory"),
-    ("item",),
+    ("item", "pickling"),
     ("porttype", "spec", "signature"),
     ("node",),
     ("sink", "shipped", "retry", "breaker", "metrics", "log"),

@@ -55,12 +55,14 @@ class Side:
             in the caches at one place does not at another, now and then by half as much again; pages that were freed are given
             to the next process again, so another sitting may be no better.
         repeats: how often a call fills a turn.
-        seconds: a call, in each undisturbed turn.
+        seconds: a call, in each undisturbed turn; processor time.
+        on_the_wall: a call, in each turn on a core that was not shared, however long it waited.
     """
 
     calls: Sequence[Call]
     repeats: int = 1
     seconds: list[float] = field(default_factory=list)
+    on_the_wall: list[float] = field(default_factory=list)
     _results: dict[int, object] = field(default_factory=dict)
     _place: int = 0
 
@@ -74,8 +76,10 @@ class Side:
         for _ in range(self.repeats):
             call()
         cpu_s, ended = time.process_time() - started_cpu, time.perf_counter()
-        if ended - started <= cpu_s * (1 + MOST_WAITED) and not core.is_shared():
-            self.seconds.append(cpu_s / self.repeats)
+        if not core.is_shared():
+            self.on_the_wall.append((ended - started) / self.repeats)
+            if ended - started <= cpu_s * (1 + MOST_WAITED):
+                self.seconds.append(cpu_s / self.repeats)
         return ended - began
 
     def size(self) -> None:
@@ -105,13 +109,22 @@ class Pair:
     def is_done(self) -> bool:
         return self.num_turns >= WANTED or self.spent_s > (ENOUGH_S if self.num_turns >= FEWEST else MOST_S)
 
+    @property
+    def waits(self) -> bool:
+        """Whether ours waits of itself: in nearly all turns, beside a reference that was left alone in as many."""
+        return (
+            len(self.ours.seconds) < FEWEST <= len(self.theirs.seconds)
+            and len(self.ours.on_the_wall) >= FEWEST
+            and 2 * len(self.theirs.seconds) >= len(self.theirs.on_the_wall)
+        )
+
     def seconds(self) -> float | None:
         """A call of ours; None when too few turns were undisturbed."""
         return low(self.ours.seconds) if self.num_turns >= FEWEST else None
 
     def ratio(self) -> float | None:
-        """The reference's time over ours; None when too few turns were undisturbed."""
-        return ratio_of(self.ours.seconds, self.theirs.seconds)
+        """The reference's time over ours; None when too few turns were undisturbed. What waits takes its time on the wall."""
+        return ratio_of(self.ours.on_the_wall if self.waits else self.ours.seconds, self.theirs.seconds)
 
 
 def ratio_of(ours: Sequence[float], theirs: Sequence[float]) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ def _laid(samples: Samples) -> Samples:
     """The same at the start of a page."""
     place = np.empty(samples.nbytes + mmap.PAGESIZE, np.uint8)
     skipped = -place.ctypes.data % mmap.PAGESIZE
-    laid = place[skipped : skipped + samples.nbytes].view(samples.dtype)
+    laid = place[skipped : skipped + samples.nbytes].view(samples.dtype).reshape(samples.shape)
     laid[:] = samples
     return laid
 
@@ -84,7 +84,7 @@ def _convert(given: str, wanted: str, folder: Path) -> Call:
     from phonograph_nodes import convert
 
     samples = _laid(convert(speech(3), dtype=given))
-    return lambda: convert(samples, dtype=wanted)
+    return lambda: convert(samples, dtype=wanted, source=given)
 
 
 def _resample(in_rate: int, out_rate: int, quality: str, folder: Path) -> Call:
@@ -119,14 +119,74 @@ def _scheduler(folder: Path) -> Call:
     return Executor(load_manifest(path), registry=registry, run_dir=folder / "run").run
 
 
+def _log_mel_stream(folder: Path) -> Call:
+    from phonograph_nodes import LogMelStream
+
+    stream, pieces = LogMelStream("zipformer"), np.split(_laid(speech(1)), 10)
+
+    def call() -> None:
+        for piece in pieces:
+            stream.push(piece)
+            stream.pop()
+
+    return call
+
+
+def _resample_stream(latency: str, folder: Path) -> Call:
+    from phonograph_nodes import ResampleStream
+
+    stream = ResampleStream(48_000, SAMPLE_RATE, latency=latency)  # type: ignore[arg-type]
+    pieces = np.split(_laid(speech(1.5)), 5)
+    return lambda: [stream.push(piece) for piece in pieces]
+
+
+def _resample_pcm16(folder: Path) -> Call:
+    from phonograph_nodes import convert, resample_pcm16
+
+    stereo = _laid(convert(np.stack([speech(2)] * 2), dtype="i16", layout="interleaved"))
+    return lambda: resample_pcm16(stereo, in_rate=44_100, out_rate=SAMPLE_RATE)
+
+
+def _layout(given: str, wanted: str, layout: Literal["planar", "interleaved"], folder: Path) -> Call:
+    from phonograph_nodes import convert
+
+    planar = convert(np.stack([speech(1)] * 2), dtype=given)
+    samples = _laid(planar if layout == "interleaved" else planar.T.copy())
+    return lambda: convert(samples, dtype=wanted, layout=layout)
+
+
+def _mix(folder: Path) -> Call:
+    from phonograph_nodes import convert, mix_to_mono
+
+    stereo = _laid(convert(np.stack([speech(1)] * 2), dtype="i16", layout="interleaved"))
+    return lambda: mix_to_mono(stereo, layout="interleaved")
+
+
+def _vad_stream(folder: Path) -> Call:
+    from phonograph_nodes import EnergyVadStream
+
+    stream = EnergyVadStream(sample_rate=SAMPLE_RATE, margin_db=6.0, min_silence_ms=200.0)
+    pieces = np.split(_laid(speech(3)), 100)
+    return lambda: [stream.push(piece) for piece in pieces]
+
+
 SUBJECTS: tuple[Subject, ...] = (
     *(Subject(f"log-mel {name}", "butterflies", partial(_log_mel, name)) for name in front_end_names() if "," not in name),
     Subject("energy VAD", "squares", _energy_vad),
+    Subject("VAD in pieces of 30 ms", "squares", _vad_stream),
+    Subject("zipformer in pieces of 100 ms", "butterflies", _log_mel_stream),
     Subject("convert i16 to f32", "copies", partial(_convert, "i16", "f32")),
     Subject("convert f32 to i16", "copies", partial(_convert, "f32", "i16")),
+    Subject("convert mu-law to f32", "copies", partial(_convert, "mulaw", "f32")),
+    Subject("convert i16 to f32, planar", "copies", partial(_layout, "i16", "f32", "planar")),
+    Subject("convert f32 to i16, interleaved", "copies", partial(_layout, "f32", "i16", "interleaved")),
+    Subject("mix i16 stereo to mono", "copies", _mix),
     Subject("resample 44.1 to 16 kHz, high", "butterflies", partial(_resample, 44_100, 16_000, "high")),
     Subject("resample 48 to 16 kHz, high", "butterflies", partial(_resample, 48_000, 16_000, "high")),
     Subject("resample 48 to 16 kHz, best", "butterflies", partial(_resample, 48_000, 16_000, "best")),
+    Subject("resample 44.1 to 16 kHz, i16 stereo", "butterflies", _resample_pcm16),
+    Subject("resampling in pieces of 100 ms", "butterflies", partial(_resample_stream, "block")),
+    Subject("resampling, low latency", "butterflies", partial(_resample_stream, "low")),
     Subject("decode WAV", "pyav", _decode, has_kernels=False),
     Subject("scheduler, 5 nodes", "relay", _scheduler, has_kernels=False),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phonograph_nodes.audio.loading import load
-    from phonograph_nodes.convert import convert
+    from phonograph_nodes.convert import convert, mix_to_mono
     from phonograph_nodes.features import LogMel, LogMelStream, log_mel
     from phonograph_nodes.resample import ResampleStream, resample, resample_pcm16
     from phonograph_nodes.vad import EnergyVadStream, energy_vad
@@ -26,6 +26,7 @@ __all__ = [
     "energy_vad",
     "load",
     "log_mel",
+    "mix_to_mono",
     "resample",
     "resample_pcm16",
 ]
@@ -39,6 +40,7 @@ _ROOMS = {
     "energy_vad": "vad",
     "load": "audio.loading",
     "log_mel": "features",
+    "mix_to_mono": "convert",
     "resample": "resample",
     "resample_pcm16": "resample",
 }

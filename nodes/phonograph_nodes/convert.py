@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
 from phonograph_nodes.kernels import _convert
-from phonograph_nodes.validation import Samples
+from phonograph_nodes.validation import Samples, refuse_turned
 
 Layout = Literal["planar", "interleaved"]
 
 # How NumPy holds each format. i24 has no NumPy type: three bytes, lowest first, on a last axis of their own.
+FormatName = str | np.dtype[Any] | type[np.generic]
+"""What a sample format may be called."""
+
 _STORAGE: Mapping[str, np.dtype[Any]] = MappingProxyType(
     {
         "u8": np.dtype("u1"),
@@ -47,8 +50,8 @@ class Conversion:
 def convert(
     samples: NDArray[Any],
     *,
-    dtype: str,
-    source: str | None = None,
+    dtype: FormatName,
+    source: FormatName | None = None,
     layout: Layout | None = None,
     out: NDArray[Any] | None = None,
 ) -> NDArray[Any]:
@@ -63,7 +66,7 @@ def convert(
 
     Args:
         samples: any shape; i24 as uint8 with a last axis of 3, lowest byte first. Copied first unless it is C-contiguous.
-        dtype: "u8", "i16", "i24", "i32", "f32", "f64", "alaw" or "mulaw"; NumPy's names ("int16") are taken too.
+        dtype: "u8", "i16", "i24", "i32", "f32", "f64", "alaw" or "mulaw"; NumPy's names and types (np.int16) are taken too.
         source: the format of `samples`, by the same names; needed for i24, A-law and mu-law, which are all uint8.
         layout: "planar" turns interleaved (num_samples, num_channels) into planar (num_channels, num_samples), "interleaved"
             does the opposite; by default the shape stays.
@@ -83,8 +86,8 @@ def convert(
 def convert_counted(
     samples: NDArray[Any],
     *,
-    dtype: str,
-    source: str | None = None,
+    dtype: FormatName,
+    source: FormatName | None = None,
     layout: Layout | None = None,
     out: NDArray[Any] | None = None,
 ) -> Conversion:
@@ -130,7 +133,7 @@ def mix_to_mono(
     samples: NDArray[Any],
     *,
     weights: Sequence[float] | NDArray[np.float64] | None = None,
-    source: str | None = None,
+    source: FormatName | None = None,
     layout: Layout = "planar",
     out: Samples | None = None,
 ) -> Samples:
@@ -159,6 +162,8 @@ def mix_to_mono(
         array, shape, layout = array[np.newaxis], (1, *shape), "planar"
     _check_axes(shape, array, layout)
     num_channels, num_samples = shape if layout == "planar" else shape[::-1]
+    if layout == "planar":
+        refuse_turned(shape)
     if num_channels == 0:
         raise AudioFormatError(f"samples have shape {array.shape}; expected at least one channel")
     if num_channels == 1 and given == "f32" and weights is None and out is None:
@@ -169,14 +174,15 @@ def mix_to_mono(
     return result
 
 
-def _format_named(parameter: str, name: str) -> str:
-    short = _LONG_NAMES.get(name, name)
+def _format_named(parameter: str, name: FormatName) -> str:
+    text = name if isinstance(name, str) else np.dtype(name).name
+    short = _LONG_NAMES.get(text, text)
     if short not in _STORAGE:
         raise ValueError(f"{parameter} is {name!r}; expected one of {', '.join(_STORAGE)}")
     return short
 
 
-def _read(samples: NDArray[Any], source: str | None) -> tuple[str, NDArray[Any], tuple[int, ...]]:
+def _read(samples: NDArray[Any], source: FormatName | None) -> tuple[str, NDArray[Any], tuple[int, ...]]:
     """The format, the samples as a C-contiguous array, and their shape, of which the bytes of i24 are no axis."""
     array = np.asarray(samples)
     given = _format_of(array) if source is None else _format_named("source", source)

@@ -17,6 +17,7 @@ _CONVERTIBLE = frozenset(map(np.dtype, ("u1", "<i2", "<i4", "<f8")))
 """What `phonograph_nodes.convert` makes float32 of."""
 
 _FAR_LONGER = 16  # times as many channels as samples: the axes must have been meant the other way round
+_MANY = 256  # channels, from which that is sure where several are taken
 
 
 def audio_samples(samples: NDArray[Any]) -> Samples:
@@ -29,8 +30,19 @@ def audio_samples(samples: NDArray[Any]) -> Samples:
     if array.dtype != np.float32:
         raise _wrong_type(samples, array.dtype)
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[0] == 0):
-        raise AudioFormatError(f"samples have shape {array.shape}; expected (num_samples,) or (num_channels, num_samples)")
+        raise AudioFormatError(
+            f"samples have shape {array.shape}; expected (num_samples,) or (num_channels, num_samples), with at least one channel"
+        )
     return np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+
+
+def refuse_turned(shape: tuple[int, ...]) -> None:
+    """Raise AudioFormatError for two axes that can only be (num_samples, num_channels), as other libraries read files."""
+    if len(shape) == 2 and shape[0] >= max(_MANY, _FAR_LONGER * shape[1]) and shape[1]:
+        raise AudioFormatError(
+            f"samples have shape {shape}, which looks like (num_samples, num_channels); expected (num_channels, num_samples): "
+            "pass samples.T"
+        )
 
 
 def mono_samples(samples: NDArray[Any]) -> Samples:

@@ -13,6 +13,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,6 +90,10 @@ class Sink(Node[ParamsT]):
 class FilePart(Part):
     """A whole file: written to a temporary name beside the final one, synced, renamed, folder synced.
 
+    A symlink is followed: the file that it points to is made or replaced, and the link stays. Renaming replaces whatever has the
+    name, so what is no regular file (a FIFO, a device, a socket, a folder) is refused, before anything is written and again
+    before it becomes visible.
+
     Args:
         path: the final path; missing folders are made.
         write: writes the content to a binary file.
@@ -99,10 +104,12 @@ class FilePart(Part):
 
     def __init__(self, path: str, write: Callable[[IO[bytes]], None]) -> None:
         self.path = path
-        folder, name = os.path.split(path)
+        self._final = behind_links(path)
+        folder, name = os.path.split(self._final)
         self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
         with _storing_record(path):
             try:
+                _refuse_what_is_no_file(self._final)
                 os.makedirs(folder, exist_ok=True)
                 with open(self._temporary, "xb") as file:
                     hashing = _HashingFile(file)
@@ -117,8 +124,9 @@ class FilePart(Part):
     def commit(self) -> Written:
         with _storing_record(self.path):
             try:
-                os.replace(self._temporary, self.path)
-                sync_folder(os.path.dirname(self.path))
+                _refuse_what_is_no_file(self._final)
+                os.replace(self._temporary, self._final)
+                sync_folder(os.path.dirname(self._final))
             except BaseException:
                 self.discard()
                 raise
@@ -143,6 +151,43 @@ class _HashingFile:
         self.num_bytes += size
         self.sha256.update(content)
         return size
+
+
+def behind_links(path: str) -> str:
+    """Where a file of this name lies: the path itself, or what it leads to when it is a symlink."""
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a symlink that leads back to itself",
+}
+
+
+def kind_of_no_file(path: str) -> str | None:
+    """What has this name and is no regular file, in words; None for a file and for a name that is free.
+
+    Raises:
+        OSError: it cannot be told.
+    """
+    try:
+        mode = os.lstat(behind_links(path)).st_mode
+    except FileNotFoundError:
+        return None
+    return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no file")
+
+
+def _refuse_what_is_no_file(path: str) -> None:
+    kind = kind_of_no_file(path)
+    if kind is not None:
+        raise BadInputError(
+            f"{path}: no file of this name can be made: it is {kind}; expected a regular file or a name that is free; "
+            "remove it, or choose another output folder"
+        )
 
 
 @contextlib.contextmanager

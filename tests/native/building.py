@@ -60,13 +60,14 @@ LOG_MEL = Driver("log_mel_driver.c", ("C_FLAGS", "VECTOR_FLAGS"), "log_mel/*.c")
 
 
 class Workshop:
-    """Compiles drivers in a folder of its own, each object once. Any warning is an error."""
+    """Compiles drivers in a folder of its own, each of them once. Any warning is an error."""
 
     def __init__(self, checkout: Path, folder: Path) -> None:
         self._setup = ast.parse((checkout / "setup.py").read_text("utf-8"))
         self.kernels = checkout / "nodes" / "phonograph_nodes" / "kernels"
         self._folder = folder
         self._objects: dict[tuple[str, ...], Path] = {}
+        self._programs: dict[tuple[Processor, Driver, bool, Path | None], Path] = {}
         (folder / "log_mel_cases.h").write_text(as_c())
 
     def build(self, processor: Processor, driver: Driver, *, sanitized: bool = False, changed: Path | None = None) -> Path:
@@ -76,6 +77,12 @@ class Workshop:
             changed: a copy of the kernels, from which the driver's last source is compiled, the portable variant.
         """
         processor.skip_unless_there()
+        made = (processor, driver, sanitized, changed)
+        if made not in self._programs:
+            self._programs[made] = self._built(processor, driver, sanitized=sanitized, changed=changed)
+        return self._programs[made]
+
+    def _built(self, processor: Processor, driver: Driver, *, sanitized: bool, changed: Path | None) -> Path:
         kind = self._declared("LEVEL", "SANITIZERS", sanitized=sanitized)
         flags = [*self._declared(*driver.flags, sanitized=sanitized), *kind, "-Werror"]
         sources = [NATIVE / driver.source, *sorted(self.kernels.glob(driver.variants))]

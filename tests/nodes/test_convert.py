@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
-from phonograph_nodes.convert import convert, convert_counted, mix_to_mono
+from phonograph_nodes.convert import FormatName, convert, convert_counted, mix_to_mono
 from phonograph_nodes.convert_node import Convert, ConvertParams
 
 INTEGERS = ["u8", "i16", "i24", "i32", "alaw", "mulaw"]
@@ -166,3 +166,11 @@ def test_counting_is_part_of_every_conversion() -> None:
     assert convert_counted(samples, dtype="alaw", layout="interleaved").num_nan == 80
     assert convert_counted(samples, dtype="f64", layout="interleaved").num_nan == 0
     assert np.isnan(mix_to_mono(samples)).all()
+
+
+@pytest.mark.parametrize("name", ["int16", np.int16, np.dtype("int16")])
+def test_formats_by_the_names_of_numpy(name: FormatName) -> None:
+    """A dtype of NumPy's is taken for the format that it is, in either place."""
+    assert convert(np.array([0.5], np.float32), dtype=name, source=np.float32).tolist() == [16384]
+    with pytest.raises(ValueError, match=r"dtype is <class 'numpy\.int64'>; expected one of u8"):
+        convert(np.array([0.5], np.float32), dtype=np.int64)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
+from phonograph_nodes import ResampleStream, mix_to_mono
 from phonograph_nodes.resample import MAX_RATE, MIN_RATE, Quality, Resample, ResampleParams, resample
 
 RATES = [8000, 11025, 16000, 22050, 44100, 48000, 96000]
@@ -176,3 +177,14 @@ def test_attributes_say_what_the_audio_is() -> None:
     once = node.process(Item(key="a", ordinal=0, payload={"audio": chunk}, attributes=old), None)
     expected = {"duration": 1.0, "sample_rate": 16_000, "channels": 1, "text": "yes"}
     assert once.attributes == node.process(once, None).attributes == expected
+
+
+def test_axes_the_other_way_round_are_told() -> None:
+    """A file as other libraries read it is no signal of thousands of channels; the error has the remedy."""
+    with pytest.raises(AudioFormatError, match=r"\(4800, 2\), which looks like \(num_samples, num_channels\).*samples\.T"):
+        resample(np.zeros((4800, 2), np.float32), in_rate=48000, out_rate=16000)
+    with pytest.raises(AudioFormatError, match=r"960 channels; expected 2 \(pass samples\.T\)"):
+        ResampleStream(48000, 16000, num_channels=2).push(np.zeros((960, 2), np.float32))
+    with pytest.raises(AudioFormatError, match=r"looks like \(num_samples, num_channels\)"):
+        mix_to_mono(np.zeros((4800, 2), np.float32))
+    assert resample(np.zeros((300, 300), np.float32), in_rate=48000, out_rate=16000).shape == (300, 100)

@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 RATES = (8_000, 11_025, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000)
 RATIOS = tuple((in_rate, out_rate) for in_rate in RATES for out_rate in RATES if in_rate != out_rate)
 
-LEVELS = {"fast": (64, 12.0, 0.94), "high": (72, 12.75, 0.9425), "best": (80, 13.75, 0.945)}
+LEVELS = {"fast": (67, 12.6, 0.94), "high": (72, 12.75, 0.9425), "best": (80, 13.75, 0.945)}
 """Half length in samples of the lower rate, Kaiser's beta, cutoff over the lower Nyquist frequency."""
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -69,6 +72,68 @@ def test_a_name_that_cannot_be_made_is_the_fault_of_its_record(tmp_path: Path, n
     with pytest.raises(BadInputError, match="no file of this name can be made"):
         FilePart(str(tmp_path / name), lambda file: None).commit()
     assert files_below(tmp_path) == ["out"]
+
+
+def test_a_symlink_stays_and_its_file_is_replaced(tmp_path: Path) -> None:
+    """What the link leads to gets the content, also where nothing lies yet; temporary files lie beside that."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "a.bin").write_bytes(b"old")
+    for name in ("a.bin", "new.bin"):
+        link = tmp_path / f"link-{name}"
+        link.symlink_to(Path("store") / name)
+        FilePart(str(link), lambda file: write(file, b"content")).commit()
+        assert link.is_symlink() and (tmp_path / "store" / name).read_bytes() == b"content"
+    assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["a.bin", "new.bin"]
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_link_to_fifo(path: Path) -> None:
+    os.mkfifo(path.with_name("pipe"))
+    path.symlink_to("pipe")
+
+
+def make_socket(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(path))
+
+
+def make_circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (make_fifo, "a FIFO"),
+        (make_link_to_fifo, "a FIFO"),
+        (make_socket, "a socket"),
+        (make_circle, "a symlink that leads back to itself"),
+        (Path.mkdir, "a folder"),
+    ],
+)
+def test_what_is_no_regular_file_is_refused_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None], kind: str
+) -> None:
+    """The error names the path and what is there; nothing has been written beside it."""
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    make(Path("a"))
+    before = {path.name: path.lstat().st_ino for path in tmp_path.iterdir()}
+    with pytest.raises(BadInputError, match=rf"it is {kind}; expected a regular file or a name that is free; remove it"):
+        FilePart("a", lambda file: write(file, b"content"))
+    assert {path.name: path.lstat().st_ino for path in tmp_path.iterdir()} == before
+
+
+def test_a_fifo_that_comes_before_the_commit_stays(tmp_path: Path) -> None:
+    """What has taken the name in the meantime is not replaced, and the temporary file goes."""
+    target = tmp_path / "a.bin"
+    part = FilePart(str(target), lambda file: write(file, b"content"))
+    os.mkfifo(target)
+    with pytest.raises(BadInputError, match="a FIFO"):
+        part.commit()
+    assert target.is_fifo() and [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
 
 def test_output_names_keep_the_key(tmp_path: Path) -> None:

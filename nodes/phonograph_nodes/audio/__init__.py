@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from phonograph_nodes.audio.loading import info, load
     from phonograph_nodes.audio.mixing import bs775_weights
     from phonograph_nodes.audio.reader import Faults, Limits
+    from phonograph_nodes.audio.saving import save
 
 __all__ = [
     "AudioDecoder",
@@ -36,6 +37,7 @@ __all__ = [
     "info",
     "load",
     "patch_librosa",
+    "save",
     "set_cache_size",
     "unpatch_librosa",
 ]
@@ -51,6 +53,7 @@ _ROOMS = {
     "loading": ("info", "load"),
     "mixing": ("bs775_weights",),
     "reader": ("Faults", "Limits"),
+    "saving": ("save",),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}
 

@@ -169,12 +169,16 @@ cdef class Vad:
 
     cdef int make_room(self, int64_t num_frames, int64_t num_partial) except -1:
         """Arrays for so many frames that are not decided yet, and for so many samples of a frame that is not complete."""
+        cdef int64_t capacity
+        cdef cnp.ndarray energy, rms, threshold, speech
         if num_frames > self.capacity:
-            self.capacity = max(num_frames, 2 * self.capacity)
-            self.energy = grown(self.energy, self.capacity, cnp.NPY_FLOAT64, sizeof(double))
-            self.rms = grown(self.rms, self.capacity, cnp.NPY_FLOAT32, sizeof(float))
-            self.threshold = grown(self.threshold, self.capacity, cnp.NPY_FLOAT32, sizeof(float))
-            self.speech = array(self.capacity, cnp.NPY_UINT8)
+            capacity = max(num_frames, 2 * self.capacity)
+            energy = grown(self.energy, capacity, cnp.NPY_FLOAT64, sizeof(double))
+            rms = grown(self.rms, capacity, cnp.NPY_FLOAT32, sizeof(float))
+            threshold = grown(self.threshold, capacity, cnp.NPY_FLOAT32, sizeof(float))
+            speech = array(capacity, cnp.NPY_UINT8)
+            # Only now, all together: without memory for one of them the old ones have to go on fitting each other.
+            self.energy, self.rms, self.threshold, self.speech, self.capacity = energy, rms, threshold, speech, capacity
         if (num_frames // 2 + 2) * <int64_t>sizeof(pg_vad_segment) > self.segments.shape[0]:
             self.segments = array((self.capacity // 2 + 2) * <int64_t>sizeof(pg_vad_segment), cnp.NPY_UINT8)
         if num_partial > self.partial.shape[0]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 
 import numpy as np
@@ -20,12 +19,12 @@ class BankPlan:
 
     def __init__(self, up: int, down: int, filter_: Filter) -> None:
         self.up, self.down = up, down
-        scale = min(1.0, up / down)
-        half_length = filter_.half_length / scale
-        self._lead = math.ceil(half_length) - 1
-        self._after = math.ceil(half_length + (up - 1) / up) - 1  # samples after the one at or before an output
-        distances = np.arange(up)[:, np.newaxis] / up + (self._lead - np.arange(num_taps(up, down, filter_)))
-        taps = filter_.at(distances * scale) * scale
+        # In whole numbers of 1 / up of an input sample: rounding must not give a tap to a sample that is not waited for.
+        half_length = filter_.half_length * max(up, down)
+        self._lead = -(-half_length // up) - 1
+        self._after = -(-(half_length + up - 1) // up) - 1  # samples after the one at or before an output
+        distances = np.arange(up)[:, np.newaxis] + up * (self._lead - np.arange(num_taps(up, down, filter_)))
+        taps = np.where(np.abs(distances) < half_length, filter_.at(distances / max(up, down)) * min(1.0, up / down), 0.0)
         self._kernel = _resample.Bank(up=up, down=down, lead=self._lead, taps=taps.astype(np.float32))
         self._scratch: deque[Samples] = deque()
 
@@ -56,8 +55,8 @@ class BankPlan:
 
 def num_taps(up: int, down: int, filter_: Filter) -> int:
     """Taps of each phase, filled up to whole vectors of every instruction set."""
-    half_length = filter_.half_length * max(1.0, down / up)
-    return -(-(2 * math.ceil(half_length) + 1) // 16) * 16
+    half_length = -(-filter_.half_length * max(up, down) // up)
+    return -(-(2 * half_length + 1) // 16) * 16
 
 
 def bank_bytes(up: int, down: int, filter_: Filter) -> int:

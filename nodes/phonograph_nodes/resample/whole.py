@@ -14,7 +14,7 @@ from phonograph_nodes.resample.blocks import BlockPlan
 from phonograph_nodes.resample.checks import check_quality, checked_rate, refuse_input, refuse_result, resampled_length
 from phonograph_nodes.resample.filters import Quality
 from phonograph_nodes.resample.plans import SOXR_RECIPES, plan_for
-from phonograph_nodes.validation import Samples, audio_samples, check_result
+from phonograph_nodes.validation import Samples, audio_samples, check_result, refuse_turned
 
 
 def resample(
@@ -46,6 +46,7 @@ def resample(
     check_quality(quality)
     in_rate, out_rate = checked_rate("in_rate", in_rate), checked_rate("out_rate", out_rate)
     signal = audio_samples(samples)
+    refuse_turned(signal.shape)
     if in_rate == out_rate and out is None:
         return signal
     shape = (*signal.shape[:-1], resampled_length(signal.shape[-1], in_rate, out_rate))

@@ -48,7 +48,7 @@ def energy_vad(
         samples: float32 in [-1, 1], shape (num_samples,) or (1, num_samples). All of it is judged: the last frame may be short.
         sample_rate: Hz.
         frame_ms: length of a frame, 1 to 1000; longer frames blur the edges of segments, shorter ones follow the pitch.
-        threshold: linear RMS above 0, at most 1; when neither threshold is given 0.02, with `margin_db` 0.001.
+        threshold: linear RMS, 1e-6 to 1; when neither threshold is given 0.02, with `margin_db` 0.001.
         threshold_db: the same in dBFS, -120 to 0, instead of `threshold`.
         margin_db: how far above the noise floor speech lies, above 0, at most 60; None: the threshold is fixed. A small one takes
             noise that swells for speech, a large one loses speech that is hardly louder than the noise.

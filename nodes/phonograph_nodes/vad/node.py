@@ -10,13 +10,13 @@ import numpy as np
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from phonograph_nodes.vad.energy import energy_vad
-from phonograph_nodes.vad.settings import FLOOR_WINDOW_MS, linear_threshold
+from phonograph_nodes.vad.settings import FLOOR_WINDOW_MS, LONGEST_MS, linear_threshold
 
 
 class EnergyVadParams(Params, frozen=True):
     frame_ms: Annotated[float, msgspec.Meta(ge=1, le=1000, description="length of a frame", extra={"unit": "ms"})] = 30.0
     threshold: Annotated[
-        Annotated[float, msgspec.Meta(gt=0, le=1)] | None,
+        Annotated[float, msgspec.Meta(ge=1e-6, le=1)] | None,
         msgspec.Meta(description="linear RMS from which a frame is speech; 0.02 when absent, or 0.001 with margin_db"),
     ] = None
     threshold_db: Annotated[
@@ -37,17 +37,23 @@ class EnergyVadParams(Params, frozen=True):
         ),
     ] = FLOOR_WINDOW_MS
     min_silence_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="shorter silences within speech count as speech", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(ge=0, le=LONGEST_MS, description="shorter silences within speech count as speech", extra={"unit": "ms"}),
     ] = 0.0
-    min_speech_ms: Annotated[float, msgspec.Meta(ge=0, description="shorter speech is dropped", extra={"unit": "ms"})] = 0.0
+    min_speech_ms: Annotated[
+        float, msgspec.Meta(ge=0, le=LONGEST_MS, description="shorter speech is dropped", extra={"unit": "ms"})
+    ] = 0.0
     hangover_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="how long speech goes on after its last loud frame", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(ge=0, le=LONGEST_MS, description="how long speech goes on after its last loud frame", extra={"unit": "ms"}),
     ] = 0.0
     pad_before_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="how much earlier segments begin than their speech", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(ge=0, le=LONGEST_MS, description="how much earlier segments begin than their speech", extra={"unit": "ms"}),
     ] = 0.0
     pad_after_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="how much later segments end than their speech", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(ge=0, le=LONGEST_MS, description="how much later segments end than their speech", extra={"unit": "ms"}),
     ] = 0.0
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from phonograph.errors import AudioFormatError
 from phonograph_nodes.kernels import _energy
+from phonograph_nodes.vad.found import LOWEST_RMS
 
 DEFAULT_THRESHOLD = 0.02
 """Linear RMS, where 1 is full scale: -34 dBFS."""
@@ -17,8 +18,10 @@ LOWEST_THRESHOLD = 0.001
 """What takes its place under a margin above the noise floor: -60 dBFS, so that the floor decides."""
 
 FLOOR_WINDOW_MS = 5000.0
+LONGEST_MS = 86_400_000.0
+"""A day: more than that is meant for something else."""
 
-_MOST = 2**53  # frames or samples that a duration may be: for ever, and sums of them fit into 64 bits
+_MOST = 2**53  # frames or samples that a duration may be: sums of them fit into 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +89,7 @@ def checked(
     _check_between("floor_window_ms", floor_window_ms, 100.0, 60_000.0)
     durations = (("min_silence_ms", min_silence_ms), ("min_speech_ms", min_speech_ms), ("hangover_ms", hangover_ms))
     for name, value in (*durations, ("pad_before_ms", pad_before_ms), ("pad_after_ms", pad_after_ms)):
-        if not 0.0 <= value < math.inf:
-            raise ValueError(f"{name} is {value}; expected 0 ms or more")
+        _check_between(name, value, 0.0, LONGEST_MS)
     if not (sample_rate > 0 and float(sample_rate).is_integer()):
         raise AudioFormatError(f"sample_rate is {sample_rate} Hz; expected a positive whole number")
     rate = int(sample_rate)
@@ -119,8 +121,8 @@ def linear_threshold(threshold: float | None, threshold_db: float | None, defaul
         return float(10.0 ** (threshold_db / 20.0))
     if threshold is None:
         return default
-    if not 0.0 < threshold <= 1.0:
-        raise ValueError(f"threshold is {threshold}; expected a linear RMS above 0, at most 1 (levels in dB: threshold_db)")
+    if not LOWEST_RMS <= threshold <= 1.0:
+        raise ValueError(f"threshold is {threshold}; expected a linear RMS of {LOWEST_RMS:g} to 1 (levels in dB: threshold_db)")
     return threshold
 
 

@@ -20,6 +20,7 @@ from phonograph.errors import AudioFormatError
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from phonograph_nodes.vad.found import LOWEST_RMS
+from phonograph_nodes.vad.settings import LONGEST_MS
 from phonograph_nodes.validation import Samples, mono_samples, refuse_non_finite
 
 FRAME_LENGTHS: Mapping[int, int] = MappingProxyType({8_000: 256, 16_000: 512})
@@ -27,6 +28,8 @@ FRAME_LENGTHS: Mapping[int, int] = MappingProxyType({8_000: 256, 16_000: 512})
 
 HYSTERESIS = 0.15
 """Speech ends where the probability falls so far below the threshold; the model's authors recommend it."""
+_LEAST_THRESHOLD = 0.01
+"""At or above it speech goes on however low the threshold is; below, it ends."""
 
 _CONTEXT_PART = 8  # the model also sees the last 1/8 of the frame before
 _STATE_SHAPE = (2, 1, 128)
@@ -38,12 +41,18 @@ Runs = list[tuple[int, int]]
 
 class SileroVadParams(Params, frozen=True):
     threshold: Annotated[float, msgspec.Meta(gt=0, lt=1, description="probability from which a frame is speech")] = 0.5
-    min_speech_ms: Annotated[float, msgspec.Meta(ge=0, description="shorter speech is dropped", extra={"unit": "ms"})] = 250.0
+    min_speech_ms: Annotated[
+        float, msgspec.Meta(ge=0, le=LONGEST_MS, description="shorter speech is dropped", extra={"unit": "ms"})
+    ] = 250.0
     min_silence_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="shorter silences within speech count as speech", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(ge=0, le=LONGEST_MS, description="shorter silences within speech count as speech", extra={"unit": "ms"}),
     ] = 100.0
     pad_ms: Annotated[
-        float, msgspec.Meta(ge=0, description="audio that segments get before and after their speech", extra={"unit": "ms"})
+        float,
+        msgspec.Meta(
+            ge=0, le=LONGEST_MS, description="audio that segments get before and after their speech", extra={"unit": "ms"}
+        ),
     ] = 30.0
 
 
@@ -69,8 +78,8 @@ class SileroVadNode(Node[SileroVadParams]):
 
     Hands the audio on unchanged, with the attributes `speech_ratio` and `num_segments`; gives the segments, and as `frames` the
     probability of speech in each 32 ms as float32 of shape (num_frames, 1). Speech begins where that reaches `threshold` and
-    ends where it falls 0.15 below. A segment's `energy_db` is the mean power of its speech in dBFS, its `confidence` the mean
-    probability of its frames.
+    ends where it falls 0.15 below, or below 0.01. A segment's `energy_db` is the mean power of its speech in dBFS, its
+    `confidence` the mean probability of its frames.
     """
 
     def open(self) -> None:
@@ -153,7 +162,7 @@ def speech_runs(
     runs: Runs = []
     speaking = False
     for frame, probability in enumerate(probabilities.tolist()):
-        speaking = probability >= (threshold - HYSTERESIS if speaking else threshold)
+        speaking = probability >= (max(threshold - HYSTERESIS, _LEAST_THRESHOLD) if speaking else threshold)
         if not speaking:
             continue
         start, end = frame * frame_length, min((frame + 1) * frame_length, num_samples)

@@ -29,7 +29,7 @@ class EnergyVadStream:
     segment is handed out once it is sure to have ended: when frames of silence have been decided that outlast both paddings.
 
     Memory: the samples of one frame, the frames of `latency_samples`, and with `margin_db` 8 bytes for each frame of the floor's
-    window, however long the signal. A stream belongs to one thread at a time.
+    window, however long the signal; and room for the frames of the longest piece. A stream belongs to one thread at a time.
 
     Args:
         all: as `energy_vad`, with the same errors.

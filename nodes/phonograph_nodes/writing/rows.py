@@ -12,7 +12,7 @@ import msgspec
 from phonograph.errors import OutputError
 from phonograph.item import Item
 from phonograph.node import OutputPath, Params, node
-from phonograph.sink import Part, Sink, Writers, Written, append_whole, storing, sync_folder
+from phonograph.sink import Part, Sink, Writers, Written, append_whole, behind_links, kind_of_no_file, storing, sync_folder
 from phonograph_nodes.writing.folders import require_writable
 from phonograph_nodes.writing.json_row import encoded_row
 
@@ -43,19 +43,20 @@ class Jsonl(Sink[JsonlParams]):
     records end.
 
     The file appears under its name when the run ends, whole. When the run fails or is stopped, what stood under that name
-    stays, and the rows that were stored lie in `<path>.partial`.
+    stays, and the rows that were stored lie in `<path>.partial`. A symlink stays one: the file that it leads to is written.
     """
 
     writers: ClassVar[Writers] = "single_writer"
     _descriptor: int | None = None
 
     def open(self) -> None:
-        self._partial = self.params.path + ".partial"
-        self._length = 0
-        require_writable(os.path.dirname(self.params.path))
         with storing(self.params.path):
-            if os.path.isdir(self.params.path):
-                raise OutputError(f"{self.params.path}: is a folder; expected the name of a file; choose another path")
+            self._final = behind_links(self.params.path)  # a link may lead to another file system, so both files lie there
+            if kind := kind_of_no_file(self._final):
+                raise OutputError(f"{self.params.path}: is {kind}; expected the name of a file; choose another path")
+        self._partial = self._final + ".partial"
+        self._length = 0
+        require_writable(os.path.dirname(self._final))
         self._descriptor = _locked(self._partial)
 
     def stage(self, item: Item) -> Part:
@@ -75,8 +76,8 @@ class Jsonl(Sink[JsonlParams]):
         assert self._descriptor is not None, "finish on a sink that is not open"
         with storing(self.params.path):
             os.fsync(self._descriptor)
-            os.replace(self._partial, self.params.path)
-            sync_folder(os.path.dirname(self.params.path))
+            os.replace(self._partial, self._final)
+            sync_folder(os.path.dirname(self._final))
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,23 +12,30 @@ import msgspec
 from phonograph.errors import BaselineError
 from phonograph.metrics import RecordCounts
 from phonograph.sink import FilePart
+from phonograph.spec import Kind
 
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Spread(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Median and quartiles of one quantity over the runs; with one run all three are its value."""
+    """Median and quartiles of one quantity over the runs, and the least of them; with one run all four are its value."""
 
     median: NotNegative
     lower: NotNegative
     upper: NotNegative
+    least: NotNegative
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Of at least one value. Quartiles are interpolated between the values beside them."""
         quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [*values] * 3
         lower, median, upper = (round(value, 6) for value in quartiles)
-        return cls(median, lower, upper)
+        return cls(median, lower, upper, round(min(values), 6))
+
+    @property
+    def width(self) -> float:
+        """Between the quartiles, as a share of the median; 0 when that is 0."""
+        return (self.upper - self.lower) / self.median if self.median else 0.0
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -56,12 +63,42 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     fingerprint: str
 
 
+class NodeAmounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What went through one node in a run: items, and seconds of audio to the millisecond; null where runs differ in it."""
+
+    items_in: int | None
+    items_out: int | None
+    audio_seconds: float | None
+
+
+class Amounts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much was done in a run, which tells workloads apart that one manifest reads under one name.
+
+    Args:
+        records: how the records of a run ended; the same in every run.
+        bytes_read: sizes of the files behind the records, where they have any; the same in every run.
+        nodes: by node id.
+    """
+
+    records: RecordCounts
+    bytes_read: int
+    nodes: dict[str, NodeAmounts]
+
+
 class NodeFigures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One node: milliseconds that it was busy in a run, summed over its workers."""
+    """One node, in a run, summed over its workers.
+
+    Args:
+        execution_time_ms: time on the wall that it was busy, waiting included.
+        processor_time_ms: what its own calls took of a processor; null where that is not measured: a node that gathers, or that
+            nothing reached.
+    """
 
     id: str
     type: str
+    kind: Kind
     execution_time_ms: Spread
+    processor_time_ms: Spread | None
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,17 +108,19 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         version: of this format.
         date: UTC, ISO 8601.
         runs: how many were measured.
-        records: how the records of a run ended; the same in every run.
-        total_time_ms: wall time of a run. process_peak_mb: the most memory that the process had resident during one.
+        amounts: how much each of them did.
+        total_time_ms: wall time of a run. processor_time_ms: what the process took of all cores during one.
+        process_peak_mb: the most memory that the process had resident during one.
     """
 
-    version: Literal[1]
+    version: Literal[2]
     date: str
     setting: Setting
     work: Work
     runs: Annotated[int, msgspec.Meta(ge=1)]
-    records: RecordCounts
+    amounts: Amounts
     total_time_ms: Spread
+    processor_time_ms: Spread
     process_peak_mb: Spread
     nodes: tuple[NodeFigures, ...]
 
@@ -94,11 +133,36 @@ def read(path: Path) -> Figures:
     """
     remedy = "`run-pipeline bench MANIFEST --save FILE` writes one"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Figures)
+        figures = msgspec.json.decode(path.read_bytes(), type=Figures)
     except OSError as error:
         raise BaselineError(str(path), f"cannot be read: {error.strerror}", "a baseline", remedy) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one, and names the place inside
         raise BaselineError(str(path), f"is no baseline: {error}", "a file as this release writes it", remedy) from error
+    damage = next(_damage(figures), None)
+    if damage is not None:
+        raise BaselineError(str(path), f"is damaged: {damage}", "figures as they were measured", remedy)
+    return figures
+
+
+def _damage(figures: Figures) -> Iterator[str]:
+    """What no measurement gives."""
+    spreads: list[tuple[str, Spread | None]] = [
+        ("total_time_ms", figures.total_time_ms),
+        ("processor_time_ms", figures.processor_time_ms),
+        ("process_peak_mb", figures.process_peak_mb),
+    ]
+    for node in figures.nodes:
+        amounts = figures.amounts.nodes.get(node.id)
+        if node.execution_time_ms.median or amounts is None or amounts.items_in or amounts.items_out:
+            spreads.append((f"execution_time_ms of {node.id}", node.execution_time_ms))  # else nothing reached it
+        spreads.append((f"processor_time_ms of {node.id}", node.processor_time_ms))
+    for name, spread in spreads:
+        if spread is None:
+            continue
+        if not spread.median:
+            yield f"the median of {name} is 0"
+        if not spread.least <= spread.lower <= spread.median <= spread.upper:
+            yield f"least, lower, median and upper of {name} are not in this order"
 
 
 def write(path: Path, figures: Figures) -> None:
@@ -113,3 +177,9 @@ def write(path: Path, figures: Figures) -> None:
         file.write(content)  # type: ignore[attr-defined]
 
     FilePart(str(path.absolute()), put).commit()
+
+
+def records_in_words(records: RecordCounts) -> str:
+    """`5 read = 4 completed, 1 dead-lettered`: outcomes that no record had are left out."""
+    ended = [f"{count} {name.replace('_', '-')}" for name, count in msgspec.structs.asdict(records).items() if count][1:]
+    return f"{records.read} read" + (f" = {', '.join(ended)}" if ended else "")

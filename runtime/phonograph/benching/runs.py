@@ -6,23 +6,40 @@ All runs share this process, so that imports and the first use of every library 
 from __future__ import annotations
 
 import contextlib
+import json
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import process_time_ns
+from typing import TypeVar
 
 import msgspec
 
-from phonograph.benching.document import Figures, NodeFigures, Setting, Spread, Work
+from phonograph.benching.clocks import Clock
+from phonograph.benching.document import Amounts, Figures, NodeAmounts, NodeFigures, Setting, Spread, Work, records_in_words
 from phonograph.errors import BenchError
 from phonograph.executor import Executor
 from phonograph.graph.model import Graph, GraphNode
-from phonograph.metrics import PipelineMetrics
+from phonograph.metrics import NodeMetrics, PipelineMetrics
 from phonograph.spec import path_fields
 
-Told = Callable[[str, PipelineMetrics], None]
-"""Hears of a run when it has ended: which one it was, and its metrics."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, measured. `node_processor_ms` is None for a node that cannot be seen to work, see `Clock.time_ms`."""
+
+    metrics: PipelineMetrics
+    amounts: Amounts
+    processor_ms: float
+    node_processor_ms: Mapping[str, float | None]
+
+
+Told = Callable[[str, Run], None]
+"""Hears of a run when it has ended: which one it was, and its figures. What it raises ends the measurement."""
 
 
 async def measure(graph: Graph, *, runs: int, warmup: int, setting: Setting, work: Work, told: Told) -> Figures:
@@ -32,43 +49,102 @@ async def measure(graph: Graph, *, runs: int, warmup: int, setting: Setting, wor
         BenchError: a run failed, or one ended other than the first, so that their times are not those of the same work.
         GraphError: the graph wants inputs from outside.
     """
-    measured: list[PipelineMetrics] = []
+    measured: list[Run] = []
     for number in range(warmup + runs):
         name = f"run {number - warmup + 1} of {runs}" if number >= warmup else f"warm-up {number + 1} of {warmup}"
-        metrics = await _one_run(graph, name)
-        told(name, metrics)
+        run = await _one_run(graph, name)
+        told(name, run)
         if number >= warmup:
-            measured.append(metrics)
-        if measured and metrics.records != measured[0].records:
-            raise BenchError(
-                name,
-                f"its records ended otherwise: {_counts(metrics)}",
-                f"those of run 1: {_counts(measured[0])}",
-                "let the sources read the same and no service decide what fails",
-            )
+            measured.append(run)
+            _refuse_other_work(name, run.amounts, measured[0].amounts)
     return Figures(
-        version=1,
+        version=2,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         setting=setting,
         work=work,
         runs=runs,
-        records=measured[0].records,
-        total_time_ms=Spread.of([one.total_time_ms for one in measured]),
-        process_peak_mb=Spread.of([one.process_peak_mb for one in measured]),
-        nodes=_by_node(measured),
+        amounts=_in_common([run.amounts for run in measured]),
+        total_time_ms=Spread.of([run.metrics.total_time_ms for run in measured]),
+        processor_time_ms=Spread.of([run.processor_ms for run in measured]),
+        process_peak_mb=Spread.of([run.metrics.process_peak_mb for run in measured]),
+        nodes=tuple(_node(number, graph, measured) for number in range(len(measured[0].metrics.nodes))),
     )
 
 
-async def _one_run(graph: Graph, name: str) -> PipelineMetrics:
+async def _one_run(graph: Graph, name: str) -> Run:
+    clocks = {node_id: Clock() for node_id in graph.nodes}
     with tempfile.TemporaryDirectory(prefix="phonograph-bench-", ignore_cleanup_errors=True) as folder:
-        executor = Executor(_writing_below(graph, Path(folder) / "out"), run_dir=Path(folder) / "run")
+        moved = _writing_below(graph, Path(folder) / "out")
+        nodes = {node_id: clocks[node_id].around(node) for node_id, node in moved.nodes.items()}
+        executor = Executor(replace(moved, nodes=nodes), run_dir=Path(folder) / "run")
         _forget_peak()
+        before = process_time_ns()
         report = await executor.run_async()
+        processor_ms = (process_time_ns() - before) / 1e6
+        bytes_read = _bytes_read(Path(folder) / "run")
     assert report.metrics is not None
     if report.exit_code:
         reason = graph.secrets.clean(str(report.error)) if report.error else f"its status is {report.status}"
         raise BenchError(name, f"failed: {reason}", "a run that ends well", "`run-pipeline MANIFEST` shows more of it")
-    return report.metrics.pipeline_execution
+    metrics = report.metrics.pipeline_execution
+    amounts = Amounts(
+        records=metrics.records, bytes_read=bytes_read, nodes={node.id: _node_amounts(node) for node in metrics.nodes}
+    )
+    return Run(metrics, amounts, processor_ms, {node_id: clock.time_ms for node_id, clock in clocks.items()})
+
+
+def _bytes_read(run_directory: Path) -> int:
+    """The sizes that the journal has of the files behind the records."""
+    with (run_directory / "journal" / "records.log").open("rb") as journal:
+        return sum(json.loads(line).get("size", 0) for line in journal)
+
+
+def _node_amounts(node: NodeMetrics) -> NodeAmounts:
+    return NodeAmounts(items_in=node.items_in, items_out=node.items_out, audio_seconds=round(node.audio_seconds, 3))
+
+
+def _refuse_other_work(name: str, amounts: Amounts, first: Amounts) -> None:
+    if (amounts.records, amounts.bytes_read) != (first.records, first.bytes_read):
+        raise BenchError(
+            name,
+            f"it did other work: {_in_words(amounts)}",
+            f"that of run 1: {_in_words(first)}",
+            "let the sources read the same and no service decide what fails",
+        )
+
+
+def _in_words(amounts: Amounts) -> str:
+    return f"{records_in_words(amounts.records)}, {amounts.bytes_read} bytes"
+
+
+def _in_common(amounts: Sequence[Amounts]) -> Amounts:
+    """What all have: a node that makes one item of what came within a time may make other numbers of them in each run."""
+    nodes = {
+        node_id: NodeAmounts(
+            items_in=_agreed([one.nodes[node_id].items_in for one in amounts]),
+            items_out=_agreed([one.nodes[node_id].items_out for one in amounts]),
+            audio_seconds=_agreed([one.nodes[node_id].audio_seconds for one in amounts]),
+        )
+        for node_id in amounts[0].nodes
+    }
+    return msgspec.structs.replace(amounts[0], nodes=nodes)
+
+
+def _agreed(values: Sequence[T]) -> T | None:
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _node(number: int, graph: Graph, measured: Sequence[Run]) -> NodeFigures:
+    node = measured[0].metrics.nodes[number]
+    processor = [run.node_processor_ms[node.id] for run in measured]
+    seen = [value for value in processor if value is not None]
+    return NodeFigures(
+        id=node.id,
+        type=node.type,
+        kind=graph.nodes[node.id].spec.kind,
+        execution_time_ms=Spread.of([run.metrics.nodes[number].execution_time_ms for run in measured]),
+        processor_time_ms=Spread.of(seen) if len(seen) == len(processor) else None,
+    )
 
 
 def _writing_below(graph: Graph, folder: Path) -> Graph:
@@ -89,14 +165,3 @@ def _forget_peak() -> None:
     """Make the peak of the process's memory start anew from what it has now, where the kernel lets us."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def _by_node(measured: Sequence[PipelineMetrics]) -> tuple[NodeFigures, ...]:
-    return tuple(
-        NodeFigures(id=same[0].id, type=same[0].type, execution_time_ms=Spread.of([one.execution_time_ms for one in same]))
-        for same in zip(*(one.nodes for one in measured), strict=True)
-    )
-
-
-def _counts(metrics: PipelineMetrics) -> str:
-    return ", ".join(f"{count} {name}" for name, count in msgspec.structs.asdict(metrics.records).items() if count) or "none"

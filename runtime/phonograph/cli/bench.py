@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from phonograph.cli.loading import load_or_complain
-from phonograph.cli.options import FORMAT_VERSION, ManifestName, manifest_options
+from phonograph.cli.options import ManifestName, manifest_options
+from phonograph.cli.result_file import ResultFile, require_storable
 
 if TYPE_CHECKING:  # imported when runs are timed: `run-pipeline --help` must not wait for NumPy
-    from phonograph.benching.comparison import Row
-    from phonograph.benching.document import Figures, Setting, Spread, Work
+    from phonograph.benching.document import Figures, Setting, Work
+    from phonograph.benching.runs import Run, Told
     from phonograph.graph.model import Graph
-    from phonograph.metrics import PipelineMetrics
 
 _INTERRUPTED = 130
 _PERCENT = re.compile(r"([0-9]{1,7}(?:\.[0-9]{1,6})?) ?%")
+_TOLERANCE = 0.1
 
 
 class Tolerance(click.ParamType[float]):
@@ -46,14 +48,11 @@ class Tolerance(click.ParamType[float]):
 @manifest_options
 @click.option("--runs", type=click.IntRange(min=1), default=5, show_default=True, help="How many runs to measure.")
 @click.option("--warmup", type=click.IntRange(min=0), default=1, show_default=True, help="Runs before those, not measured.")
-@click.option(
-    "--baseline", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Compare with what --save wrote there."
-)
-@click.option("--save", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Store the figures.")
-@click.option(
-    "--tolerance", type=Tolerance(), default="10%", show_default=True, metavar="N%", help="How much slower is still the same."
-)
-@click.option("--compare-anyway", is_flag=True, help="Compare with a baseline of another machine, version or manifest too.")
+@click.option("--baseline", "path", type=ResultFile(), metavar="FILE", help="Compare with what --save wrote there.")
+@click.option("--save", type=ResultFile(), metavar="FILE", help="Store the figures; missing folders are made, links followed.")
+@click.option("--tolerance", type=Tolerance(), metavar="N%", help="How much slower is still the same.  [default: 10%]")
+@click.option("--judge-waiting", is_flag=True, help="Time on the wall counts too: for nodes that wait, on an idle machine.")
+@click.option("--compare-anyway", is_flag=True, help="Compare with a baseline of another machine, version or work too.")
 @click.option("format_", "--format", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def command(
     manifest: str,
@@ -61,9 +60,10 @@ def command(
     overrides: tuple[tuple[str, str], ...],
     runs: int,
     warmup: int,
-    baseline: Path | None,
+    path: Path | None,
     save: Path | None,
-    tolerance: float,
+    tolerance: float | None,
+    judge_waiting: bool,
     compare_anyway: bool,
     format_: str,
 ) -> int:
@@ -71,17 +71,18 @@ def command(
 
     Outputs go into a temporary folder (TMPDIR says where) that is new for each run and removed after it.
 
-    With --baseline: something is slower when its median is above the baseline's by more than the tolerance, its lower quartile
-    is above the baseline's upper one, and, for a node, the difference is more than 1 % of the total time. The peak of the memory
-    is judged alike. A baseline of another processor, instruction set, Python, NumPy or of other work is refused.
+    With --baseline: something is slower when the lower quartile of its processor time is above the baseline's upper one by more
+    than the tolerance, and its fastest run above the fastest one by as much; for a node, the difference is also more than 1 % of
+    the total. The peak of the memory is judged alike. Time on the wall is shown, and judged with --judge-waiting. A baseline of
+    another processor, instruction set, Python, NumPy or of other work is refused.
 
-    Exit status: 0 measured, nothing is slower; 1 something is, or a run failed; 2 wrong manifest, command line or baseline;
-    130 interrupted.
+    Exit status: 0 measured, nothing is slower; 1 something is, or a run failed, or the figures could not be stored; 2 wrong
+    manifest, command line or baseline; 130 interrupted.
     """
     from phonograph.errors import BaselineError, GraphError, PhonographError
 
-    if save is not None and baseline is not None and save.absolute() == baseline.absolute():
-        raise click.UsageError(f"--save {save}: the baseline itself; expected another file, or no --baseline")
+    given = (("--tolerance", tolerance is not None), ("--judge-waiting", judge_waiting), ("--compare-anyway", compare_anyway))
+    _refuse_contradictions(path, save, [option for option, is_given in given if is_given])
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
@@ -89,15 +90,13 @@ def command(
     from phonograph.cli.complaints import show_complaints
 
     try:
-        before = None if baseline is None else document.read(baseline)
-        setting, work = _told(graph)
-        if before is not None and not compare_anyway:
-            _refuse_other(setting, work, before, baseline)
-        figures = asyncio.run(_measure(graph, runs, warmup, setting, work))
+        baseline = None if path is None else _Baseline(path, document.read(path), compare_anyway)
         if save is not None:
-            document.write(save, figures)
-        if before is not None and not compare_anyway:
-            _refuse_other_records(figures, before, baseline)
+            require_storable("--save", save, graph.secrets.clean)
+        setting, work = _told(graph)
+        if baseline is not None:
+            baseline.hold_against(setting, work)
+        figures = asyncio.run(_measure(graph, runs, warmup, setting, work, _telling(baseline)))
     except GraphError as error:  # it is fine as a part of something, and cannot run by itself
         show_complaints(error.complaints, sys.stderr)
         return 2
@@ -107,7 +106,57 @@ def command(
     except asyncio.CancelledError:
         click.echo("interrupted: nothing is stored", err=True)
         return _INTERRUPTED
-    return _report(figures, before, tolerance, format_)
+    is_slower = _report(figures, baseline, _TOLERANCE if tolerance is None else tolerance, judge_waiting, format_)
+    try:
+        if save is not None:
+            document.write(save, figures)
+    except PhonographError as error:
+        click.echo(f"error: --save {graph.secrets.clean(str(error))}; the figures above are not stored", err=True)
+        return 1
+    return 1 if is_slower else 0
+
+
+def _refuse_contradictions(path: Path | None, save: Path | None, need_baseline: Sequence[str]) -> None:
+    if need_baseline and path is None:
+        raise click.UsageError(f"{need_baseline[0]} without --baseline; expected a baseline to compare with; add --baseline FILE")
+    if save is not None and path is not None and os.path.realpath(save) == os.path.realpath(path):
+        raise click.UsageError(f"--save {save}: the baseline itself; expected another file, or no --baseline")
+
+
+class _Baseline:
+    """What is compared with: refuses what cannot be, or, where it is to be compared all the same, keeps what differs."""
+
+    def __init__(self, path: Path, figures: Figures, compare_anyway: bool) -> None:
+        self.figures = figures
+        self.differences: list[str] = []
+        self._path = path
+        self._compare_anyway = compare_anyway
+        self._has_seen_a_run = False
+
+    def hold_against(self, setting: Setting, work: Work) -> None:
+        """Raises BaselineError: another machine, or other work."""
+        from phonograph.benching.comparison import differences
+
+        self._add(list(differences(setting, work, self.figures)))
+
+    def hear_of(self, run: Run) -> None:
+        """Raises BaselineError after the first run, so that no others are waited for: other records, or another amount."""
+        from phonograph.benching.comparison import other_amounts
+
+        if not self._has_seen_a_run:
+            self._has_seen_a_run = True
+            self._add(list(other_amounts(run.amounts, self.figures.amounts)))
+
+    def _add(self, found: Sequence[str]) -> None:
+        from phonograph.errors import BaselineError
+
+        self.differences += found
+        if found and not self._compare_anyway:
+            remedy = "store one here with --save, or give --compare-anyway"
+            told = "".join(f"\n  {one}" for one in found)
+            raise BaselineError(
+                str(self._path), "is not comparable", "a baseline of the same work on the same machine", remedy + told
+            )
 
 
 def _told(graph: Graph) -> tuple[Setting, Work]:
@@ -117,7 +166,7 @@ def _told(graph: Graph) -> tuple[Setting, Work]:
     return setting(), work(make_plan(graph))
 
 
-async def _measure(graph: Graph, runs: int, warmup: int, setting: Setting, work: Work) -> Figures:
+async def _measure(graph: Graph, runs: int, warmup: int, setting: Setting, work: Work, told: Told) -> Figures:
     """Measure, and stop at once when asked to; the temporary folder is removed then too."""
     from phonograph.benching.runs import measure
 
@@ -125,119 +174,34 @@ async def _measure(graph: Graph, runs: int, warmup: int, setting: Setting, work:
     assert task is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, task.cancel)
-    return await measure(graph, runs=runs, warmup=warmup, setting=setting, work=work, told=_progress)
+    return await measure(graph, runs=runs, warmup=warmup, setting=setting, work=work, told=told)
 
 
-def _progress(name: str, metrics: PipelineMetrics) -> None:
-    if sys.stderr.isatty():
-        click.echo(f"{name}: {metrics.total_time_ms:.0f} ms", err=True)
+def _telling(baseline: _Baseline | None) -> Told:
+    """Tells a person at a terminal how far it is, and the baseline what was run."""
+
+    def told(name: str, run: Run) -> None:
+        if baseline is not None:
+            baseline.hear_of(run)
+        if sys.stderr.isatty():
+            click.echo(f"{name}: {run.metrics.total_time_ms:.0f} ms", err=True)
+
+    return told
 
 
-def _refuse_other(setting: Setting, work: Work, before: Figures, baseline: Path | None) -> None:
-    from phonograph.benching.comparison import differences
-
-    _refuse(list(differences(setting, work, before)), baseline)
-
-
-def _refuse_other_records(figures: Figures, before: Figures, baseline: Path | None) -> None:
-    from phonograph.benching.comparison import other_records
-
-    _refuse(list(other_records(figures, before)), baseline)
-
-
-def _refuse(found: Sequence[str], baseline: Path | None) -> None:
-    from phonograph.errors import BaselineError
-
-    if found:
-        remedy = "store one here with --save, or give --compare-anyway"
-        told = "".join(f"\n  {one}" for one in found)
-        raise BaselineError(str(baseline), "is not comparable", "a baseline of the same work on the same machine", remedy + told)
-
-
-def _report(figures: Figures, before: Figures | None, tolerance: float, format_: str) -> int:
-    from phonograph.benching.comparison import compare
+def _report(figures: Figures, baseline: _Baseline | None, tolerance: float, judge_waiting: bool, format_: str) -> bool:
+    """Print all that was found; whether something is slower."""
+    from phonograph.benching.comparison import compare, notes
+    from phonograph.cli.bench_table import Comparison, as_json, lines
     from phonograph.cli.complaints import say
 
-    rows = [] if before is None else compare(figures, before, tolerance)
-    is_slower = any(row.judgement == "slower" for row in rows)
+    comparison = None
+    if baseline is not None:
+        rows = compare(figures, baseline.figures, tolerance, judge_waiting=judge_waiting)
+        comparison = Comparison(baseline.figures, tolerance, baseline.differences, rows)
+    noted = list(notes(figures, baseline.figures if baseline is not None else None, tolerance))
     if format_ == "json":
-        say(json.dumps(as_json(figures, before, rows, tolerance), indent=1), sys.stdout)
+        say(json.dumps(as_json(figures, comparison, noted), indent=1), sys.stdout)
     else:
-        say("\n".join(lines(figures, before, rows, tolerance)), sys.stdout)
-    return 1 if is_slower else 0
-
-
-def as_json(figures: Figures, before: Figures | None, rows: Sequence[Row], tolerance: float) -> dict[str, object]:
-    """Everything as plain values, for programs."""
-    import msgspec
-
-    compared = None
-    if before is not None:
-        quantities = [{**msgspec.to_builtins(row), "change": row.change} for row in rows]
-        slower = [row.name for row in rows if row.judgement == "slower"]
-        compared = {"baseline": msgspec.to_builtins(before), "tolerance": tolerance, "quantities": quantities, "slower": slower}
-    return {"version": FORMAT_VERSION, "figures": msgspec.to_builtins(figures), "comparison": compared}
-
-
-def lines(figures: Figures, before: Figures | None, rows: Sequence[Row], tolerance: float) -> Iterator[str]:
-    """A table for people, with the verdict below it."""
-    from phonograph.benching.comparison import Row
-
-    setting, records = figures.setting, figures.records
-    yield f"{figures.work.name}: {_count(figures.runs, 'run')} of {_count(records.read, 'record')}"
-    versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
-    yield f"{setting.processor}, {_count(setting.cores, 'core')}, {setting.isa} kernels; {versions}"
-    if before is not None and before.setting.versions != setting.versions:
-        told = ", ".join(f"{name} {version}" for name, version in before.setting.versions.items())
-        yield f"baseline of {before.date}: {told}"
-    shown = rows or [
-        Row("total time", "", "ms", figures.total_time_ms, None, "new"),
-        Row("peak memory", "", "MB", figures.process_peak_mb, None, "new"),
-        *(Row(node.id, node.type, "ms", node.execution_time_ms, None, "new") for node in figures.nodes),
-    ]
-    heads = ("", "", "median", "quartiles", "baseline", "quartiles", "change", "")
-    table = [heads, *(_cells(row, before is not None) for row in shown)]
-    if before is None:
-        table = [cells[:4] for cells in table]
-    yield from ("", *_table(table))
-    if before is None:
-        return
-    slower = [row for row in rows if row.judgement == "slower"]
-    yield ""
-    for row in slower:
-        yield f"{row.name} {_words(row)}; tolerance {tolerance * 100:.4g} %"
-    if not slower:
-        yield f"nothing is slower by more than {tolerance * 100:.4g} % and more than the spread of the runs"
-
-
-def _words(row: Row) -> str:
-    assert row.now is not None and row.before is not None
-    how = "takes" if row.unit == "ms" else "is"
-    return f"{how} {row.now.median:.4g} {row.unit}, where it was {row.before.median:.4g} {row.unit}"
-
-
-def _cells(row: Row, is_compared: bool) -> tuple[str, ...]:
-    change = "" if row.change is None else f"{row.change:+.1%}"
-    mark = {"slower": "SLOWER" if row.unit == "ms" else "MORE", "faster": "faster" if row.unit == "ms" else "less"}
-    word = mark.get(row.judgement, row.judgement if is_compared and row.judgement != "same" else "")
-    return (row.name, row.type, *_spread(row.now, row.unit), *_spread(row.before, row.unit), change, word)
-
-
-def _spread(spread: Spread | None, unit: str) -> tuple[str, str]:
-    if spread is None:
-        return "", ""
-    return f"{spread.median:.4g} {unit}", f"{spread.lower:.4g} to {spread.upper:.4g}"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (
-            cell.ljust(width) if column in (0, 1, 7) else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        yield "  ".join(cells).rstrip()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        say("\n".join(lines(figures, comparison, noted)), sys.stdout)
+    return comparison is not None and bool(comparison.slower)

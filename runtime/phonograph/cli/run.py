@@ -8,12 +8,14 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from phonograph.cli.loading import load_or_complain
 from phonograph.cli.options import ManifestName, manifest_options
+from phonograph.cli.result_file import ResultFile, require_storable
 
 if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
     from rich.progress import Progress, TaskID
@@ -30,7 +32,12 @@ _PROGRESS_EVERY_S = 0.1
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Run N records alone, shared out over the sources.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
-@click.option("--metrics", type=click.Path(dir_okay=False), help="Write the metrics JSON here too.")
+@click.option(
+    "--metrics",
+    type=ResultFile(),
+    metavar="FILE",
+    help="Write the metrics JSON here too; missing folders are made, links followed.",
+)
 @click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True)
 def command(
@@ -41,7 +48,7 @@ def command(
     sample: int | None,
     workers: int | None,
     run_dir: str | None,
-    metrics: str | None,
+    metrics: Path | None,
     log_format: str,
     log_level: str,
 ) -> int:
@@ -64,6 +71,8 @@ def command(
         if dry_run:
             _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)
             return 0
+        if metrics is not None:
+            require_storable("--metrics", metrics, graph.secrets.clean)
         with _progress_on_terminal(log_format) as show:  # first, because it replaces the standard error that the log goes to
             log = command_logger("json" if log_format == "json" else "console", log_level)
             for warning in graph.warnings:
@@ -167,7 +176,7 @@ def _progress_on_terminal(log_format: str) -> Iterator[Show | None]:
         yield Show(bar, bar.add_task("starting", total=None))
 
 
-def _copy_metrics(report: RunReport, metrics: str | None) -> None:
+def _copy_metrics(report: RunReport, metrics: Path | None) -> None:
     if metrics is not None:
         from phonograph.engine.journal import METRICS
         from phonograph.sink import FilePart

@@ -20,23 +20,22 @@ from phonograph.isa import AVAILABLE, VARIABLE
 from phonograph_nodes import EnergyVadStream, energy_vad
 from reference.energy_vad import Rules
 
-JUDGED = ("smoothed", "margin", "no speech")
 TESTS = ("tests/nodes/vad/test_energy.py", "tests/nodes/vad/test_streaming.py")
 
 
-@claim(issue="resample", bar=">= 0.80 of the speed of np.dot(x, x), median, where few segments are made", fast=False)
+@claim(issue="resample", bar=">= 0.80 of the speed of np.dot(x, x), median, for each setting", fast=False)
 def the_energy_vad_is_as_fast_as_reading() -> Figure:
     """Finding speech in 60 s takes at most a quarter longer than to read them, with a fixed threshold and a tracked one.
 
-    The bar is for a preallocated output, and segments are Python objects: the setting that gives the most is told, not judged.
+    The result is made by the call, the segments' Python objects included; the plain settings give the most of them.
     """
     entries = {entry["name"]: entry for entry in _measured()["minute"]}
     text = "; ".join(
-        f"{name}{'' if name in JUDGED else ' (not judged)'}, {entry['segments']} segments: {entry['ratio']['median']:.3f} "
+        f"{name}, {entry['segments']} segments: {entry['ratio']['median']:.3f} "
         f"({entry['ratio']['lower']:.3f} - {entry['ratio']['upper']:.3f})"
         for name, entry in entries.items()
     )
-    slow = [name for name in JUDGED if entries[name]["ratio"]["median"] < 0.8]
+    slow = [name for name, entry in entries.items() if entry["ratio"]["median"] < 0.8]
     return Figure(text, not slow, f"below the bar: {', '.join(slow)}" if slow else "")
 
 

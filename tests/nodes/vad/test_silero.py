@@ -104,3 +104,8 @@ def test_probabilities_become_runs(probabilities: list[float], rules: tuple[int,
     """Hysteresis, then short silences, then short speech; lengths are samples, frames of 10 here."""
     found = speech_runs(np.array(probabilities, np.float32), 10, 0.5, *rules, num_samples=58)
     assert found == expected
+
+
+def test_speech_ends_however_low_the_threshold_is() -> None:
+    """Below 0.01 nothing is speech, also where 0.15 below the threshold is less than nothing."""
+    assert speech_runs(np.array([0, 0.9, 0, 0, 0.005, 0], np.float32), 10, 0.1, 0, 0, num_samples=58) == [(10, 20)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 from typing import Any
 
@@ -200,3 +203,33 @@ def test_memory_does_not_grow_with_the_signal() -> None:
         assert tracemalloc.get_traced_memory()[0] - before < 2000
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its address space by way of /proc")
+def test_a_stream_goes_on_after_a_lack_of_memory() -> None:
+    """Whichever of its arrays could not grow, the next pieces are judged as ever."""
+    program = textwrap.dedent(
+        """
+        import resource
+        from pathlib import Path
+        import numpy as np
+        from phonograph_nodes import EnergyVadStream
+
+        few, many = np.full(10, 0.1, np.float32), np.full(4_000_000, 0.1, np.float32)
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        num_refused = 0
+        for extra in range(8, 88, 8):
+            stream = EnergyVadStream(sample_rate=1000, frame_ms=1)
+            stream.push(few)
+            resource.setrlimit(resource.RLIMIT_AS, (used + (extra << 20), resource.RLIM_INFINITY))
+            try:
+                stream.push(many)
+            except MemoryError:
+                num_refused += 1
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            assert stream.push(many).frames.speech.all()
+        assert num_refused >= 4, num_refused
+        """
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from phonograph.benching import document
-from phonograph.benching.document import Spread, Work
+from phonograph.benching.document import Spread, Work, records_in_words
 from phonograph.benching.setting import processor, work
 from phonograph.engine.plan import make_plan
 from phonograph.errors import BaselineError
 from phonograph.graph.builder import load_graph
 from phonograph.graph.registry import Registry
+from phonograph.metrics import RecordCounts
 
 MANIFEST = """version: 1
 name: line
@@ -35,9 +36,18 @@ def work_of(folder: Path, text: str = MANIFEST, **params: str) -> Work:
 
 
 def test_quartiles_lie_between_the_values() -> None:
-    """Of four values the quartiles are interpolated; of one they are the value itself."""
-    assert Spread.of([4.0, 1.0, 3.0, 2.0]) == Spread(2.5, 1.75, 3.25)
-    assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0)
+    """Of four values the quartiles are interpolated; of one they are the value itself, as is the least."""
+    assert Spread.of([4.0, 1.0, 3.0, 2.0]) == Spread(2.5, 1.75, 3.25, 1.0)
+    assert Spread.of([7.0]) == Spread(7.0, 7.0, 7.0, 7.0)
+
+
+def test_records_in_words_leave_out_what_none_did() -> None:
+    """Outcomes with a count sum to what was read; a run that read nothing has none."""
+    counts = dict.fromkeys(RecordCounts.__struct_fields__, 0)
+    assert records_in_words(RecordCounts(**{**counts, "read": 2, "completed": 1, "dead_lettered": 1})) == (
+        "2 read = 1 completed, 1 dead-lettered"
+    )
+    assert records_in_words(RecordCounts(**counts)) == "0 read"
 
 
 def test_the_same_manifest_elsewhere_is_the_same_work(tmp_path: Path) -> None:
@@ -94,8 +104,8 @@ def test_a_missing_baseline_is_told(tmp_path: Path) -> None:
     [
         (b"{", "truncated"),
         (b"[]", "Expected `object`, got `array`"),
-        (b'{"version": 2}', r"Invalid enum value 2 - at `\$\.version`"),
-        (b'{"version": 1, "nodes": [{"id": 3}]}', r"Expected `str`, got `int` - at `\$\.nodes\[0\]\.id`"),
+        (b'{"version": 1}', r"Invalid enum value 1 - at `\$\.version`"),
+        (b'{"version": 2, "nodes": [{"id": 3}]}', r"Expected `str`, got `int` - at `\$\.nodes\[0\]\.id`"),
         (b'{"versions": 1}', "unknown field `versions`"),
         (b'{"version": "\xff"}', "is no baseline"),
     ],

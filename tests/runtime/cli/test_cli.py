@@ -199,12 +199,11 @@ def test_a_summary_that_cannot_be_written_is_one_line(project: Path) -> None:
 
 
 def test_metrics_that_cannot_be_written_do_not_hide_the_summary(project: Path) -> None:
-    """The summary comes first; the exit status is 1 and the reason is named."""
-    (project / "m").write_text("in the way")
-    result = run_pipeline(project, "small.yaml", "--metrics", "m/metrics.json")
+    """A folder of that name which the run makes itself: the summary comes first; the exit status is 1, the reason is named."""
+    result = run_pipeline(project, "small.yaml", "--metrics", "out")
     assert result.returncode == 1
     assert "records: 2 read" in result.stdout
-    assert "m/metrics.json: no file of this name can be made" in result.stderr
+    assert "/out: no file of this name can be made: it is a folder" in result.stderr
 
 
 def test_json_logs_tell_start_and_end(project: Path) -> None:

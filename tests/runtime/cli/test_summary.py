@@ -47,9 +47,7 @@ def test_paths_with_a_secret_are_shown_without_it(project: Path) -> None:
     (project / "clips" / "broken-0.wav").rename(project / "clips" / f"broken-{TOKEN}.wav")
     (project / "clips").rename(project / f"clips-{TOKEN}")
     (project / "leaky.yaml").write_text(LEAKY)
-    result = run_pipeline(
-        "leaky.yaml", "--param", f"token={TOKEN}", "--run-dir", f"run-{TOKEN}", "--metrics", f"clips-{TOKEN}/{TOKEN}.wav/m"
-    )
+    result = run_pipeline("leaky.yaml", "--param", f"token={TOKEN}", "--run-dir", f"run-{TOKEN}", "--metrics", f"out/{TOKEN}")
     assert "records: 8 read = 1 completed + 7 dead lettered" in result.stdout
     assert TOKEN not in result.stdout + result.stderr
     assert f"output         {project}/out/***" in result.stdout
