@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -206,6 +207,7 @@ def test_memory_does_not_grow_with_the_signal() -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its address space by way of /proc")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="address sanitizers end a process that gets no memory")
 def test_a_stream_goes_on_after_a_lack_of_memory() -> None:
     """Whichever of its arrays could not grow, the next pieces are judged as ever."""
     program = textwrap.dedent(
