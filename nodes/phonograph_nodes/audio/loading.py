@@ -57,17 +57,17 @@ def load(
     return _load(source, sr, mono, offset, duration, dtype, options)
 
 
-def info(source: AudioSource, *, stream: int | str = 0, raw: RawPcm | None = None) -> AudioInfo:
+def info(source: AudioSource, *, stream: int | str = 0, raw: RawPcm | None = None, limits: Limits | None = None) -> AudioInfo:
     """What a file says of its audio, without decoding it.
 
     Args:
-        source, stream, raw: as `AudioDecoder`.
+        source, stream, raw, limits: as `AudioDecoder`.
 
     Raises:
         AudioDecodeError: it is no audio, or has no such stream.
     """
     with Given(source) as given:
-        reader = open_reader(given, Limits(), stream=stream, raw=raw)
+        reader = open_reader(given, limits or Limits(), stream=stream, raw=raw)
         try:
             return reader.info
         finally:

@@ -49,11 +49,14 @@ class Cursor:
         self._link = 0
         self._decoded: list[AudioFrame] = []  # and not passed
         self.position, self.end = 0, TO_THE_END
+        self._is_placed = False  # the position before the first frame is known once that is there
         self._open()
         try:
             self.first_frame = self._first_frame()
             self.position = -trimming.lead(self.opened, self.packets, self.first_frame.sample_rate)
             self._origin = self.opened.samples(self.first_frame.pts, self.first_frame.sample_rate)
+            self._is_placed = True
+            self._look_for_end()
         except BaseException:
             self.close()
             raise
@@ -147,8 +150,8 @@ class Cursor:
         while True:
             self.packets.counts_faults = self.position >= self._seen
             self._decoded = self.packets.take() or []
-            if self.packets.is_ended and self.end == TO_THE_END and trimming.may_be_padded(self.opened):
-                self.end = self._find_end()
+            if self._is_placed:
+                self._look_for_end()
             if self._decoded:
                 return True
             if self._link == len(self._sources) - 1:
@@ -157,9 +160,11 @@ class Cursor:
             self._link += 1
             self._open()
 
-    def _find_end(self) -> int:
-        decoded = self.decoded + self.packets.num_held
-        return trimming.length(self.opened, self.packets, self.first_frame.sample_rate, decoded=decoded)
+    def _look_for_end(self) -> None:
+        """Where padding begins, once all packets were read."""
+        if self.packets.is_ended and self.end == TO_THE_END and trimming.may_be_padded(self.opened):
+            decoded = self.decoded + self.packets.num_held
+            self.end = trimming.length(self.opened, self.packets, self.first_frame.sample_rate, decoded=decoded)
 
     def _pass(self, frame: AudioFrame) -> None:
         self.position += frame.samples
