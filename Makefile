@@ -13,10 +13,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := phonograph-out/demo
 
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
-KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,convert.py convert_channels.py convert_exact.py resample.py segment.py))
+KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,frames.py flac_frames.py convert.py convert_channels.py convert_exact.py resample.py segment.py))
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help installed demo test test-silero test-isa test-checked test-sanitized test-aarch64 bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
+.PHONY: help installed demo test test-silero test-isa test-checked test-sanitized test-aarch64 hostile bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -47,6 +47,9 @@ test-sanitized: $(VENV)/installed ## run them with address and undefined-behavio
 test-aarch64: $(VENV)/installed ## run the kernels' C for ARM, in an emulator
 	@bash .ci/check-aarch64
 	@$(BIN)/python -m pytest -q tests/native -k aarch64 $(ARGS)
+
+hostile: $(VENV)/installed ## feed 100 000 mutated audio files to the decoder; needs the shared data sets
+	@PYTHONPATH=tests $(BIN)/python -m hostile.run --inputs 100000 --seed 1 --kept build/hostile $(ARGS)
 
 bench: $(VENV)/installed ## time kernels and engine
 	@$(BIN)/python -m pytest -q benchmarks $(ARGS)

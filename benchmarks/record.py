@@ -19,7 +19,7 @@ from benchmarks.timing import ONE_THREAD
 from phonograph.isa import AVAILABLE
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
-PEERS = ("asrfront", "kaldi-native-fbank", "librosa", "numba", "scipy", "transformers")
+PEERS = ("asrfront", "kaldi-native-fbank", "librosa", "miniaudio", "numba", "scipy", "soundfile", "transformers")
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ import ctypes
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -75,8 +77,75 @@ class Badly(Node[BadlyParams]):
     def leave(self, item: Item) -> Item:
         os._exit(3)
 
-    def interrupt(self, item: Item) -> Item:
-        os.kill(os.getpid(), signal.SIGINT)
+    def fork_and_abort(self, item: Item) -> Item:
+        if os.fork() == 0:
+            self.outlive()
+        os.abort()
+
+    def fork_in_c_and_abort(self, item: Item) -> Item:
+        if ctypes.PyDLL(None).fork() == 0:  # Python does not hear of it
+            self.outlive()
+        os.abort()
+
+    def outlive(self) -> None:
+        """Say so if nobody has ended this process in the meantime."""
+        self.note("forked")
+        time.sleep(60)
+        self.note("outlived")
+        os._exit(0)
+
+    def fork_and_sleep(self, item: Item) -> Item:
+        if os.fork() == 0:
+            self.note("asleep")
+        time.sleep(600)
+        return item
+
+    def end_what_it_started(self, item: Item) -> Item:
+        program = subprocess.Popen(
+            [sys.executable, "-c", "import signal; print(flush=True); signal.pause()"], stdout=subprocess.PIPE
+        )
+        assert program.stdout is not None
+        program.stdout.readline()
+        program.terminate()
+        if (fork := os.fork()) == 0:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(fork, signal.SIGTERM)
+        ends = [-program.wait(), os.WTERMSIG(os.waitpid(fork, 0)[1])]
+        program.stdout.close()
+        return item if ends == [signal.SIGTERM] * 2 else self.odd(item)
+
+    def fork_of_two_answers(self, item: Item) -> Item:
+        os.fork()
+        return item
+
+    def log_in_fork(self, item: Item) -> Item:
+        if (fork := os.fork()) == 0:
+            self.log(item)
+            os._exit(0)
+        os.waitpid(fork, 0)
+        return item
+
+    def inheritable(self, item: Item) -> Item:
+        listed = [int(name) for name in os.listdir("/proc/self/fd")]
+        opened = [one for one in listed if os.path.lexists(f"/proc/self/fd/{one}")]  # not that of the listing
+        if [one for one in opened if one > 2 and os.get_inheritable(one)]:
+            raise OddError("a descriptor", number=7)
+        return item
+
+    def signals(self, item: Item) -> Item:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+            os.kill(os.getpid(), number)
+        return item
+
+    def keyboard_interrupt(self, item: Item) -> Item:
+        raise KeyboardInterrupt
+
+    def system_exit(self, item: Item) -> Item:
+        raise SystemExit(3)
+
+    def leave_thread(self, item: Item) -> Item:
+        threading.Thread(target=time.sleep, args=(600,), name=f"thread of {item.key}").start()
         return item
 
     def odd(self, item: Item) -> Item:

@@ -115,6 +115,10 @@ class Node(Generic[ParamsT]):
 
         Build results with `item.with_payload` and `item.child`, so that key, ordinal and attributes are handed on.
 
+        A 1:N node that returns an iterator is asked for what readers have room for. It waits in between, for as long as they
+        take, and is called for no other item then. After an error that heals, it gives the same items again from the first on,
+        and those that were handed on are left out; after one that does not, they stand.
+
         Raises:
             BadInputError: the record is at fault. TransientError: try again. Anything else: see `phonograph.errors`.
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import itertools
 import os
@@ -20,18 +21,44 @@ class Left(NamedTuple):
 
     Args:
         levels: of the process's memory in bytes, after each tenth of the loads.
+        heap: bytes that malloc has given out and not got back, at the same times; 0 where it does not tell.
         num_handles: open file descriptors afterwards, less those before.
         num_failed: loads that ended in an AudioError.
     """
 
     levels: list[int]
+    heap: list[int]
     num_handles: int
     num_failed: int
 
     @property
     def growth(self) -> int:
-        """Bytes from the second tenth, when all tables are built and the allocator has its pools, to the last."""
-        return self.levels[-1] - self.levels[1]
+        """Bytes by which the highest level of the second half is above that of the first; the allocator's pools come and go."""
+        half = len(self.levels) // 2
+        return max(self.levels[half:]) - max(self.levels[:half])
+
+    @property
+    def heap_growth(self) -> int:
+        """The same of the heap, which holds still where nothing leaks."""
+        half = len(self.heap) // 2
+        return max(self.heap[half:]) - max(self.heap[:half])
+
+
+class _Mallinfo(ctypes.Structure):
+    """What glibc's `mallinfo2` returns."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()  # noqa: SIM905
+    )
+
+
+def _heap() -> int:
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallinfo2"):
+        return 0
+    library.mallinfo2.restype = _Mallinfo
+    return int(library.mallinfo2().uordblks)
 
 
 def loads(paths: Sequence[Path], num_loads: int) -> Left:
@@ -43,7 +70,7 @@ def loads(paths: Sequence[Path], num_loads: int) -> Left:
         lambda path: load(path, sr=8_000, duration=0.2, keep_truncated=True, non_finite="zero"),
     ]
     turns = itertools.cycle(itertools.product(paths, ways))
-    before, levels, num_failed = len(os.listdir("/proc/self/fd")), [], 0
+    before, levels, heap, num_failed = len(os.listdir("/proc/self/fd")), [], [], 0
     for number in range(num_loads):
         path, way = next(turns)
         try:
@@ -53,4 +80,5 @@ def loads(paths: Sequence[Path], num_loads: int) -> Left:
         if (number + 1) % max(num_loads // 10, 1) == 0:
             gc.collect()
             levels.append(int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES)
-    return Left(levels, len(os.listdir("/proc/self/fd")) - before, num_failed)
+            heap.append(_heap())
+    return Left(levels, heap, len(os.listdir("/proc/self/fd")) - before, num_failed)

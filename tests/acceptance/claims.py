@@ -68,13 +68,18 @@ def claim(
 
 
 def issues() -> tuple[str, ...]:
-    """The issues that have claims: each is a folder beside this file."""
-    return tuple(sorted(found.name for found in pkgutil.iter_modules(acceptance.__path__) if found.ispkg))
+    """The issues that have claims: each is a package beside this file, with `_` for the `-` of its name."""
+    return tuple(sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(acceptance.__path__) if found.ispkg))
+
+
+def package_of(issue: str) -> str:
+    """The name of the package that holds an issue's claims."""
+    return issue.replace("-", "_")
 
 
 def claims_of(issue: str) -> tuple[Claim, ...]:
     """The claims of one issue, in the order of its modules' names and, within a module, of the text."""
-    package = importlib.import_module(f"acceptance.{issue}")
+    package = importlib.import_module(f"acceptance.{package_of(issue)}")
     for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
-        importlib.import_module(f"acceptance.{issue}.{found.name}")
+        importlib.import_module(f"{package.__name__}.{found.name}")
     return tuple(one for one in _CLAIMS if one.issue == issue)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from acceptance.claims import Claim, Figure, claims_of, issues
+from acceptance.claims import Claim, Figure, claims_of, issues, package_of
 from acceptance.machine import commit, machine, versions
 from acceptance.processes import CHECKOUT
 
@@ -60,7 +60,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.out is None:
         in_part = options.fast or options.only or options.without_shared
-        options.out = Path("build") if in_part else Path(__file__).parent / options.issue
+        options.out = Path("build") if in_part else Path(__file__).parent / package_of(options.issue)
         options.out /= "acceptance.json"
     return options
 

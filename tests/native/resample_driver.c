@@ -91,7 +91,9 @@ int main(int argc, char **argv)
     }
     int64_t size;
     const int64_t has_blocks = taken_number(), first = taken_number(), end = taken_number();
-    pg_source source = {.format = (int32_t)taken_number(), .origin = taken_number(), .length = taken_number()};
+    pg_source source = {.format = (int32_t)taken_number(), .num_channels = (int32_t)taken_number()};
+    source.origin = taken_number();
+    source.length = taken_number();
     source.samples = taken_array(&size);
     float *out = block((size_t)(end - first) * sizeof(float));
     const int32_t finite = (has_blocks ? by_blocks : by_bank)(kernels, &source, first, end, out);

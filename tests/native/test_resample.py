@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from native.building import AARCH64, HASWELL, HERE, OLDEST_X86_64, Driver, Processor, Workshop, output, run
 from phonograph.isa import AVAILABLE, ISA
-from phonograph_nodes.kernels import _resample
+from phonograph_nodes.convert import convert
+from phonograph_nodes.kernels import _convert, _resample
 from phonograph_nodes.resample.bank import BankPlan
-from phonograph_nodes.resample.blocks import BlockPlan
+from phonograph_nodes.resample.blocks import BlockPlan, Pcm, PcmFormat
 from phonograph_nodes.resample.filters import Quality
 from phonograph_nodes.resample.plans import Latency, plan_for
 
@@ -30,7 +31,6 @@ PLACES = {
     "portable on aarch64": (AARCH64, "portable"),
 }
 TOLERANCE = 1e-6  # of full scale: instruction sets differ in the order of sums
-FORMATS = {"float32": 0, "int16": 1, "int16 stereo": 2}  # pg_format
 SANITIZER_OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0"}  # a leak check needs to trace the process, which containers forbid
 
 
@@ -42,7 +42,8 @@ class Case:
     out_rate: int
     quality: Quality
     latency: Latency = "block"
-    samples: str = "float32"
+    samples: PcmFormat = "f32"
+    num_channels: int = 1
     num_samples: int = 9001
 
     def plan(self) -> BlockPlan | BankPlan:
@@ -59,8 +60,8 @@ class Case:
         return tables
 
     def signal(self) -> NDArray[Any]:
-        noise = np.random.default_rng(3).uniform(-1, 1, (self.num_samples, 2 if "stereo" in self.samples else 1))
-        return noise.astype(np.float32)[:, 0].copy() if self.samples == "float32" else (noise * 32767).astype(np.int16)
+        noise = np.random.default_rng(3).uniform(-1, 1, self.num_samples * self.num_channels)
+        return convert(noise, dtype=self.samples)
 
     @property
     def num_outputs(self) -> int:
@@ -78,8 +79,12 @@ class Recorded:
 
 CASES = [
     Case(44_100, 16_000, "high"),
-    Case(48_000, 16_000, "best", samples="int16"),
-    Case(44_100, 16_000, "fast", samples="int16 stereo"),
+    Case(48_000, 16_000, "best", samples="i16"),
+    Case(44_100, 16_000, "fast", samples="i16", num_channels=2),
+    Case(44_100, 16_000, "fast", samples="i24", num_channels=2),
+    Case(48_000, 8_000, "fast", samples="i24", num_samples=5003),
+    Case(22_050, 16_000, "fast", samples="i32", num_channels=2),
+    Case(44_100, 8_000, "fast", samples="f32", num_channels=2),
     Case(16_000, 48_000, "high", num_samples=1003),
     Case(11_025, 8_000, "best", num_samples=777),
     Case(48_000, 16_000, "high", "low"),
@@ -110,8 +115,8 @@ def test_outputs_are_those_of_the_extension(workshop: Workshop, tmp_path: Path, 
 
 def _by_extension(case: Case) -> NDArray[np.float32]:
     plan, signal, out = case.plan(), case.signal(), np.empty(case.num_outputs, np.float32)
-    if isinstance(plan, BlockPlan) and signal.dtype == np.int16:
-        assert plan.fill_from_pcm16(signal, out)
+    if isinstance(plan, BlockPlan) and (case.samples, case.num_channels) != ("f32", 1):
+        assert plan.fill_from_pcm(Pcm(signal.reshape(-1).view(np.uint8), case.samples, case.num_channels, case.num_samples), out)
     else:
         assert plan.fill(signal, 0, 0, out)
     return out
@@ -133,7 +138,8 @@ def _stored(case: Case, folder: Path, first: int = 0) -> Path:
     arrays = (
         ["radices_in", "turns_in", "radices_out", "turns_out", "bins", "gains", "turns", "places"] if has_blocks else ["taps"]
     )
-    parts = [_numbers([has_blocks, first, case.num_outputs, FORMATS[case.samples], 0, case.num_samples]), _array(signal)]
+    about = [_convert.CODES[case.samples], case.num_channels, 0, case.num_samples]
+    parts = [_numbers([has_blocks, first, case.num_outputs, *about]), _array(signal)]
     parts += [_numbers(tables[name] for name in numbers), *(_array(tables[name]) for name in arrays)]
     path = folder / "case.bin"
     path.write_bytes(b"".join(parts))
@@ -160,10 +166,10 @@ def test_there_is_nothing_for_a_sanitizer(workshop: Workshop, tmp_path: Path, va
 @pytest.mark.parametrize(
     ("header", "text", "other", "number"),
     [
-        ("blocks.h", "(size_t)((until - from) * size)", "(size_t)(length * size)", 0),
+        ("source.h", "(size_t)(count - i) * (BYTES)", "PG_LANES * (BYTES)", 2),
+        ("source.h", "until - from", "length", 0),
         ("blocks.h", "(block + PG_LANES) * plan->step_out <= end", "block * plan->step_out <= end", 0),
-        ("bank.h", "start + num_taps <= source_end", "start <= source_end", 5),
-        ("bank.h", "used == PG_OUTPUTS", "used", 5),
+        ("bank.h", "used == PG_OUTPUTS", "used", 9),
     ],
 )
 def test_a_fault_in_a_header_is_found(

@@ -45,8 +45,12 @@ def riff(
     after: bytes = b"",
     claimed: int | None = None,
     long_size: int | None = None,
+    total: int | None = None,
 ) -> bytes:
-    """A WAV file; RIFX when it is big-endian, RF64 with `long_size`, WAVE_FORMAT_EXTENSIBLE with `mask`."""
+    """A WAV file; RIFX when it is big-endian, RF64 with `long_size`, WAVE_FORMAT_EXTENSIBLE with `mask`.
+
+    `claimed` is the size of the samples, and `total` that of the whole, in place of what they are.
+    """
     mark = ">" if big_endian else "<"
     bits = 8 * BYTES[encoding] if bits is None else bits
     stride = num_channels * BYTES[encoding] if stride is None else stride
@@ -55,24 +59,35 @@ def riff(
     form = struct.pack(mark + "HHIIHH", tag if mask is None else 0xFFFE, *rest)
     if mask is not None:
         form += struct.pack(mark + "HHIH", 22, bits, mask, tag) + _CODEC_GUID
-    long_form = b"" if long_size is None else b"ds64" + struct.pack("<IQQQI", 28, 0, long_size, 0, 0)
     size = (len(raw) if long_size is None else 2**32 - 1) if claimed is None else claimed
     name = b"RIFX" if big_endian else b"RIFF" if long_size is None else b"RF64"
-    chunks = (
-        long_form + b"fmt " + struct.pack(mark + "I", len(form)) + form + before + b"data" + struct.pack(mark + "I", size) + raw
-    )
-    return name + struct.pack(mark + "I", min(len(chunks) + 4, 2**32 - 1)) + b"WAVE" + chunks + b"\0" * (len(raw) % 2) + after
+    chunks = b"fmt " + struct.pack(mark + "I", len(form)) + form + before + b"data" + struct.pack(mark + "I", size) + raw
+    chunks += b"\0" * (len(raw) % 2) + after
+    total = len(chunks) + (4 if long_size is None else 40) if total is None else total
+    if long_size is not None:
+        chunks = b"ds64" + struct.pack("<IQQQI", 28, total, long_size, 0, 0) + chunks
+        total = 2**32 - 1
+    return name + struct.pack(mark + "I", total) + b"WAVE" + chunks
 
 
-def w64(raw: bytes, encoding: str, *, num_channels: int = 1, sample_rate: int = 8000, claimed: int | None = None) -> bytes:
+def w64(
+    raw: bytes,
+    encoding: str,
+    *,
+    num_channels: int = 1,
+    sample_rate: int = 8000,
+    after: bytes = b"",
+    claimed: int | None = None,
+    total: int | None = None,
+) -> bytes:
     """A Wave64 file."""
     stride = num_channels * BYTES[encoding]
     form = struct.pack(
         "<HHIIHH", _WAV_TAGS.get(encoding, 1), num_channels, sample_rate, sample_rate * stride, stride, 8 * BYTES[encoding]
     )
     size = 24 + (len(raw) if claimed is None else claimed)
-    chunks = b"fmt " + _W64_REST + struct.pack("<Q", 40) + form + b"data" + _W64_REST + struct.pack("<Q", size) + raw
-    return _W64_RIFF + struct.pack("<Q", 40 + len(chunks)) + b"wave" + _W64_REST + chunks
+    chunks = b"fmt " + _W64_REST + struct.pack("<Q", 40) + form + b"data" + _W64_REST + struct.pack("<Q", size) + raw + after
+    return _W64_RIFF + struct.pack("<Q", 40 + len(chunks) if total is None else total) + b"wave" + _W64_REST + chunks
 
 
 def aiff(
@@ -83,8 +98,10 @@ def aiff(
     sample_rate: int = 8000,
     kind: bytes | None = None,
     before: bytes = b"",
+    after: bytes = b"",
     declared: int | None = None,
     claimed: int | None = None,
+    total: int | None = None,
 ) -> bytes:
     """An AIFF file; AIFF-C when it is not big-endian integers, or with `kind`, the type of compression."""
     kind = _AIFC_TYPES.get(encoding) if kind is None else kind
@@ -94,8 +111,10 @@ def aiff(
     common = struct.pack(">HIH", num_channels, count, 8 * BYTES[encoding]) + rate + (b"" if kind is None else kind + b"\0\0")
     sound = struct.pack(">II", 0, 0) + raw
     size = len(sound) if claimed is None else claimed
-    chunks = b"COMM" + struct.pack(">I", len(common)) + common + before + b"SSND" + struct.pack(">I", size) + sound
-    return b"FORM" + struct.pack(">I", len(chunks) + 4) + (b"AIFF" if kind is None else b"AIFC") + chunks
+    chunks = b"COMM" + struct.pack(">I", len(common)) + common + before + b"SSND" + struct.pack(">I", size) + sound + after
+    return (
+        b"FORM" + struct.pack(">I", len(chunks) + 4 if total is None else total) + (b"AIFF" if kind is None else b"AIFC") + chunks
+    )
 
 
 def au(

@@ -53,6 +53,6 @@ class AudioInfo:
             return self.codec.removeprefix("pcm_")
         if self.codec.startswith("pcm_f"):
             return "f64" if self.codec.startswith("pcm_f64") else "f32"
-        if not self.bits:
-            return None
+        if not self.bits:  # what is lossless and of floating point is WavPack
+            return "f32" if self.codec == "wavpack" else None
         return next((name for most, name in ((8, "u8"), (16, "i16"), (24, "i24")) if self.bits <= most), "i32")

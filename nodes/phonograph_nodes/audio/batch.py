@@ -68,9 +68,13 @@ def batch_decode(
         A `BatchResult` for each source. An error is a value there: one bad file does not end the others.
 
     Raises:
-        TypeError: an option that `load` does not have. ValueError: fewer workers than one, an offset or duration that cannot be.
-        While iterating: whatever `sources` or `progress` raise.
+        TypeError: one source instead of a list of them; an option that `load` does not have.
+        ValueError: fewer workers than one, an offset or duration that cannot be.
+        While iterating: whatever `progress` raises, and what `sources` raise, after the results of those that came before.
     """
+    if isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)) or hasattr(sources, "read"):
+        kind = type(sources).__name__
+        raise TypeError(f"batch_decode() got one source, a {kind}; expected an iterable of them, such as a list: [source]")
     if unknown := options.keys() - LoadOptions.__annotations__.keys():
         raise TypeError(f"batch_decode() got {', '.join(sorted(unknown))}; expected options of load()")
     check_times(options.get("offset", 0.0), options.get("duration"))
@@ -95,13 +99,19 @@ def _results(
     pool = ThreadPoolExecutor(workers, "phonograph-decode")
     try:
         is_more, num_done = True, 0
+        failure: Exception | None = None
         while True:
             while is_more and len(running) < 2 * workers:
-                source = next(sources, _END)
+                try:
+                    source = next(sources, _END)
+                except Exception as error:  # noqa: BLE001  # kept until what came before it is handed out
+                    source, failure = _END, error
                 is_more = source is not _END
                 if is_more:
                     running.append(pool.submit(_result, source, options))
             if not running:
+                if failure is not None:
+                    raise failure
                 return
             result = running.popleft().result()
             num_done += 1

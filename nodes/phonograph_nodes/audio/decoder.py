@@ -15,7 +15,7 @@ from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTruncated
 from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.given import AudioSource, Given
 from phonograph_nodes.audio.opening import open_reader
-from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch
+from phonograph_nodes.audio.reader import Faults, Limits, Samples
 
 if TYPE_CHECKING:
     from phonograph_nodes.audio.containers import RawPcm
@@ -144,10 +144,9 @@ class AudioDecoder:
         """
         first, count = self._span(offset, duration)
         before = self.faults.non_finite
-        pcm = self._pcm16(first, count)
-        if pcm is not None:
-            self._check_end(first, len(pcm), count)
-            return self._resampled_pcm16(pcm)
+        resampled = self._resampled_pcm(first, count)
+        if resampled is not None:
+            return resampled
         samples = self._reader.read(first, count, mono=self._mono)
         self._check_end(first, samples.shape[1], count)
         self._check_finite(before)
@@ -214,16 +213,19 @@ class AudioDecoder:
             rest = stream.flush()
         yield np.atleast_2d(rest)
 
-    def _pcm16(self, first: int, count: int | None) -> NDArray[np.int16] | None:
-        """The file's own samples, when the resampler can take them as they are; it mixes them to mono on the way."""
-        if self._out_rate in (None, self.info.sample_rate) or self.num_channels != 1 or self.info.num_channels > 2:
+    def _resampled_pcm(self, first: int, count: int | None) -> Samples | None:
+        """What the resampler makes of the file's own samples, which it mixes to mono on the way; None where it cannot."""
+        about = self.info
+        if self._out_rate in (None, about.sample_rate) or self.num_channels != 1 or about.num_channels > 2:
             return None
-        limit = min(self._limits.max_duration_s * self.info.sample_rate, self._limits.max_bytes / 4)
-        if self.info.num_samples is None or self.info.num_samples > limit:
-            return None  # `read` goes by what is asked for
-        Watch(self.info.name, self._limits).check()
-        whole = self._reader.pcm16()
-        return None if whole is None else self._given.copied(whole[first : None if count is None else first + count])
+        pcm = self._reader.pcm(first, count)
+        if pcm is None:
+            return None
+        self._check_end(first, pcm.num_samples, count)
+        from phonograph_nodes.resample.whole import resample_pcm
+
+        with self._resampling():
+            return resample_pcm(pcm, in_rate=about.sample_rate, out_rate=self.sample_rate, quality=self._quality)
 
     def _mixed(self, samples: Samples) -> Samples:
         if self._weights is None:
@@ -247,12 +249,6 @@ class AudioDecoder:
 
         with self._resampling():
             return resample(samples, in_rate=self.info.sample_rate, out_rate=self.sample_rate, quality=self._quality)
-
-    def _resampled_pcm16(self, pcm: NDArray[np.int16]) -> Samples:
-        from phonograph_nodes.resample.whole import resample_pcm16
-
-        with self._resampling():
-            return resample_pcm16(pcm, in_rate=self.info.sample_rate, out_rate=self.sample_rate, quality=self._quality)
 
     @contextlib.contextmanager
     def _resampling(self) -> Iterator[None]:

@@ -12,9 +12,6 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from phonograph.errors import AudioDecodeError
 from phonograph_nodes.paths import likely_meant, shown
 
@@ -34,7 +31,6 @@ MAX_STREAMED_BYTES = 2**31
 
 HEAD_BYTES = 4096
 _READ_BYTES = 2**20
-_MOST_COPIED = 2**26
 
 
 class Given:
@@ -74,8 +70,7 @@ class Given:
             path = cast("str | os.PathLike[str]", source)
             self.name = shown(path)
             self.path = os.path.abspath(path)
-            self._status = _status_of_file(self.path, self.name)
-            self.size = self._status.st_size
+            self.size = _size_of_file(self.path, self.name)
         elif hasattr(source, "read"):
             self._take_file(source)
         else:
@@ -107,20 +102,6 @@ class Given:
             except OSError as error:
                 raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
         return self._held
-
-    def copied(self, view: NDArray[np.int16]) -> NDArray[np.int16]:
-        """The samples of a view into a mapped file, read from the file instead: a third of the time that the page faults take.
-
-        The view itself where there is no map, for more than 64 MiB, and when another file lies at the path by now.
-        """
-        if self._map is None or self.path is None or not view.size or view.nbytes > _MOST_COPIED:
-            return view
-        place = view.ctypes.data - np.frombuffer(self._map, np.uint8).ctypes.data
-        samples = np.empty(view.shape, view.dtype)
-        with self._descriptor() as number:
-            if not os.path.samestat(os.fstat(number), self._status):
-                return view
-            return samples if os.preadv(number, [samples.data], place) == view.nbytes else view
 
     def open(self) -> BinaryIO:
         """A file object that stands at the beginning and can seek; closing it closes no file object that was given."""
@@ -233,7 +214,7 @@ class _Lent(io.RawIOBase):
         return True
 
 
-def _status_of_file(path: str, name: str) -> os.stat_result:
+def _size_of_file(path: str, name: str) -> int:
     try:
         status = os.stat(path)
     except (OSError, ValueError) as error:
@@ -243,4 +224,4 @@ def _status_of_file(path: str, name: str) -> os.stat_result:
         raise AudioDecodeError(name, "open", "it is a folder", expected="an audio file")
     if not stat.S_ISREG(status.st_mode):
         raise AudioDecodeError(name, "open", "it is a pipe or a device", expected="an audio file")
-    return status
+    return status.st_size

@@ -1,8 +1,11 @@
 """PCM in a file: mapped into memory and converted from there to where it is wanted, with nothing in between.
 
-What the kernels read as it lies is converted in long pieces. Bytes the other way round, signed bytes and float64, which change
-twice, go in pieces that stay in the cache. (Reading pieces instead of mapping them was measured: the faults of a map's pages cost
-less than the copy, but for files that were written in very small steps, where it is the same.)
+The resampler reads mono and stereo of the commonest formats where they lie. Else, what the kernels read as it lies is converted
+in long pieces. Bytes the other way round, signed bytes and float64, which change twice, go in pieces that stay in the cache.
+
+(Reading pieces instead of mapping them was measured, and populating the map ahead. The page faults of a map cost less than the
+copy where the system holds the file in large pieces of memory, as it does after one large write or reading ahead, and the same
+where it was written in small steps: then each page costs, whichever way.)
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -23,6 +26,9 @@ from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch
 from phonograph_nodes.convert import convert, mix_to_mono
 from phonograph_nodes.kernels import _convert
 from phonograph_nodes.kernels._energy import stretch_levels
+
+if TYPE_CHECKING:
+    from phonograph_nodes.resample.blocks import Pcm
 
 _TOLERANCE_S = 0.01  # some writers count the header as samples
 _PIECE = 2**16  # values of all channels: as float32, a quarter of a megabyte
@@ -100,13 +106,16 @@ class MappedReader:
             yield self.read(start, min(num_samples, end - start), mono=mono)
             self._forget(start, min(num_samples, end - start))
 
-    def pcm16(self) -> NDArray[np.int16] | None:
+    def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
+        from phonograph_nodes.resample.blocks import Pcm
+
         layout = self._layout
-        if layout.encoding != "i16" or _is_swapped(layout):
+        if _is_swapped(layout) or layout.encoding not in ("i16", "i24", "i32", "f32") or layout.num_channels > 2:
             return None
-        self._refuse_more_than(math.inf, layout.num_samples, layout.num_channels)
-        samples: NDArray[np.int16] = self._stored(0, layout.num_samples)
-        return samples
+        first, end = self._span(first, count)
+        self._refuse_more_than(self._limits.max_bytes, end - first, 1)
+        Watch(self._given.name, self._limits).check()
+        return Pcm(self._bytes(first, end - first), layout.encoding, layout.num_channels, end - first)
 
     def close(self) -> None:
         self._content = memoryview(b"")
@@ -152,10 +161,14 @@ class MappedReader:
             else:
                 convert(stored, dtype="f32", source=source, layout="planar", out=part)
 
+    def _bytes(self, first: int, count: int) -> NDArray[np.uint8]:
+        stride = self._layout.stride
+        return np.frombuffer(self._content, np.uint8, count * stride, self._layout.first_byte + first * stride)
+
     def _stored(self, first: int, count: int) -> NDArray[Any]:
         """Samples as they lie in the file, in NumPy's type where it has one: a view of shape (num_samples, num_channels)."""
         layout = self._layout
-        raw = np.frombuffer(self._content, np.uint8, count * layout.stride, layout.first_byte + first * layout.stride)
+        raw = self._bytes(first, count)
         if layout.encoding == "i24":
             return raw.reshape(count, layout.num_channels, 3)
         dtype = np.dtype(_DTYPES.get(layout.encoding, "u1")).newbyteorder(">" if layout.big_endian else "<")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from phonograph.errors import AudioCancelledError, AudioDecodeError, AudioStage, AudioTimeoutError
 from phonograph_nodes.audio.about import AudioInfo
+
+if TYPE_CHECKING:
+    from phonograph_nodes.resample.blocks import Pcm
 
 Samples = NDArray[np.float32]
 
@@ -83,9 +86,8 @@ class Reader(Protocol):
     def blocks(self, num_samples: int, first: int = 0, count: int | None = None, *, mono: bool = False) -> Iterator[Samples]:
         """The same in blocks of num_samples (the last may be shorter), with memory for a few blocks only."""
 
-    def pcm16(self) -> NDArray[np.int16] | None:
-        """The whole stream as a view of the file's own samples, shape (num_samples, num_channels), where it is stored as native
-        16-bit PCM and can be mapped; else None. For kernels that take such samples without a copy."""
+    def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
+        """The same samples as they lie in the file, for the resampler; None where they do not lie in it so."""
 
     def close(self) -> None:
         """Give back the file. Arrays that were returned stay."""

@@ -9,6 +9,7 @@ from typing import Any, get_args
 from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk
+from phonograph.errors import BadInputError
 from phonograph.item import Item
 from phonograph.sink import FilePart
 from phonograph_nodes.writing.formats import FORMAT_OF_SUFFIX, AudioFormat, sink_for
@@ -47,6 +48,7 @@ def save(
         ValueError: an option that the format does not have, or a value that it cannot have; no format is known.
     """
     name = os.fspath(path)
+    _check_name(name)
     chosen = _format_of(name, format)
     given = {
         "sample_format": sample_format,
@@ -58,6 +60,16 @@ def save(
     sink = sink_for(chosen, {**params, "tags": dict(tags), "path": name})
     item = Item(key=name, ordinal=0, payload={"audio": AudioChunk.of(samples, sample_rate)})
     FilePart(os.path.abspath(name), sink.prepare(item, name, sink.params.tags)).commit()
+
+
+def _check_name(name: str) -> None:
+    """Refuse what no file system can have as a name."""
+    try:
+        is_name = b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        is_name = False
+    if not is_name:
+        raise BadInputError(f"{name!r}: no file of this name can be made; expected text without NUL and lone surrogates")
 
 
 def _format_of(name: str, wanted: AudioFormat | None) -> AudioFormat:

@@ -11,6 +11,7 @@ from libc.string cimport memmove
 cimport numpy as cnp
 
 import numpy as np
+from av.audio.plane import AudioPlane
 
 cnp.import_array()
 
@@ -167,10 +168,10 @@ cdef class SampleBuffer:
         size = pg_frame_bytes[self.format]
         if self.length + count > self.capacity:
             self.grow(self.length + count)
-        planes = frame.planes
         try:
             for i in range(num_planes):
-                PyObject_GetBuffer(planes[i], &views[i], PyBUF_SIMPLE)
+                # Not `frame.planes`, which counts pointers up to one that is NULL: with 8 or more there need be none.
+                PyObject_GetBuffer(AudioPlane(frame, i), &views[i], PyBUF_SIMPLE)
                 opened += 1
                 if views[i].len < (first + count) * step * size:
                     raise ValueError(f"plane {i} has {views[i].len} bytes; expected {(first + count) * step * size}")

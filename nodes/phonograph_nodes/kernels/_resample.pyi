@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 Float32s = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
+CODES: dict[str, int]  # of the formats that `resample_pcm` reads
 LANES: int  # blocks that are computed side by side
 RADICES: tuple[int, ...]  # of the transforms' passes
 
@@ -36,10 +37,11 @@ class Blocks:
         scratch: Float32s,
         out: Float32s,  # outputs first_block * step_out to end
     ) -> bool: ...  # whether what was computed is finite
-    def resample_pcm16(
+    def resample_pcm(
         self,
-        samples: NDArray[np.int16],  # (k, 1) or (k, 2), the signal from its beginning on
-        first_block: int,
+        samples: NDArray[np.uint8],  # the bytes of k samples, or of k pairs
+        source_format: int,  # of CODES
+        num_channels: int,  # 1 or 2, mixed to mono
         end: int,
         scratch: Float32s,
         out: Float32s,

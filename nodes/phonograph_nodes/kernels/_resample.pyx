@@ -1,15 +1,19 @@
 """Binding of the resampling arithmetic in resample/, in the variant for the instruction set that is in use."""
 
-from libc.stdint cimport int16_t, int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from phonograph.isa import ISA
 
-cdef extern from "resample/plan.h" nogil:
+cdef extern from "convert/formats.h" nogil:
     enum:
-        PG_FLOAT32
-        PG_INT16
-        PG_INT16_STEREO
+        PG_I16
+        PG_I24
+        PG_I32
+        PG_F32
 
+    const int64_t pg_sample_bytes[8]
+
+cdef extern from "resample/plan.h" nogil:
     ctypedef struct pg_transform:
         int32_t num_points
         int32_t num_passes
@@ -19,6 +23,7 @@ cdef extern from "resample/plan.h" nogil:
     ctypedef struct pg_source:
         const void *samples
         int32_t format
+        int32_t num_channels
         int64_t origin
         int64_t length
 
@@ -52,6 +57,7 @@ cdef extern from "resample/plan.h" nogil:
 
     const pg_resamplers *pg_resample_variant(const char *name)
 
+CODES = {"i16": PG_I16, "i24": PG_I24, "i32": PG_I32, "f32": PG_F32}
 RADICES = (2, 3, 4, 5, 6, 7, 8, 9)
 
 cdef const pg_resamplers *kernels = pg_resample_variant(ISA.encode())
@@ -91,22 +97,20 @@ cdef class Blocks:
         self.scratch_length = kernels.workspace(&self.plan)
 
     def resample(self, const float[::1] samples, int64_t origin, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out):
-        cdef pg_source source
-        source.samples = &samples[0] if samples.shape[0] else NULL
-        source.format = PG_FLOAT32
-        source.origin = origin
-        source.length = samples.shape[0]
+        cdef pg_source source = mono_source(samples, origin)
         return self._resample(&source, first_block, end, scratch, out) != 0
 
-    def resample_pcm16(self, const int16_t[:, ::1] samples, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out):
+    def resample_pcm(self, const uint8_t[::1] samples, int source_format, int num_channels, int64_t end, float[::1] scratch,
+                     float[::1] out):
         cdef pg_source source
-        if not 1 <= samples.shape[1] <= 2:
-            raise ValueError(f"samples have {samples.shape[1]} channels; expected 1 or 2")
-        source.samples = &samples[0, 0] if samples.shape[0] else NULL
-        source.format = PG_INT16 if samples.shape[1] == 1 else PG_INT16_STEREO
+        if source_format not in (PG_I16, PG_I24, PG_I32, PG_F32) or not 1 <= num_channels <= 2:
+            raise ValueError(f"format {source_format}, {num_channels} channels; expected one of {CODES}, 1 or 2 channels")
+        source.samples = &samples[0] if samples.shape[0] else NULL
+        source.format = source_format
+        source.num_channels = num_channels
         source.origin = 0
-        source.length = samples.shape[0]
-        return self._resample(&source, first_block, end, scratch, out) != 0
+        source.length = samples.shape[0] // (pg_sample_bytes[source_format] * num_channels)
+        return self._resample(&source, 0, end, scratch, out) != 0
 
     cdef int _resample(self, const pg_source *source, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out) except -1:
         cdef int64_t num_outputs = end - first_block * self.plan.step_out
@@ -139,14 +143,10 @@ cdef class Bank:
         self.scratch_length = 4 * taps.shape[1]
 
     def resample(self, const float[::1] samples, int64_t origin, int64_t first, int64_t end, float[::1] scratch, float[::1] out):
-        cdef pg_source source
+        cdef pg_source source = mono_source(samples, origin)
         cdef int32_t finite
         if scratch.shape[0] < self.scratch_length:
             raise ValueError(f"scratch has {scratch.shape[0]} values; expected {self.scratch_length}")
-        source.samples = &samples[0] if samples.shape[0] else NULL
-        source.format = PG_FLOAT32
-        source.origin = origin
-        source.length = samples.shape[0]
         check_range(&source, first, end - first, out.shape[0])
         if end == first:
             return True
@@ -161,6 +161,16 @@ def all_finite(const float[::1] samples):
         with nogil:
             finite = kernels.finite(&samples[0], samples.shape[0])
     return finite != 0
+
+
+cdef pg_source mono_source(const float[::1] samples, int64_t origin):
+    cdef pg_source source
+    source.samples = &samples[0] if samples.shape[0] else NULL
+    source.format = PG_F32
+    source.num_channels = 1
+    source.origin = origin
+    source.length = samples.shape[0]
+    return source
 
 
 cdef int set_transform(pg_transform *transform, const int32_t[::1] radices, const float[::1] turns) except -1:

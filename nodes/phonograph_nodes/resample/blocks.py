@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,25 @@ _LEAST_OUTPUTS = 16  # a block's: a vector of the widest instruction set
 _PASS = {2: 6.0, 3: 9.0, 4: 8.5, 5: 11.0, 6: 12.0, 7: 14.0, 8: 12.0, 9: 17.0}
 _LOAD, _FILTER, _STORE = 12.0, 24.0, 10.0
 _LARGE = 6144  # points of both transforms that would take twice the time; what is larger leaves the caches, and is awaited longer
+
+
+PcmFormat = Literal["i16", "i24", "i32", "f32"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pcm:
+    """A signal as files store it.
+
+    Args:
+        stored: the bytes of all samples.
+        num_channels: 1, or 2 that are interleaved.
+        num_samples: of a channel.
+    """
+
+    stored: NDArray[np.uint8]
+    format: PcmFormat
+    num_channels: int
+    num_samples: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +97,11 @@ class BlockPlan:
         finally:
             self._scratch.append(scratch)
 
-    def fill_from_pcm16(self, samples: NDArray[np.int16], out: Samples) -> bool:
-        """Write the outputs of a signal of 16-bit samples, shape (num_samples, 1 or 2), mixed to mono."""
+    def fill_from_pcm(self, pcm: Pcm, out: Samples) -> bool:
+        """Write all outputs of a signal as files store it, mixed to mono; False if something is not finite."""
         scratch = self._workspace()
         try:
-            return self._kernel.resample_pcm16(samples, 0, out.size, scratch, out)
+            return self._kernel.resample_pcm(pcm.stored, _resample.CODES[pcm.format], pcm.num_channels, out.size, scratch, out)
         finally:
             self._scratch.append(scratch)
 

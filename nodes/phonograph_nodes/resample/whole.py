@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
 from phonograph_nodes.convert import mix_to_mono
-from phonograph_nodes.resample.blocks import BlockPlan
+from phonograph_nodes.resample.blocks import BlockPlan, Pcm
 from phonograph_nodes.resample.checks import check_quality, checked_rate, refuse_input, refuse_result, resampled_length
 from phonograph_nodes.resample.filters import Quality
 from phonograph_nodes.resample.plans import SOXR_RECIPES, plan_for
@@ -88,14 +88,33 @@ def resample_pcm16(samples: NDArray[np.int16], *, in_rate: int, out_rate: int, q
         raise AudioFormatError(f"samples are {array.dtype}; expected int16")
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] not in (1, 2)):
         raise AudioFormatError(f"samples have shape {array.shape}; expected (num_samples,), (num_samples, 1) or (num_samples, 2)")
-    pairs = np.require(array[:, np.newaxis] if array.ndim == 1 else array, requirements=["C_CONTIGUOUS", "ALIGNED"])
-    resampled = np.empty(resampled_length(len(pairs), in_rate, out_rate), np.float32)
+    pairs = np.ascontiguousarray(array[:, np.newaxis] if array.ndim == 1 else array)
+    pcm = Pcm(pairs.reshape(-1).view(np.uint8), "i16", pairs.shape[1], len(pairs))
+    resampled = resample_pcm(pcm, in_rate=in_rate, out_rate=out_rate, quality=quality)
+    if resampled is None:
+        mono: Samples = mix_to_mono(pairs, layout="interleaved")[0]
+        return resample(mono, in_rate=in_rate, out_rate=out_rate, quality=quality)
+    return resampled
+
+
+def resample_pcm(pcm: Pcm, *, in_rate: int, out_rate: int, quality: Quality) -> Samples | None:
+    """Resample a signal as files store it to mono float32 in one pass: bit for bit what `mix_to_mono` and `resample` give.
+
+    Args:
+        in_rate, out_rate: Hz, checked.
+
+    Returns:
+        Shape (ceil(num_samples * out_rate / in_rate),); None for ratios that `resample` leaves to libsoxr, for equal rates, and
+        where samples or results are not finite.
+
+    Raises:
+        AudioFormatError: a length as `resample` refuses it.
+    """
     plan = plan_for(in_rate, out_rate, quality) if in_rate != out_rate else None
-    if isinstance(plan, BlockPlan):
-        plan.fill_from_pcm16(pairs, resampled)
-        return resampled
-    mono: Samples = mix_to_mono(pairs, layout="interleaved")[0]
-    return resample(mono, in_rate=in_rate, out_rate=out_rate, quality=quality)
+    if not isinstance(plan, BlockPlan):
+        return None
+    resampled = np.empty(resampled_length(pcm.num_samples, in_rate, out_rate), np.float32)
+    return resampled if plan.fill_from_pcm(pcm, resampled) else None
 
 
 def _fill(signal: Samples, in_rate: int, out_rate: int, quality: Quality, resampled: Samples) -> bool:

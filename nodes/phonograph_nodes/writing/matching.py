@@ -15,7 +15,8 @@ from phonograph_nodes.writing.audio_sink import AudioFileParams, AudioSink, Writ
 from phonograph_nodes.writing.formats import AudioFormat, sink_for
 from phonograph_nodes.writing.tags import TagName
 
-# FFmpeg's names of codecs, as decoders have them -> what they are written as. PCM of any container is WAV, what is lossless FLAC.
+# FFmpeg's names of codecs, as decoders have them -> what they are written as. PCM of any container is WAV; what is lossless FLAC,
+# which has no floating point, as WavPack may.
 _FORMATS: Mapping[str, AudioFormat] = MappingProxyType(
     {
         **dict.fromkeys(("flac", "tta", "wavpack", "ape", "shorten", "tak"), "flac"),
@@ -49,8 +50,9 @@ class Audio(AudioSink[AudioParams]):
     """Write audio in the format that it was decoded from: WAV for PCM, FLAC, Opus, MP3, AAC, ALAC.
 
     What it was decoded from is in the attributes `codec` and `sample_format` of `audio.decode`. PCM of any container becomes WAV
-    with the same sample format, other lossless codecs FLAC. Rate and channels are those that the audio has now; lossy codecs get
-    their default bit rate. Each format has a sink of its own, with more parameters.
+    with the same sample format, other lossless codecs FLAC, or WAV where they hold floating point (WavPack). Rate and channels
+    are those that the audio has now; lossy codecs get their default bit rate. Each format has a sink of its own, with more
+    parameters.
     """
 
     def suffix_of(self, item: Item) -> str:
@@ -79,4 +81,5 @@ def matching_format(attributes: Mapping[str, Any], key: str) -> AudioFormat:
         raise AudioFormatError(
             f"{key}: {found}; expected PCM, FLAC, Opus, MP3, AAC or ALAC for output_format: match; set another output_format"
         )
-    return _FORMATS[codec]
+    audio_format = _FORMATS[codec]
+    return "wav" if audio_format == "flac" and attributes.get("sample_format") in ("f32", "f64") else audio_format

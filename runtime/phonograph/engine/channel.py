@@ -7,17 +7,23 @@ as long at 64 KiB and twice as long at 4 MiB, and memory mapped anew for each me
 times as long, because the kernel has to clear and map its pages first.
 
 The memory is a nameless file that belongs to the two processes alone: when both have gone, so has it, however they went.
+
+What a process has forked holds its end of the socket as well, and may hold it for ever. So the side that started the other waits
+for that process's end beside the socket.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
 import pickle
+import select
 import socket
 import struct
 from array import array
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -29,10 +35,62 @@ ARENA_BYTES = 2 * HALF_BYTES + 8
 _INLINE_BYTES = 64 * 1024  # below, handing over a half costs more than it saves
 _HEAD = struct.Struct("=QQ")  # bytes of the pickle, number of arrays
 _POSITION = struct.Struct("=q")
+_ASK_EVERY_MS = 100  # where the kernel does not tell of the end of a process
 
 
 class ChannelClosedError(Exception):
     """The other side has gone."""
+
+
+class Child:
+    """A process that this one has started, watched for its end but not reaped: its number, and its group's, stay its own."""
+
+    def __init__(self, process_id: int) -> None:
+        self.process_id = process_id
+        self._descriptor = None
+        with contextlib.suppress(AttributeError, OSError):  # a system without it, or a sandbox that refuses it
+            self._descriptor = os.pidfd_open(process_id)
+
+    @property
+    def is_alive(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.process_id, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except ChildProcessError:  # this program ignores SIGCHLD, and the kernel has reaped it
+            return False
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Wait for its end; whether it came."""
+        until = monotonic() + timeout_s
+        while self.is_alive:
+            left_s = until - monotonic()
+            if left_s <= 0:
+                return False
+            self._wait(select.poll(), left_s * 1000)
+        return True
+
+    def wait(self, connection: socket.socket, event: int) -> bool:
+        """Wait until it is the turn of a connection, or the process has ended; whether it is the connection's turn."""
+        both, alone = select.poll(), select.poll()
+        both.register(connection, event)
+        alone.register(connection, event)
+        while True:
+            self._wait(both, None)
+            is_alive = self.is_alive  # asked before the connection is: what it sent last is there when it has ended
+            if alone.poll(0):
+                return True
+            if not is_alive:
+                return False
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+    def _wait(self, poll: select.poll, timeout_ms: float | None) -> None:
+        if self._descriptor is not None:
+            poll.register(self._descriptor, select.POLLIN)
+        else:
+            timeout_ms = _ASK_EVERY_MS if timeout_ms is None else min(timeout_ms, _ASK_EVERY_MS)
+        poll.poll(timeout_ms)
 
 
 class Channel:
@@ -41,10 +99,13 @@ class Channel:
     Args:
         connection: of a stream socket pair.
         arena: descriptor of `ARENA_BYTES` of shared memory.
+        child: the process on the other side, for the side that started it.
     """
 
-    def __init__(self, connection: socket.socket, arena: int) -> None:
+    def __init__(self, connection: socket.socket, arena: int, child: Child | None = None) -> None:
         self._connection = connection
+        self._child = child
+        self._flags = 0 if child is None else socket.MSG_DONTWAIT
         self._arena = mmap.mmap(arena, ARENA_BYTES)
         self._halves = (memoryview(self._arena)[:HALF_BYTES], memoryview(self._arena)[HALF_BYTES : 2 * HALF_BYTES])
 
@@ -70,9 +131,9 @@ class Channel:
         try:
             parts = [_HEAD.pack(len(pickled), len(arrays)), sizes.tobytes(), pickled]
             if sum(sizes) <= _INLINE_BYTES:
-                self._connection.sendall(b"".join([*parts, *arrays]))
+                self._write(b"".join([*parts, *arrays]))
                 return
-            self._connection.sendall(b"".join(parts))
+            self._write(b"".join(parts))
             for one in arrays:
                 self._pour(one)
         except OSError as error:
@@ -112,7 +173,7 @@ class Channel:
                 ahead -= 1
             part = content[start : start + HALF_BYTES]
             self._halves[number % 2][: len(part)] = part
-            self._connection.sendall(b"+")
+            self._write(b"+")
             ahead += 1
         self._read(ahead)
 
@@ -121,7 +182,7 @@ class Channel:
             part = content[start : start + HALF_BYTES]
             self._read(1)
             part[:] = self._halves[number % 2][: len(part)]
-            self._connection.sendall(b"+")
+            self._write(b"+")
 
     def _read(self, size: int) -> bytearray:
         content = bytearray(size)
@@ -130,10 +191,27 @@ class Channel:
 
     def _read_into(self, content: memoryview) -> None:
         while content.nbytes:
-            count = self._connection.recv_into(content)
+            try:
+                count = self._connection.recv_into(content, 0, self._flags)
+            except BlockingIOError:
+                self._wait(select.POLLIN)
+                continue
             if not count:
                 raise ChannelClosedError
             content = content[count:]
+
+    def _write(self, content: bytes) -> None:
+        left = memoryview(content)
+        while left.nbytes:
+            try:
+                left = left[self._connection.send(left, self._flags) :]
+            except BlockingIOError:
+                self._wait(select.POLLOUT)
+
+    def _wait(self, event: int) -> None:
+        assert self._child is not None, "the other side's calls wait by themselves"
+        if not self._child.wait(self._connection, event):
+            raise ChannelClosedError
 
 
 def new_arena() -> int:

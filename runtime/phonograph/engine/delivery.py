@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.queues import BoundedQueue
-from phonograph.engine.worker import select, select_if_chosen
+from phonograph.engine.step import select, select_if_chosen
 from phonograph.flow.splits import united
 from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
 from phonograph.item import Item
-
-_SIZED = (bytes, str)  # a tuple, because a union is made anew wherever it is written
 
 
 class Entry:
     """An item and where in its segment it goes on.
 
     `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
-    breaker let the item through. `held` is what it carries: tickets, and the dead letter that it is or was made of.
+    breaker let the item through; `given` counts what attempts before have handed on. `held` is what it carries: tickets, and the
+    dead letter that it is or was made of.
     """
 
-    __slots__ = ("attempt", "began", "error", "held", "is_probe", "item", "position", "queued_at")
+    __slots__ = ("attempt", "began", "error", "given", "held", "is_probe", "item", "position", "queued_at")
 
     def __init__(self, item: Item, queued_at: float, position: int = 0, held: Held = ()) -> None:
         self.item = item
@@ -32,6 +32,7 @@ class Entry:
         self.position = position
         self.held = held
         self.attempt = 1
+        self.given = 0
         self.error: Exception | None = None
         self.is_probe = False
         self.began = queued_at
@@ -119,7 +120,7 @@ class Exit:
         clock = asyncio.get_running_loop().time
         for outlet, item in parcels:
             entry = Entry(item, clock(), 0, outlet.hold(carried) if carried else ())
-            num_bytes, queue = _payload_bytes(item.payload), outlet.queue
+            num_bytes, queue = payload_bytes(item.payload), outlet.queue
             if queue.has_room_for(num_bytes):  # asked first, because a coroutine costs as much as all the rest
                 queue.append(entry, num_bytes)
             else:
@@ -149,13 +150,3 @@ class Outbox:
             exit, parcels, held = self.letters.popleft()
             await exit.send(parcels, held)
             leave(held)
-
-
-def _payload_bytes(payload: Mapping[str, Any]) -> int:
-    """Bytes that payloads keep alive, as far as they say (arrays, audio) or show (text, bytes)."""
-    total = 0
-    for value in payload.values():
-        size = len(value) if isinstance(value, _SIZED) else getattr(value, "nbytes", 0)
-        if isinstance(size, int):
-            total += size
-    return total

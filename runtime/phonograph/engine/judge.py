@@ -15,7 +15,8 @@ from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.journal import DeadLetter
 from phonograph.engine.lane import Lane, NodeRun
-from phonograph.engine.worker import Failure, select
+from phonograph.engine.step import select
+from phonograph.engine.worker import Failure
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Outcome
@@ -52,6 +53,7 @@ class Judge:
         else:
             again = Entry(item, entry.queued_at, failure.position, held=entry.held)
             again.began = entry.began
+        again.given = max(again.given, failure.given)
         if error is None:
             self._refused(lane, node, again)
             return

@@ -87,6 +87,19 @@ class Lane:
             self.nodes[0].totals.queue_wait_s += entry.began - entry.queued_at
         return entry
 
+    def take_beyond(self, paused: Entry, position: int) -> Entry | None:
+        """The next entry for a worker whose node at `position` has more to give for `paused`; None while too many wait beyond it.
+
+        What comes back goes first here too, but not to that node or one before it, which would be called while it is paused.
+        """
+        for entry in self._ready:
+            if entry.position > position:
+                self._ready.remove(entry)
+                return entry
+        waiting = sum(entry.position > position for entry in self._backing_off)
+        waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
+        return None if waiting >= self.queue.max_items else paused
+
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""
         self._ready.append(entry)

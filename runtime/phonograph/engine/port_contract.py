@@ -112,13 +112,10 @@ class Contract:
             NodeContractError: the node returned something else than it declares.
         """
         if type(emitted) is Item:
-            self._check(emitted, item)
-            return emitted
+            return self.one(emitted, item)
         items = self.gathered(emitted)
         for value in items:
-            if type(value) is not Item:
-                raise self._breach(_described(value), "Item (see Item.with_payload)")
-            self._check(value, item)
+            self.check(value, item)
         cardinality = self._spec.cardinality
         if cardinality == "1:1" or (cardinality == "1:0..1" and len(items) > 1):
             found = f"a list of {len(items)} items" if items else "nothing"
@@ -126,6 +123,11 @@ class Contract:
                 found, f"one item, for its cardinality is {cardinality}; declare 1:0..1 to filter, 1:N to emit several"
             )
         return items
+
+    def one(self, emitted: Item, item: Item) -> Item:
+        """The same for one item."""
+        self._check(emitted, item)
+        return emitted
 
     def gathered(self, emitted: Any) -> list[Any]:
         """What a node returned, as a list; runs a generator to its end."""
@@ -136,6 +138,16 @@ class Contract:
         if isinstance(emitted, list | tuple | Iterator):
             return list(emitted)
         raise self._breach(_described(emitted), "Item (see Item.with_payload)")
+
+    def each(self, emitted: Any) -> Iterable[Any]:
+        """The same without running a generator."""
+        return emitted if isinstance(emitted, Iterator) else self.gathered(emitted)
+
+    def check(self, emitted: Any, item: Item) -> None:
+        """Hold one of the values that came of `item` against what the node declares. Raises NodeContractError."""
+        if type(emitted) is not Item:
+            raise self._breach(_described(emitted), "Item (see Item.with_payload)")
+        self._check(emitted, item)
 
     def _check(self, emitted: Item, item: Item) -> None:
         payload = emitted.payload

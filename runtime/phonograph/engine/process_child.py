@@ -1,7 +1,7 @@
 """What runs in a worker process: a SegmentWorker that is told over a channel what to do.
 
-The process belongs to the one that started it. It is killed with it, leaves Ctrl-C to it, writes no core file, and offers itself
-first when the kernel needs memory.
+The process belongs to the one that started it. It is killed with it, leaves Ctrl-C and SIGTERM to it, writes no core file, and
+offers itself first when the kernel needs memory. It leads a process group, with which what its nodes have started is ended.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ import os
 import resource
 import signal
 import socket
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
+from phonograph.engine.emission import Emission
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.process_messages import Answer, Assignment
-from phonograph.engine.worker import Failure, Pass, SegmentWorker, Step
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment
+from phonograph.engine.step import Step
+from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import MemoryLimitError, NodeContractError, in_words
 from phonograph.graph.conversion import Converting
 from phonograph.graph.model import QueueBounds
@@ -32,6 +37,8 @@ from phonograph.metrics import NodeStats, NodeTotals
 from phonograph.pickling import dumps
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LOGGER = logging.getLogger(__name__)
 
 
 class _Told:
@@ -54,14 +61,24 @@ class _Worker(SegmentWorker):
         if assignment.measure:
             self.totals = {node.id: NodeTotals(node.id, node.spec.type, sees_native_memory=True) for node in nodes}
         super().__init__(plan, cast(dict[str, CircuitBreaker], self.told), self.totals)
-        self._positions = {id(step): position for position, step in enumerate(self.steps)}
         self._channel = channel
         self._memory = assignment.memory
 
-    def _call(self, step: Step, item: Item, attempt: int) -> Item | list[Item]:  # type: ignore[override]  # static in the base
-        self._channel.position = self._positions[id(step)]
+    def _call(self, step: Step, item: Item, position: int, attempt: int, given: int) -> Item | Emission:
+        with self._said(step, position):
+            return super()._call(step, item, position, attempt, given)
+
+    def _take(self, step: Step, emission: Emission) -> None:
+        with self._said(step, emission.position):
+            super()._take(step, emission)
+
+    @contextlib.contextmanager
+    def _said(self, step: Step, position: int) -> Iterator[None]:
+        self._channel.position = position
         try:
-            return SegmentWorker._call(step, item, attempt)
+            yield
+        except KeyboardInterrupt as error:  # the node's own, for Ctrl-C is left to the run
+            raise NodeContractError(f"{step.spec.type} raised KeyboardInterrupt; expected an Exception") from error
         except MemoryError as error:
             if self._memory is None:
                 raise
@@ -70,18 +87,25 @@ class _Worker(SegmentWorker):
                 "raise its `memory`, or give it smaller records"
             ) from error
 
-    def run_as_told(self, item: Item, position: int, attempt: int, is_probe: bool, closed: tuple[bool, ...]) -> Pass:
+    def run_as_told(self, item: Item, position: int, attempt: int, is_probe: bool, given: int, closed: tuple[bool, ...]) -> Pass:
         """As `run`; `closed`: whether each node's breaker is. An item that failed as it came does not travel back."""
+        self._hear(closed)
+        return _without(item, self.run(item, position, attempt, is_probe, given))
+
+    def go_on_as_told(self, closed: tuple[bool, ...]) -> Pass:
+        """As `go_on`."""
+        self._hear(closed)
+        item, _ = self._paused[-1]
+        return _without(item, self.go_on())
+
+    def _hear(self, closed: tuple[bool, ...]) -> None:
         for told, is_closed in zip(self.told.values(), closed, strict=True):
             told.is_closed = is_closed
-        outcome = self.run(item, position, attempt, is_probe)
-        for event in outcome.trail:
-            if isinstance(event, Failure) and event.item is item:
-                event.item = None  # type: ignore[assignment]  # put back by `ProcessWorker`
-        return outcome
 
-    def refused(self, error: Exception) -> Pass:
+    def refused(self, unsent: Pass | None, error: Exception) -> Pass:
         """What comes of a call whose result cannot be sent."""
+        if unsent is not None and unsent.paused_at is not None:
+            self._paused.pop()
         outcome = Pass()
         position = self._channel.position
         step = self.steps[position]
@@ -126,20 +150,36 @@ class _Logged(logging.handlers.QueueHandler):
         return late
 
 
+def _without(item: Item, outcome: Pass) -> Pass:
+    for event in outcome.trail:
+        if isinstance(event, Failure) and event.item is item:
+            event.item = None  # type: ignore[assignment]  # put back by `ProcessWorker`
+    return outcome
+
+
 def main(parent: int, connection: int, log_connection: int, arena: int) -> None:
     """Work until told to close, or the other process has gone.
 
     Args:
         parent: process that started this one. Descriptors: of the channel, and of the socket for log records.
     """
+    for descriptor in (connection, log_connection, arena):
+        os.set_inheritable(descriptor, False)
     _belong_to(parent)
-    os.lseek(arena, ARENA_BYTES, os.SEEK_SET)
-    faulthandler.enable(arena, all_threads=False)  # where a crash was, for the process that starts the next one
+    memory = open(arena, "r+b", buffering=0)  # noqa: SIM115  # open as long as the process is
+    memory.seek(ARENA_BYTES)
+    faulthandler.enable(memory, all_threads=False)  # where a crash was, for the process that starts the next one
     channel = Channel(socket.socket(fileno=connection), arena)
+    _disown_forks(channel, memory)
     try:
         _serve(channel, _Logged(socket.socket(fileno=log_connection)))
     except ChannelClosedError:
         os._exit(0)  # nobody is there to be told anything
+    if _threads_left():  # the interpreter would wait for them
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(0)
 
 
 def _serve(channel: Channel, logged: _Logged) -> None:
@@ -161,6 +201,8 @@ def _serve(channel: Channel, logged: _Logged) -> None:
             result = getattr(worker, name)(*arguments)
         except Exception as raised:  # noqa: BLE001  # whatever the code of nodes raises
             error = raised
+        if name == "close" and (left := _threads_left()):
+            _LOGGER.warning("node %r left threads running: %s; they end with its process", "+".join(worker.told), ", ".join(left))
         _answer(channel, worker, result, error, logged)
         if name == "close":
             return
@@ -174,20 +216,53 @@ def _answer(channel: Channel, worker: _Worker, result: Pass | None, error: Excep
     except ChannelClosedError:
         raise
     except Exception as unpicklable:  # noqa: BLE001  # which exception is up to what cannot be pickled
-        channel.send(Answer(worker.refused(unpicklable), error, stats, peaks, late))
+        channel.send(Answer(worker.refused(result, unpicklable), error, stats, peaks, late))
 
 
 def _belong_to(parent: int) -> None:
     """End when the process that started this one does."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it has gone already, before the kernel was asked
-        os._exit(0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    _end_with(parent)
+    for number in LEFT_TO_THE_RUN:
+        # Not SIG_IGN: that would be passed on to programs that a node starts, and wants to end with a signal.
+        signal.signal(number, lambda number, frame: None)
+        signal.siginterrupt(number, False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, LEFT_TO_THE_RUN)
+    for number in (signal.SIGTTIN, signal.SIGTTOU):  # its group is not the terminal's, which would stop it for ever
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):  # a system may forbid it, and then the kernel chooses by size alone
         Path("/proc/self/oom_score_adj").write_text("500")
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the thread ends that started this process."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it has gone already, before the kernel was asked
+        os._exit(0)
+
+
+def _disown_forks(channel: Channel, memory: BinaryIO) -> None:
+    """Leave forks of this process nothing of it but the socket for log records, which nobody waits at."""
+    process, main_thread = os.getpid(), threading.get_ident()
+
+    def in_fork() -> None:
+        faulthandler.disable()
+        with contextlib.suppress(BufferError):  # another thread was reading or writing at that moment
+            channel.close()
+        memory.close()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in LEFT_TO_THE_RUN[1:]:
+            signal.signal(number, signal.SIG_DFL)
+        # Others may end before what they have forked does; and a fork of a fork answers to that.
+        if threading.get_ident() == main_thread and os.getppid() == process:
+            _end_with(process)
+
+    os.register_at_fork(after_in_child=in_fork)
+
+
+def _threads_left() -> list[str]:
+    """Threads that Python waits for at its end, by name."""
+    return [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not threading.main_thread()]
 
 
 def _limit(memory: int | None) -> None:

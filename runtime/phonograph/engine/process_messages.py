@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from phonograph.engine.worker import Pass
 from phonograph.graph.isolation import Blueprint
 from phonograph.metrics import NodeStats
+
+# A terminal or a service that is stopped sends them to every process; what they mean is for the run to decide.
+LEFT_TO_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 Theory of operation. The process is a fresh interpreter and no fork: a fork of a process with threads has every lock that some
 other thread held at that moment, and nobody to release it. It shares a channel and a socket for log records with this side, and
-nothing else. While a call runs, the worker's thread here waits for the answer. When the process ends instead, the channel closes,
-the record fails with WorkerDiedError at the node that the process said last it was calling, and a fresh process is started for
-the next record. A process that ended before it called any node did so for no fault of the record, which goes to the next process.
+nothing else. While a call runs, the worker's thread here waits for the answer. When the process ends instead, the record fails
+with WorkerDiedError at the node that the process said last it was calling, and a fresh process is started for the next record. A
+process that ended before it called any node did so for no fault of the record, which goes to the next process.
 
-Nothing outlives this side: the kernel kills the process when the thread that started it ends, which it also does when this whole
-process is killed.
+What the nodes of a process have started is in its process group, which is killed when the process has ended. The process itself
+does not outlive this side: the kernel kills it when the thread that started it ends, also when this whole process is killed.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 
 from phonograph.breaker import CircuitBreaker
-from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, new_arena
+from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, Child, new_arena
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.process_messages import Answer, Assignment
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment
 from phonograph.engine.worker import Failure, Pass
 from phonograph.errors import NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
 from phonograph.graph.isolation import Blueprint
@@ -53,6 +53,7 @@ class ProcessWorker:
         self._lock = threading.Lock()
         self._is_killed = False
         self._is_open = False
+        self._paused: list[tuple[_Process, Item, int]] = []  # with what `run` was given
         self._process: _Process | None = self._started()
 
     def open(self) -> None:
@@ -73,17 +74,16 @@ class ProcessWorker:
                 raise
             raise NodeError(self._ids[0], None, f"could not be made in a process: {in_words(error)}") from error
 
-    def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> Pass:
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass:
         """As `SegmentWorker.run`. What the breakers say is what they said when the call began."""
         if not (is_probe or self._breakers[position].is_closed):
             return _failed(position, item, None)  # no process need be started to be told that
-        closed = tuple(breaker.is_closed for breaker in self._breakers)
         is_second = False
         while True:
             start_ns = perf_counter_ns()
             try:
                 process = self._opened()
-                outcome = self._take(process.ask("run_as_told", item, position, attempt, is_probe, closed))
+                outcome = self._take(process.ask("run_as_told", item, position, attempt, is_probe, given, self._closed()))
             except ChannelClosedError:
                 at = process.position
                 died = process.end(self._ids[max(at, position)])
@@ -95,11 +95,38 @@ class ProcessWorker:
             except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
                 return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
             else:
-                assert outcome is not None, "a call gives a Pass"
-                for event in outcome.trail:
-                    if isinstance(event, Failure):
-                        event.item = event.item or item  # one that failed as it came was not sent back
-                return outcome
+                return self._came(outcome, process, item, position)
+
+    def go_on(self) -> Pass:
+        """As `SegmentWorker.go_on`. What a process that has died had to give is lost."""
+        process, item, position = self._paused.pop()
+        start_ns = perf_counter_ns()
+        if process is not self._process:  # it died of an item further on
+            return _failed(position, item, WorkerDiedError(self._ids[position], "died of another item"))
+        try:
+            outcome = self._take(process.ask("go_on_as_told", self._closed()))
+        except ChannelClosedError:
+            at = max(process.position, position)
+            died = process.end(self._ids[at])
+            self._process = None
+            self._count_lost(at, start_ns, is_first=at > position)
+            return _failed(at, item, died)
+        except Exception as error:  # noqa: BLE001  # an answer that cannot be pickled
+            return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
+        return self._came(outcome, process, item, position)
+
+    def _closed(self) -> tuple[bool, ...]:
+        return tuple(breaker.is_closed for breaker in self._breakers)
+
+    def _came(self, outcome: Pass | None, process: _Process, item: Item, position: int) -> Pass:
+        """What the process answered, with the item in it again that failed as it came and was not sent back."""
+        assert outcome is not None, "a call gives a Pass"
+        for event in outcome.trail:
+            if isinstance(event, Failure):
+                event.item = event.item or item
+        if outcome.paused_at is not None:
+            self._paused.append((process, item, position))
+        return outcome
 
     def finish(self) -> None:
         """Nothing: only sinks complete outputs, and they run in threads."""
@@ -165,7 +192,7 @@ class ProcessWorker:
 
 
 class _Process:
-    """One process, from its start to its end. Descriptors and child are gone after `end`."""
+    """One process, from its start to its end. Descriptors, child and what that has started are gone after `end`."""
 
     def __init__(self, name: str) -> None:
         ours, theirs = socket.socketpair()
@@ -175,10 +202,10 @@ class _Process:
         # What is not on the path of a fresh interpreter was put there by this program; `-P` keeps the working directory out.
         start = f"from phonograph.engine.process_child import main; main{(os.getpid(), *descriptors)}"
         code = f"import sys; sys.path[:] = {sys.path!r}; {start}"
-        # Ctrl-C goes to every process of a terminal, and the run decides what it means. What is blocked here is so there.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        command = [sys.executable, "-P", "-c", code, f"phonograph-{name}"]
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_THE_RUN)  # so there too, until it deals with them
         try:
-            self._child = subprocess.Popen([sys.executable, "-P", "-c", code, f"phonograph-{name}"], pass_fds=descriptors)
+            self._program = subprocess.Popen(command, pass_fds=descriptors, process_group=0)
         except BaseException:
             for descriptor in (ours, log_ours):
                 descriptor.close()
@@ -188,12 +215,15 @@ class _Process:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             theirs.close()
             log_theirs.close()
-        self._channel = Channel(ours, self._arena)
+        self._child = Child(self._program.pid)
+        self._lock = threading.Lock()
+        self._is_over = False
+        self._channel = Channel(ours, self._arena, self._child)
         self._channel.position = _NOT_CALLED
 
     @property
     def is_alive(self) -> bool:
-        return self._child.poll() is None
+        return self._child.is_alive
 
     @property
     def position(self) -> int:
@@ -222,7 +252,9 @@ class _Process:
         return answer
 
     def kill(self) -> None:
-        self._child.kill()
+        with self._lock:
+            if not self._is_over:
+                self._kill_group()
 
     def end(self, node_id: str) -> WorkerDiedError:
         """Wait for its end, which has come or is near; say how it ended while it worked for a node."""
@@ -230,12 +262,17 @@ class _Process:
         self._channel.close()
         os.close(self._arena)
         self._logs.close()
-        try:
-            status = self._child.wait(_LEAVE_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            status = self._child.wait()
+        self._child.ends_within(_LEAVE_S)
+        with self._lock:
+            self._kill_group()  # before the process is reaped, so that no other can have its number
+            self._is_over = True
+        status = self._program.wait()
+        self._child.close()
         return _died(node_id, status, crash)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.process_id, signal.SIGKILL)
 
     def _log(self) -> None:
         """Hand on what was logged so far."""

@@ -33,7 +33,7 @@ from phonograph.engine.reader import SourceReader
 from phonograph.engine.threads import WorkerThread
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import NodeContractError, NodeError, PhonographError
-from phonograph.flow.tickets import leave
+from phonograph.flow.tickets import ended_well, leave
 from phonograph.item import Item, Outcome, Record
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, NodeMetrics, NodeTotals
@@ -190,51 +190,47 @@ class Scheduler:
 
     async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
         inline, course = lane.plan.run == "inline", self._course
-        while not lane.is_finished:
+        paused: list[tuple[Entry, int]] = []  # which node has more to give for them; the last of them goes on first
+        while paused or not lane.is_finished:
             if lane.outbox.letters:
                 await lane.outbox.send()
                 continue
-            entry = lane.take()
+            entry = lane.take_beyond(*paused[-1]) if paused else lane.take()
             if entry is None:
                 await lane.queue.wait()
                 continue
+            goes_on = bool(paused) and entry is paused[-1][0]
+            if goes_on:
+                paused.pop()
             if course.is_aborting:
                 course.cancel(entry)
                 continue
-            arguments = (entry.item, entry.position, entry.attempt, entry.is_probe)
+            arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
             if entry.position == len(lane.nodes):  # an open breaker passed over the last node
                 result = Pass([entry.item])
             elif inline:
-                result = worker.run(*arguments)
+                result = worker.go_on() if goes_on else worker.run(*arguments)
             else:
                 course.num_calls += 1
                 try:
-                    result = await thread.call(worker.run, *arguments)
+                    result = await (thread.call(worker.go_on) if goes_on else thread.call(worker.run, *arguments))
                 finally:
                     course.num_calls -= 1
             await self._settle(lane, entry, result)
+            if result.paused_at is not None:
+                paused.append((entry, result.paused_at))
             del entry, arguments, result  # a waiting worker must not keep an item's memory alive
         lane.queue.nudge()
 
     async def _settle(self, lane: Lane, entry: Entry, result: Pass) -> None:
         """Deliver, complete, filter or judge everything that came of one pass through a segment."""
-        ordinal, exit = entry.item.ordinal, lane.nodes[-1].exit
+        ordinal = entry.item.ordinal
         self._course.num_events += 1
-        sendings: list[Parcels] = []
-        num_ended = 0
-        for item in result.emitted:
-            try:
-                parcels = exit.choose(item)
-            except NodeContractError as error:
-                result.fail(len(lane.nodes) - 1, item, error)
-                continue
-            if parcels:
-                sendings.append(parcels)
-            else:
-                num_ended += 1
+        sendings, num_ended = _addressed(lane, result)
         num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
-        if num_after != 1:
-            self.ledger.add(ordinal, num_after - 1)
+        is_over = result.paused_at is None
+        if num_after != is_over:
+            self.ledger.add(ordinal, max(num_after - is_over, 0))
         for event in result.trail:  # in order, because breakers count failures in a row
             if isinstance(event, Failure):
                 self._judge.judge(lane, entry, event)
@@ -244,13 +240,18 @@ class Scheduler:
                 self._judge.credit(lane, entry, event)
         for _ in range(result.num_filtered):
             self.ledger.end(ordinal, Outcome.FILTERED)
+        if is_over and not num_after:  # all that came of it went before
+            self.ledger.end(ordinal, Outcome.FILTERED)
         end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
         for _ in range(num_ended):
             self.ledger.end(ordinal, end)
         for parcels in sendings:
-            await exit.send(parcels, entry.held)
+            await lane.nodes[-1].exit.send(parcels, entry.held)
         if entry.held:
-            leave(entry.held, well=num_ended + result.num_filtered > 0)
+            if num_ended + result.num_filtered:
+                ended_well(entry.held)
+            if is_over:
+                leave(entry.held)
 
     # Where branches meet.
 
@@ -281,6 +282,24 @@ class Scheduler:
         for lane in self._assembly.lanes:
             for entry in lane.abandon():
                 self._course.cancel(entry)
+
+
+def _addressed(lane: Lane, result: Pass) -> tuple[list[Parcels], int]:
+    """What the readers of a lane get of the items that reached its end, and how many end here."""
+    exit = lane.nodes[-1].exit
+    sendings: list[Parcels] = []
+    num_ended = 0
+    for item in result.emitted:
+        try:
+            parcels = exit.choose(item)
+        except NodeContractError as error:
+            result.fail(len(lane.nodes) - 1, item, error)
+            continue
+        if parcels:
+            sendings.append(parcels)
+        else:
+            num_ended += 1
+    return sendings, num_ended
 
 
 def _shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:

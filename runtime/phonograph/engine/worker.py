@@ -3,114 +3,58 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from functools import partial
 from time import perf_counter_ns
-from typing import Any
 
 from phonograph._memory import leave
-from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.emission import STRETCH_BYTES, STRETCH_ITEMS, Emission, payload_bytes
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.port_contract import Contract
+from phonograph.engine.step import Step
 from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph.conversion import Converting
-from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
-from phonograph.node import Emitted, Node
 from phonograph.sink import Sink
 from phonograph.spec import NodeSpec
 
 
 class Failure:
-    """Where an item stopped inside a segment; `error` is None when an open breaker refused it and the node was not called."""
+    """Where an item stopped inside a segment; `error` is None when an open breaker refused it and the node was not called.
 
-    __slots__ = ("error", "item", "position")
+    `given`: how many items the node's generator had handed on when it failed.
+    """
 
-    def __init__(self, position: int, item: Item, error: Exception | None) -> None:
+    __slots__ = ("error", "given", "item", "position")
+
+    def __init__(self, position: int, item: Item, error: Exception | None, given: int = 0) -> None:
         self.position = position
         self.item = item
         self.error = error
+        self.given = given
 
 
 class Pass:
-    """What came of one item's pass through a segment.
+    """What came of one item's pass through a segment, or of a stretch of it.
 
     Args:
         emitted: items that reached the end.
         num_filtered: items that a node let through no further. num_failures: items that stopped.
         trail: in the order of events, the position of each call that succeeded, and each failure.
+        paused_at: position of a node that has more to give, which `SegmentWorker.go_on` asks for; None at the end of the pass.
     """
 
-    __slots__ = ("emitted", "num_failures", "num_filtered", "trail")
+    __slots__ = ("emitted", "num_failures", "num_filtered", "paused_at", "trail")
 
     def __init__(self, emitted: list[Item] | None = None) -> None:
         self.emitted: list[Item] = emitted or []
         self.num_filtered = 0
         self.num_failures = 0
+        self.paused_at: int | None = None
         self.trail: list[int | Failure] = []
 
-    def fail(self, position: int, item: Item, error: Exception | None) -> None:
+    def fail(self, position: int, item: Item, error: Exception | None, given: int = 0) -> None:
         self.num_failures += 1
-        self.trail.append(Failure(position, item, error))
-
-
-class Step:
-    """One node in one worker."""
-
-    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "contract", "node", "onward", "spec", "stats")
-
-    def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
-        self.spec = plan.spec
-        self.contract = Contract(plan.spec, plan.ports, plan.unproven)
-        self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
-        self.breaker = breaker
-        self.stats = totals.new_worker() if totals is not None else None
-        self.account = totals.account if totals is not None else None
-        # The item as the next step sees it; None when it goes another way. At the end of the segment nobody asks.
-        self.onward: Callable[[Item], Item | None] = lambda item: item
-        if link is not None:
-            self.onward = partial(select_if_chosen if plan.spec.chooses else select, link)
-        self.call: Callable[[Item], Emitted]
-        if isinstance(self.node, Sink):
-            self.call = self._store
-        elif self.spec.stateful:
-            self.call = self._converse
-        else:
-            self.call = self._process
-        if plan.unproven:
-            call = self.call
-            self.call = lambda item: call(self.contract.admit(item))
-        self.audio_in = next((port.name for port in plan.ports[0] if port.type.family == "audio"), None)
-        self.audio_out = next((port.name for port in plan.ports[1] if port.type.family == "audio"), None)
-
-    def _process(self, item: Item) -> Emitted:
-        return self.node.process(item, None)
-
-    def _converse(self, item: Item) -> Emitted:
-        state = self.node.start()
-        emitted = self.contract.gathered(self.node.process(item, state))  # to its end, before the flush
-        emitted += self.contract.gathered(self.node.flush(state))
-        return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
-
-    def _store(self, item: Item) -> Emitted:
-        part = self.node.stage(item)  # type: ignore[attr-defined]  # chosen for sinks alone
-        try:
-            part.commit()
-        except BaseException:
-            part.discard()
-            raise
-        return item
-
-    def audio_seconds(self, item: Item, accepted: Item | list[Item]) -> float:
-        """Seconds of audio that the node took or, where it takes none, made."""
-        chunk: Any = None
-        if self.audio_in is not None:
-            chunk = item.payload.get(self.audio_in)
-        elif self.audio_out is not None and not isinstance(accepted, list):
-            chunk = accepted.payload.get(self.audio_out)
-        return chunk.duration_s if type(chunk) is AudioChunk else 0.0
+        self.trail.append(Failure(position, item, error, given))
 
 
 class SegmentWorker:
@@ -118,6 +62,7 @@ class SegmentWorker:
 
     def __init__(self, plan: SegmentPlan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
         self.steps: list[Step] = []
+        self._paused: list[tuple[Item, list[Emission]]] = []  # passes of which more is to come
         for node, link in zip(plan.nodes, [*(node.inputs[0] for node in plan.nodes[1:]), None], strict=True):
             with naming_node(node.id, "could not be made"):
                 self.steps.append(Step(node, breakers[node.id], totals[node.id] if totals is not None else None, link))
@@ -140,6 +85,7 @@ class SegmentWorker:
     def close(self) -> None:
         """Close every open node, all of them even when one raises; the first NodeError is raised at the end."""
         first: NodeError | None = None
+        self._paused.clear()  # which closes the generators, while their nodes are open
         while self._num_open:
             self._num_open -= 1
             step = self.steps[self._num_open]
@@ -153,26 +99,61 @@ class SegmentWorker:
         if first is not None:
             raise first
 
-    def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> Pass:
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass:
         """Take an item through the segment from `position` on.
 
         Args:
             attempt: which one this is at `position`, from 1.
             is_probe: the half-open breaker at `position` has let this item through.
+            given: how many items attempts before have handed on there.
+
+        Returns:
+            What came of it; when a node has more to give, `go_on` tells what comes then. Meanwhile other items may be run, but
+            only from positions beyond that node.
         """
         outcome = Pass()
+        emissions: list[Emission] = []
         previous: object = None
         account = self.steps[position].account
         if account is not None:
             previous = account.enter()
         try:
-            self._advance(item, position, attempt, is_probe, outcome)
+            self._advance(item, position, attempt, is_probe, given, outcome, emissions)
+            if emissions:
+                self._hand_on(item, emissions, outcome)
         finally:
             if account is not None:
                 leave(previous)
         return outcome
 
-    def _advance(self, item: Item, position: int, attempt: int, is_probe: bool, outcome: Pass) -> None:
+    def go_on(self) -> Pass:
+        """What comes next of the pass that was paused last."""
+        outcome = Pass()
+        item, emissions = self._paused.pop()
+        previous: object = None
+        account = self.steps[emissions[-1].position].account
+        if account is not None:
+            previous = account.enter()
+        try:
+            if not emissions[-1].ready:
+                self._fill(emissions, outcome)
+            self._hand_on(item, emissions, outcome)
+        finally:
+            if account is not None:
+                leave(previous)
+        return outcome
+
+    def _advance(
+        self,
+        item: Item,
+        position: int,
+        attempt: int,
+        is_probe: bool,
+        given: int,
+        outcome: Pass,
+        emissions: list[Emission],
+    ) -> None:
+        """Take an item on to its end, or to where it becomes several, which are put on top of `emissions`."""
         last = len(self.steps) - 1
         while True:
             step = self.steps[position]
@@ -180,9 +161,9 @@ class SegmentWorker:
                 outcome.fail(position, item, None)
                 return
             try:
-                emitted = self._call(step, item, attempt)
-                outcome.trail.append(position)
-                if not isinstance(emitted, list):
+                emitted = self._call(step, item, position, attempt, given)
+                if not isinstance(emitted, Emission):
+                    outcome.trail.append(position)
                     if position == last:
                         outcome.emitted.append(emitted)
                         return
@@ -191,78 +172,114 @@ class SegmentWorker:
                         outcome.num_filtered += 1
                         return
                     item = onward
-                    position, attempt, is_probe = position + 1, 1, False
+                    position, attempt, is_probe, given = position + 1, 1, False, 0
                     continue
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
                 outcome.fail(position, item, _as_exception(step.spec, error))
                 return
-            if not emitted:
-                outcome.num_filtered += 1
-            elif position == last:
-                outcome.emitted.extend(emitted)
-            else:
-                self._advance_all(emitted, position, outcome)
+            if emitted.rest is None:
+                outcome.trail.append(position)
+                if not emitted.given:
+                    outcome.num_filtered += 1
+                    return
+            emissions.append(emitted)
             return
 
-    def _advance_all(self, children: list[Item], position: int, outcome: Pass) -> None:
-        """Take the items that the node at `position` made of one through the rest of the segment."""
-        for child in children:
-            try:
-                onward = self.steps[position].onward(child)
-            except NodeContractError as error:
-                outcome.fail(position, child, error)
-                continue
-            if onward is None:
-                outcome.num_filtered += 1
+    def _hand_on(self, item: Item, emissions: list[Emission], outcome: Pass) -> None:
+        """Take what nodes gave through the rest of the segment, depth first, until a node is to give more or much has come."""
+        last = len(self.steps) - 1
+        num_counted = num_bytes = 0
+        while emissions:
+            emission = emissions[-1]
+            if not emission.ready:
+                if emission.rest is not None:
+                    break
+                emissions.pop()
+            elif emission.position == last and emission.rest is None and len(emissions) == 1:
+                outcome.emitted.extend(emission.ready)  # the usual end, and nothing more will come
+                emissions.pop()
+            elif num_bytes >= STRETCH_BYTES or len(outcome.emitted) >= STRETCH_ITEMS:
+                break
             else:
-                self._advance(onward, position + 1, 1, False, outcome)
+                self._pass_on(emission.ready.popleft(), emission.position, outcome, emissions)
+                num_bytes += sum(payload_bytes(one.payload) for one in outcome.emitted[num_counted:])
+                num_counted = len(outcome.emitted)
+        if emissions:
+            outcome.paused_at = emissions[-1].position
+            self._paused.append((item, emissions))
 
-    @staticmethod
-    def _call(step: Step, item: Item, attempt: int) -> Item | list[Item]:
-        """Call the node; what it returned is one item, or a list where its cardinality allows other numbers."""
+    def _pass_on(self, child: Item, position: int, outcome: Pass, emissions: list[Emission]) -> None:
+        """Take one of the items that the node at `position` gave on from there."""
+        if position == len(self.steps) - 1:
+            outcome.emitted.append(child)
+            return
+        try:
+            onward = self.steps[position].onward(child)
+        except NodeContractError as error:
+            outcome.fail(position, child, error)
+            return
+        if onward is None:
+            outcome.num_filtered += 1
+        else:
+            self._advance(onward, position + 1, 1, False, 0, outcome, emissions)
+
+    def _fill(self, emissions: list[Emission], outcome: Pass) -> None:
+        """Let the node on top give its next stretch."""
+        emission = emissions[-1]
+        step, given = self.steps[emission.position], emission.given
+        try:
+            self._take(step, emission)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # as above
+            emissions.pop()
+            outcome.fail(emission.position, emission.item, _as_exception(step.spec, error), given)
+            return
+        if emission.rest is None:
+            outcome.trail.append(emission.position)
+
+    def _call(self, step: Step, item: Item, position: int, attempt: int, given: int) -> Item | Emission:
+        """Call the node; what it gave is one item, or an emission where its cardinality allows other numbers."""
         stats = step.stats
         if stats is None:
-            return step.contract.accept(step.call(item), item)
+            emitted = step.call(item)
+            return step.contract.one(emitted, item) if type(emitted) is Item else step.several(emitted, item, position, given)
         step.account.enter()  # type: ignore[union-attr]  # stats and account come together
         stats.items_in += attempt == 1
         start_ns = perf_counter_ns()
         try:
-            accepted = step.contract.accept(step.call(item), item)  # a generator does its work here, so inside the timing
+            emitted = step.call(item)
+            # A generator does its work here, so inside the timing.
+            accepted = step.contract.one(emitted, item) if type(emitted) is Item else step.several(emitted, item, position, given)
         except BaseException:
             stats.called(start_ns, perf_counter_ns())
             stats.errors += 1
             raise
         stats.called(start_ns, perf_counter_ns())
-        stats.items_out += len(accepted) if isinstance(accepted, list) else 1
-        stats.audio_seconds += step.audio_seconds(item, accepted)
+        made = accepted.ready if isinstance(accepted, Emission) else (accepted,)
+        stats.items_out += len(made)
+        stats.audio_seconds += step.audio_seconds(made, item)
         return accepted
 
-
-def select(link: Link, item: Item) -> Item:
-    """The item as the far end of a link sees it: payloads under the names of the target's ports.
-
-    Raises:
-        NodeContractError: the producer left out a port that the link needs.
-    """
-    payload = item.payload
-    if len(link.ports) == len(payload) == 1 and link.ports[0][0] == link.ports[0][1] and link.ports[0][0] in payload:
-        return item
-    try:
-        return item.with_payload({target: payload[source] for source, target in link.ports})
-    except KeyError as error:
-        raise NodeContractError(
-            f"node {link.source!r} returned ports {sorted(payload)}; expected {error.args[0]!r} among them, "
-            f"which {link.target!r} reads"
-        ) from None
-
-
-def select_if_chosen(link: Link, item: Item) -> Item | None:
-    """The same for an item of a node that chooses: None when it does not leave by this link."""
-    if not all(source in item.payload for source, _ in link.ports):
-        return None
-    return select(link, item)
+    def _take(self, step: Step, emission: Emission) -> None:
+        """The same for the next stretch of a generator."""
+        stats = step.stats
+        if stats is None:
+            emission.fill(step.contract)
+            return
+        step.account.enter()  # type: ignore[union-attr]  # as above
+        start_ns = perf_counter_ns()
+        try:
+            emission.fill(step.contract)
+        except BaseException:
+            stats.called(start_ns, perf_counter_ns())
+            stats.errors += 1
+            raise
+        stats.called(start_ns, perf_counter_ns())
+        stats.items_out += len(emission.ready)
+        stats.audio_seconds += step.audio_seconds(emission.ready, None)
 
 
 def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:

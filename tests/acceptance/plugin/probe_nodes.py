@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
 import threading
 from typing import Any
 
@@ -10,11 +13,13 @@ from numpy.typing import NDArray
 
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
+from phonograph_nodes.decode import Decode
 
 NODES = {
     "testing.numbers": "phonograph.testing:NumberSource",
     "testing.pass": "phonograph.testing:PassOn",
     "testing.discard": "phonograph.testing:Discard",
+    "probe.decode": "probe_nodes:BadDecode",
     "probe.hold": "probe_nodes:Hold",
     "probe.free": "probe_nodes:Free",
     "probe.wait": "probe_nodes:Wait",
@@ -58,3 +63,26 @@ class Wait(Node[WaitParams]):
     def process(self, item: Item, state: Any) -> Item:
         threading.Event().wait(self.params.seconds)
         return item
+
+
+@node(
+    "probe.decode",
+    inputs="record",
+    outputs={"audio": "audio[rate=dynamic, channels=dynamic]"},
+    cardinality="1:N",
+    attributes=dict(Decode.spec.attributes),
+)
+class BadDecode(Decode):
+    """Decode, but do to the process what a clip's name begins with."""
+
+    def process(self, item: Item, state: None) -> Any:
+        how = item.key.rpartition("/")[2].partition("-")[0]
+        if how == "abort":
+            os.abort()
+        if how == "fault":
+            ctypes.string_at(8)
+        if how == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if how == "devour":
+            np.ones(2**27)
+        return super().process(item, state)

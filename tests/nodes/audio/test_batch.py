@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import threading
 from collections.abc import Iterator
@@ -108,6 +109,31 @@ def test_options_are_those_of_load() -> None:
         batch_decode([source], offset=-1.0)
     with pytest.raises(TypeError, match="got rate"):
         batch_decode([source], rate=8000)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("one", ["ok.flac", b"ok", bytearray(b"ok"), memoryview(b"ok"), Path("ok.flac"), io.BytesIO(b"ok")])
+def test_one_source_is_no_list(one: Any) -> None:
+    """Its letters, bytes or lines are no sources; the error shows what is meant."""
+    with pytest.raises(TypeError, match=rf"got one source, a .*{type(one).__name__.removeprefix('Posix')}; .*: \[source\]"):
+        batch_decode(one)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_what_was_decoded_before_the_sources_fail_is_handed_out(workers: int) -> None:
+    """The error of an iterable comes in its place, after the results before it."""
+
+    def failing() -> Iterator[bytes]:
+        yield from contents(5)
+        raise OSError("the list ends here")
+
+    results = batch_decode(failing(), workers=workers, sr=None)
+    assert [result.samples.shape for result in itertools.islice(results, 5) if result.samples is not None] == [
+        (100 + index,) for index in range(5)
+    ]
+    with pytest.raises(OSError, match="the list ends here"):
+        next(results)
+    assert list(results) == []
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("phonograph-decode")]
 
 
 def test_no_sources_give_no_results() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from phonograph.errors import AudioDecodeError
+from phonograph_nodes.audio import load
 from phonograph_nodes.audio.containers import PcmLayout, RawPcm, holds_pcm, pcm_layout, raw_layout
 from phonograph_nodes.audio.given import Given
 from phonograph_nodes.audio.mapped import open_mapped
@@ -148,8 +149,9 @@ def test_bits_that_fill_no_bytes_stand_at_the_top_of_them(bits: int, encoding: s
 @pytest.mark.parametrize("claimed", [0, 2**31, 2**31 - 1 - 44, 0x7FFFF000, 2**32 - 1, 2**32 - 1 - 36])
 def test_a_size_that_a_pipe_leaves_open_means_to_the_end(claimed: int) -> None:
     """Nothing is declared, and all that is there is read."""
-    layout = layout_of(riff(levels("i16", COUNT), "i16", claimed=claimed))
-    assert (layout.num_samples, layout.declared_samples) == (COUNT, None)
+    for total in (0, 36, 2**32 - 1):
+        layout = layout_of(riff(levels("i16", COUNT), "i16", claimed=claimed, total=total))
+        assert (layout.num_samples, layout.declared_samples) == (COUNT, None)
 
 
 def test_other_containers_leave_their_size_open_too() -> None:
@@ -157,16 +159,69 @@ def test_other_containers_leave_their_size_open_too() -> None:
     raw = levels("i16", COUNT)
     fields: dict[str, str | int] = {"sample_rate": 8000, "sample_n_bytes": 2, "sample_byte_format": "10"}
     for content in [
-        riff(raw, "i16", long_size=0),
+        riff(raw, "i16", long_size=0, total=0),
         riff(raw, "i16", long_size=2**64 - 1),
         w64(raw, "i16", claimed=2**63),
-        aiff(raw, "i16", declared=0, claimed=0),
+        w64(raw, "i16", claimed=0, total=104),
+        w64(raw, "i16", claimed=-24, total=0),
+        aiff(raw, "i16", declared=0, claimed=0, total=0),
         au(raw, "i16", claimed=0),
         au(raw, "i16", claimed=2**32 - 1),
         sphere(raw, **fields),
     ]:
         layout = layout_of(content)
         assert (layout.num_samples, layout.declared_samples) == (COUNT, None)
+
+
+LIST = info_chunk(INAM=b"abcdefghijklmnopqrs\0")
+TEXT = b"NAME" + struct.pack(">I", 4) + b"song"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        riff(b"", "i16", after=LIST),
+        riff(b"", "i16", after=LIST[:-1], total=len(riff(b"", "i16", after=LIST)) - 10),
+        riff(b"", "i16", num_channels=2, mask=3, after=LIST),
+        riff(b"", "i16", big_endian=True, after=TEXT),
+        riff(b"", "i16", long_size=0, after=LIST),
+        riff(b"", "i16", long_size=0, claimed=0, after=LIST),
+        w64(b"", "i16", after=LIST),
+        aiff(b"", "i16", after=TEXT),
+        aiff(b"", "i16", after=TEXT).replace(bytes(8) + TEXT, TEXT).replace(b"SSND\0\0\0\x08", b"SSND" + bytes(4)),
+    ],
+    ids=["WAV", "byte not counted", "extensible", "RIFX", "RF64", "RF64 of 32 bits", "Wave64", "AIFF", "AIFF without an offset"],
+)
+def test_no_samples_in_a_finished_file_are_none(content: bytes) -> None:
+    """Where the size of the whole file is right, what stands behind an empty chunk is not taken for samples."""
+    if content[:4] == b"FORM":  # the whole as its header has it
+        content = content[:4] + struct.pack(">I", len(content) - 8) + content[8:]
+    assert layout_of(content).num_samples == 0
+    with pytest.raises(AudioDecodeError, match="no sample came out"):
+        load(content)
+
+
+def test_tags_behind_no_samples_are_read() -> None:
+    """An empty chunk is passed over like any other."""
+    assert dict(layout_of(riff(b"", "i16", after=info_chunk(INAM=b"a title\0"))).tags) == {"title": "a title"}
+    assert dict(layout_of(aiff(b"", "i16", after=TEXT)).tags) == {"title": "song"}
+
+
+def test_another_codec_without_samples_is_not_left_to_ffmpeg() -> None:
+    """FFmpeg would decode the tags."""
+    adpcm = b"fmt \x10\0\0\0\x11\0"
+    content = riff(b"", "i16", after=LIST).replace(b"fmt \x10\0\0\0\x01\0", adpcm)
+    with pytest.raises(AudioDecodeError, match="probe failed: no sample is in it"):
+        load(content)
+    assert pcm_layout(memoryview(riff(b"", "i16", after=LIST, total=0).replace(b"fmt \x10\0\0\0\x01\0", adpcm)), "file") is None
+
+
+def test_samples_behind_an_empty_piece_are_read() -> None:
+    """Of two chunks with samples, one may be empty."""
+    raw = levels("i16", COUNT)
+    np.testing.assert_array_equal(
+        samples_of(riff(b"", "i16", after=b"data" + struct.pack("<I", len(raw)) + raw)), samples_of(riff(raw, "i16"))
+    )
 
 
 def test_a_header_that_promises_more_than_there_is_declares_it() -> None:

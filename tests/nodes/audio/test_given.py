@@ -102,22 +102,6 @@ def test_the_buffer_is_read_only(path: Path) -> None:
             assert given.size == len(CONTENT)
 
 
-def test_mapped_samples_are_read_from_the_file(path: Path) -> None:
-    """A view of the map becomes an array of its own with the same samples, unless another file lies at the path by now."""
-    with Given(path) as given:
-        view = np.frombuffer(given.buffer(), np.int16, offset=44)[100:200]
-        samples = given.copied(view)
-        assert not np.may_share_memory(samples, view)
-        np.testing.assert_array_equal(samples, view)
-        path.with_name("b.wav").write_bytes(bytes(len(CONTENT)))
-        path.with_name("b.wav").replace(path)
-        assert given.copied(view) is view
-        del view
-    with Given(CONTENT) as given:
-        view = np.frombuffer(given.buffer(), np.int16, offset=44)
-        assert given.copied(view) is view
-
-
 def test_a_file_object_can_be_opened_again_and_again(path: Path) -> None:
     """Each opening stands at the beginning and can seek; closing it leaves the owner's object open."""
     for source in (path, CONTENT, io.BytesIO(CONTENT)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,49 @@ def test_it_answers_as_librosa_does(stereo: Path, sr: int | None, mono: bool, of
     edge = 200 if rate != 16000 else 0  # where the audio is cut, filters of other lengths differ
     inside = slice(edge, found.shape[-1] - edge)
     np.testing.assert_allclose(found[..., inside], expected[..., inside], rtol=0, atol=2e-3 if edge else 1e-7)
+
+
+USUAL = [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000]
+
+
+@pytest.mark.parametrize("in_rate", USUAL)
+def test_lengths_are_librosas_at_every_rate(in_rate: int) -> None:
+    """From each usual rate to each, at lengths whose result is a whole number and those around, and of part of a file."""
+    cases: list[tuple[int, int, float, float | None]] = []
+    for out_rate in USUAL:
+        step = in_rate // math.gcd(in_rate, out_rate)
+        lengths = {1, step, 3 * step, 40 * step, in_rate // 4} - {0}
+        cases += [(out_rate, length + more, 0.0, None) for length in lengths for more in (-1, 0, 1) if length + more]
+        cases += [(out_rate, in_rate, 0.25, None), (out_rate, in_rate, 0.25, 0.5), (out_rate, in_rate, 0.5, 2.0)]
+    files = {length: wav(tones(length, 1).tobytes(), sample_rate=in_rate) for length in {case[1] for case in cases}}
+
+    def lengths_of(load: Any) -> list[tuple[int, ...]]:
+        return [
+            load(io.BytesIO(files[length]), sr=out_rate, offset=offset, duration=duration)[0].shape
+            for out_rate, length, offset, duration in cases
+        ]
+
+    expected = lengths_of(librosa.load)
+    patch_librosa()
+    found = lengths_of(librosa.load)
+    assert {case: (one, other) for case, one, other in zip(cases, found, expected, strict=True) if one != other} == {}
+
+
+def test_a_length_of_one_too_many_ends_with_the_same_zero(tmp_path: Path) -> None:
+    """A second of 44100 Hz has 48001 samples at 48000 Hz, in each channel, from a map and through FFmpeg."""
+    content = wav(tones(44_100).tobytes(), num_channels=2, sample_rate=44_100)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tones(44_100), 44_100, format="flac")
+    for source in (content, buffer.getvalue()):
+        for mono in (True, False):
+            unpatch_librosa()
+            expected, _ = librosa.load(io.BytesIO(source), sr=48_000, mono=mono)
+            patch_librosa()
+            found, _ = librosa.load(io.BytesIO(source), sr=48_000, mono=mono)
+            assert found.shape == expected.shape == (() if mono else (2,)) + (48_001,)
+            assert not found[..., -1].any()
+            assert not expected[..., -1].any()
+            np.testing.assert_allclose(found[..., 200:-200], expected[..., 200:-200], rtol=0, atol=2e-3)
 
 
 def test_flac_and_file_objects_answer_too(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from phonograph_nodes.audio.mapped import MappedReader, open_mapped, open_raw
 from phonograph_nodes.audio.reader import Limits
 from phonograph_nodes.convert import mix_to_mono
 from phonograph_nodes.kernels import _convert
-from phonograph_nodes.resample import resample, resample_pcm16
+from phonograph_nodes.resample import resample
+from phonograph_nodes.resample.whole import resample_pcm
 from reference.pcm_files import BYTES, aiff, au, levels, riff
 
 PIECE = 2**16  # values that are converted together where they take more than one step
@@ -125,25 +126,31 @@ def test_a_part_that_cannot_be_is_refused() -> None:
         next(reader.blocks(0))
 
 
-def test_native_16_bit_samples_are_a_view() -> None:
+@pytest.mark.parametrize("num_channels", [1, 2])
+@pytest.mark.parametrize("encoding", ["i16", "i24", "i32", "f32"])
+def test_samples_that_the_resampler_reads_are_a_view(encoding: Any, num_channels: int) -> None:
     """No sample is copied, and what the resampler makes of them is what it makes of the samples as float32."""
-    content = riff(levels("i16", 2 * 3000), "i16", num_channels=2, sample_rate=44_100)
-    reader = reader_of(content)
-    view = reader.pcm16()
-    assert view is not None
-    assert view.shape == (3000, 2)
-    assert np.may_share_memory(view, np.frombuffer(content, np.uint8))
-    assert not view.flags.writeable
-    np.testing.assert_array_equal(
-        resample_pcm16(view, in_rate=44_100, out_rate=16_000),
-        resample(reader.read(mono=True)[0], in_rate=44_100, out_rate=16_000),
-    )
+    content = riff(levels(encoding, num_channels * 3000), encoding, num_channels=num_channels, sample_rate=44_100)
+    shifted = memoryview(b"x" + content)[1:]
+    for given in (content, shifted):
+        reader = open_mapped(Given(given), Limits())
+        assert reader is not None
+        pcm = reader.pcm(10, 2000)
+        assert pcm is not None
+        assert (pcm.format, pcm.num_channels, pcm.num_samples) == (encoding, num_channels, 2000)
+        assert np.may_share_memory(pcm.stored, np.frombuffer(given, np.uint8))
+        assert not pcm.stored.flags.writeable
+        np.testing.assert_array_equal(
+            resample_pcm(pcm, in_rate=44_100, out_rate=16_000, quality="high"),
+            resample(reader.read(10, 2000, mono=True)[0], in_rate=44_100, out_rate=16_000),
+        )
 
 
-@pytest.mark.parametrize("content", [FILES["i24 big"], FILES["f32"], aiff(levels("i16", 99), "i16")])
+@pytest.mark.parametrize("content", [FILES["i24 big"], FILES["mulaw"], aiff(levels("i16", 99), "i16")])
 def test_other_samples_are_no_view(content: bytes) -> None:
-    """Other encodings, and 16 bits the other way round."""
-    assert reader_of(content).pcm16() is None
+    """Other encodings, more channels than two, and 16 bits the other way round."""
+    assert reader_of(content).pcm() is None
+    assert reader_of(riff(levels("i16", 3 * 99), "i16", num_channels=3)).pcm() is None
 
 
 @pytest.mark.parametrize("encoding", ["f32", "f64"])
@@ -208,7 +215,7 @@ def test_more_audio_than_allowed_is_refused() -> None:
     message = (
         r"decode failed: more than 0\.5 s of audio in 1 channels; expected at most 0\.5 s and 8 GiB; split the file, or raise"
     )
-    for read in (MappedReader.read, MappedReader.pcm16, lambda reader: list(MappedReader.blocks(reader, 100))):
+    for read in (MappedReader.read, MappedReader.pcm, lambda reader: list(MappedReader.blocks(reader, 100))):
         with pytest.raises(AudioTooLongError, match=message):
             read(reader_of(content, max_duration_s=0.5))
     assert reader_of(content, max_duration_s=0.5).read(10, 4000).shape == (1, 4000)
@@ -254,14 +261,14 @@ def test_a_file_gives_what_its_bytes_give(tmp_path: Path) -> None:
     reader = open_mapped(Given(path), Limits())
     assert reader is not None
     assert reader.info == replace(reader_of(content).info, name=str(path))
-    view = reader.pcm16()
+    pcm = reader.pcm()
     for _ in range(2):
         np.testing.assert_array_equal(np.concatenate(list(reader.blocks(70_001)), axis=1), expected)
     whole = reader.read()
     reader.close()
     np.testing.assert_array_equal(whole, expected)
-    assert view is not None
-    np.testing.assert_array_equal(view.T / np.float32(32768), expected)
+    assert pcm is not None
+    np.testing.assert_array_equal(pcm.stored.view(np.int16).reshape(-1, 2).T / np.float32(32768), expected)
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="needs /proc/self/smaps")
@@ -300,15 +307,12 @@ def test_memory_that_somebody_mapped_is_left_alone() -> None:
 
 @pytest.mark.parametrize("encoding", ["i16", "f32", "f64"])
 def test_samples_across_the_places_of_their_type_are_read(encoding: str) -> None:
-    """In memory they may begin at any byte; so may the view of those of 16 bits."""
+    """In memory they may begin at any byte."""
     content = riff(levels(encoding, 999), encoding)
     shifted = memoryview(b"x" + content)[1:]
     reader = open_mapped(Given(shifted), Limits())
     assert reader is not None
     np.testing.assert_array_equal(reader.read(), reader_of(content).read())
-    view, expected = reader.pcm16(), reader_of(content).pcm16()
-    assert (view is None) == (encoding != "i16")
-    np.testing.assert_array_equal(view, expected)
 
 
 def test_raw_samples_are_read_as_they_are_said_to_be() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from limits import no_file_over
-from phonograph.errors import AudioFormatError, OutputError
+from phonograph.errors import AudioFormatError, BadInputError, OutputError
 from phonograph_nodes.audio.saving import save
 from written import ffmpeg_decoded, voice
 
@@ -82,6 +82,15 @@ def test_what_is_no_audio_for_the_format(samples: Any, rate: int, tmp_path: Path
     """Integers, three axes, no rate or one that the codec has not are errors of the audio."""
     with pytest.raises(AudioFormatError, match=r"expected|Opus has"):
         save(tmp_path / "a.opus", samples, rate)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["nul\0.wav", "\0/a.wav", "half\ud800.wav"])
+def test_a_name_that_no_file_can_have(name: str, tmp_path: Path) -> None:
+    """A NUL, or half of a surrogate pair, is a typed error that shows the name, and nothing is made."""
+    with pytest.raises(BadInputError, match="no file of this name can be made; expected text without NUL") as caught:
+        save(os.path.join(tmp_path, "new", name), voice(100, 16000), 16000)
+    assert repr(name)[1:-1] in str(caught.value)
     assert os.listdir(tmp_path) == []
 
 

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
 from phonograph_nodes import resample, resample_pcm16
+from phonograph_nodes.convert import convert, mix_to_mono
+from phonograph_nodes.resample.blocks import Pcm, PcmFormat
+from phonograph_nodes.resample.whole import resample_pcm
 
 RATIOS = [(44_100, 16_000), (48_000, 16_000), (8_000, 16_000), (44_100, 16_001), (16_000, 16_000)]
 
@@ -34,6 +37,32 @@ def test_one_pass_equals_two(length: int, channels: tuple[int, ...], in_rate: in
     found = resample_pcm16(samples, in_rate=in_rate, out_rate=out_rate)
     assert found.dtype == np.float32
     assert np.array_equal(found, resample(as_mono(samples), in_rate=in_rate, out_rate=out_rate))
+
+
+@pytest.mark.parametrize(("in_rate", "out_rate"), RATIOS[:3])
+@pytest.mark.parametrize("length", [0, 1, 441, 60_001])
+@pytest.mark.parametrize("num_channels", [1, 2])
+@pytest.mark.parametrize("source", ["i16", "i24", "i32", "f32"])
+def test_other_formats_too(source: PcmFormat, num_channels: int, length: int, in_rate: int, out_rate: int) -> None:
+    """What files store gives the bits of mixing and resampling, from any byte on; i32 and f32 where the mean is rounded, too."""
+    noise = np.random.default_rng(6)
+    levels = 10 ** noise.uniform(-9, 0, (length, 1))
+    samples = convert(levels * noise.normal(0, 1, (length, num_channels)), dtype=source)
+    pcm = np.frombuffer(b"x" + samples.tobytes(), np.uint8)[1:]
+    found = resample_pcm(Pcm(pcm, source, num_channels, length), in_rate=in_rate, out_rate=out_rate, quality="high")
+    mono = mix_to_mono(samples, source=source, layout="interleaved")[0]
+    assert found is not None
+    assert np.array_equal(found, resample(mono, in_rate=in_rate, out_rate=out_rate))
+
+
+@pytest.mark.parametrize("place", [0, 1, 30_000, 60_000])
+@pytest.mark.parametrize("values", [(np.nan, 0.0), (0.0, -np.inf), (3e38, 3e38)])
+def test_what_is_not_finite_is_left_to_others(values: tuple[float, float], place: int) -> None:
+    """NaN, infinity, and a sum beyond float32, although the mean is not."""
+    samples = np.zeros((60_001, 2), np.float32)
+    samples[place] = values
+    pcm = Pcm(samples.reshape(-1).view(np.uint8), "f32", 2, len(samples))
+    assert resample_pcm(pcm, in_rate=44_100, out_rate=16_000, quality="high") is None
 
 
 def test_extremes() -> None:

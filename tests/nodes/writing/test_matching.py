@@ -7,16 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
 from phonograph.node import Node
+from phonograph_nodes.audio import info, load
+from phonograph_nodes.audio.saving import save
 from phonograph_nodes.decode import Decode, DecodeParams
 from phonograph_nodes.writing.formats import AudioFormat, sink_for
 from phonograph_nodes.writing.matching import Audio, AudioParams
+from reference.audio_files import encoded
 from written import item, voice
+
+
+def wavpack(samples: NDArray[Any], sample_format: str) -> bytes:
+    """A WavPack file, which FFmpeg's encoder makes of integers of 16 or 32 bits, or of floating point."""
+    return encoded("wavpack", "wv", samples, sample_format, "mono")
 
 
 def codec_of(path: str | Path) -> tuple[str, int]:
@@ -75,6 +85,47 @@ def test_relatives_of_the_formats(codec: str, suffix: str, written: str, tmp_pat
     """PCM of any container becomes WAV, other lossless codecs FLAC, whatever the decoder is called."""
     path = stored(tmp_path, codec=codec)
     assert (Path(path).suffix, codec_of(path)[0]) == (suffix, written)
+
+
+def test_lossless_floating_point_loses_nothing(tmp_path: Path) -> None:
+    """FLAC cannot hold it, WAV of float32 can: each bit of a WavPack file comes back."""
+    samples = np.random.default_rng(0).normal(0, 0.5, (1, 4000)).astype(np.float32)
+    content = wavpack(samples, "fltp")
+    about = info(content)
+    assert (about.codec, about.bits, about.sample_format) == ("wavpack", 0, "f32")
+    decoder: Node[Any] = Decode(DecodeParams(), "decode")
+    decoded = decoder.process(item({"record": {"bytes": content}}, "kept"), None)
+    assert isinstance(decoded, Item)
+    path = Audio(AudioParams(path=str(tmp_path)), "out").stage(decoded).commit().path
+    assert (Path(path).name, codec_of(path)[0]) == ("kept.wav", "pcm_f32le")
+    np.testing.assert_array_equal(load(path, sr=None)[0], samples[0])
+
+
+@pytest.mark.parametrize(("sample_format", "bits", "stored_as"), [("s16p", 16, "i16"), ("s32p", 32, "i32")])
+def test_integers_of_another_lossless_codec_become_flac(sample_format: str, bits: int, stored_as: str, tmp_path: Path) -> None:
+    """With 16 bits of 16, and 24 of more."""
+    samples = np.random.default_rng(0).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (1, 4000))
+    content = wavpack(samples.astype(f"i{bits // 8}"), sample_format)
+    assert info(content).sample_format == stored_as
+    decoded = Decode(DecodeParams(), "decode").process(item({"record": {"bytes": content}}, "kept"), None)
+    assert isinstance(decoded, Item)
+    path = Audio(AudioParams(path=str(tmp_path)), "out").stage(decoded).commit().path
+    assert codec_of(path) == ("flac", min(bits, 24))
+
+
+@pytest.mark.parametrize("num_channels", [3, 5, 8, 255])
+@pytest.mark.parametrize("output_format", ["match", "alac"])
+def test_more_channels_than_ffmpegs_alac_encoder_survives_never_reach_it(
+    output_format: str, num_channels: int, tmp_path: Path
+) -> None:
+    """It overruns its buffer with them, and ends the process; they are refused before."""
+    sink = Audio(AudioParams(path=str(tmp_path), output_format=output_format), "out")  # type: ignore[arg-type]
+    chunk = AudioChunk(np.zeros((num_channels, 10), np.float32), 16000)
+    with pytest.raises(AudioFormatError, match=f"{num_channels} channels; ALAC holds 1 to 2"):
+        sink.stage(item({"audio": chunk}, codec="alac"))
+    with pytest.raises(AudioFormatError, match=f"{num_channels} channels; ALAC holds 1 to 2"):
+        save(tmp_path / "a.m4a", chunk.samples, 16000, format="alac")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("codec", ["vorbis", "wmav2", "amrnb", "ac3", "adpcm_ima_wav"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import select
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from phonograph.engine import scheduler
+from phonograph.engine import process_worker, scheduler
 from phonograph.errors import NodeError
 from phonograph.item import Item
 from phonograph.node import Params, node
@@ -39,11 +40,16 @@ def badly(on: str, *, count: int = 6, workers: int = 1, diary: Path | str = "''"
 
 
 @pytest.fixture(autouse=True)
-def no_named_memory_is_left() -> Iterator[None]:
-    """Shared memory has no name, so that none can be left behind."""
-    before = set(os.listdir("/dev/shm"))
+def nothing_is_held() -> Iterator[None]:
+    """Shared memory without a name and processes are held by descriptors alone, and a run closes them."""
+    before = held()
     yield
-    assert set(os.listdir("/dev/shm")) <= before
+    assert held() == before
+
+
+def held() -> list[str]:
+    opened = (os.readlink(entry) for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink())
+    return sorted(target for target in opened if "memfd:phonograph" in target or "pidfd" in target)
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,63 @@ def test_process_that_dies_fails_one_record(tmp_path: Path, how: str, words: str
     assert f"the worker process of node 'work' {words}" in letter["message"]
     work = node_metrics(report)["work"]
     assert (work.items_in, work.items_out, work.errors, work.retries) == (6, 5, 1, 0)
+
+
+@pytest.fixture(params=["told", "not told"])
+def kernel_tells_of_ends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether the end of a process can be waited for; where it cannot, it is asked for from time to time."""
+    if request.param == "not told":
+
+        def refused(process: int) -> int:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        monkeypatch.setattr(os, "pidfd_open", refused)
+
+
+@pytest.mark.usefixtures("kernel_tells_of_ends")
+@pytest.mark.parametrize("how", ["fork_and_abort", "fork_in_c_and_abort"])
+def test_process_that_dies_takes_its_forks_with_it(tmp_path: Path, how: str) -> None:
+    """A fork that holds all that its process held neither hides that this has died, nor outlives it."""
+    diary = tmp_path / "diary"
+    report = run_text(tmp_path, badly(f"{{'2': {how}}}", diary=diary), Badly)
+    assert (report.records.completed, report.records.dead_lettered) == (5, 1)
+    assert "was killed by SIGABRT" in dead_letters(report)[0]["message"]
+    assert "outlived" not in diary.read_text()
+
+
+def test_fork_that_goes_on_answers_nothing(tmp_path: Path) -> None:
+    """Of a process that a node has forked and lets go on, only one half answers."""
+    diary = tmp_path / "diary"
+    report = run_text(tmp_path, badly("{'*': fork_of_two_answers}", diary=diary), Badly)
+    assert (report.status, node_metrics(report)["work"].items_out) == ("success", 6)
+    assert [line.split()[0] for line in diary.read_text().splitlines()] == ["open", "close"]
+
+
+def test_programs_inherit_no_descriptor(tmp_path: Path) -> None:
+    """What a node starts holds nothing that belongs to its process."""
+    report = run_text(tmp_path, badly("{'2': inheritable}"), Badly)
+    assert report.status == "success", dead_letters(report)
+
+
+def test_threads_that_are_left_are_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process whose node leaves a thread behind says so when it is closed, and ends by itself."""
+    ends: list[int | None] = []
+    end = process_worker._Process.end
+
+    def noted(process: Any, node: str) -> Any:
+        died = end(process, node)
+        ends.append(died.status)
+        return died
+
+    monkeypatch.setattr(process_worker._Process, "end", noted)
+    with caplog.at_level(logging.WARNING):
+        assert run_text(tmp_path, badly("{'2': leave_thread}"), Badly).status == "success"
+    assert ends == [0]  # a status, and no signal
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("phonograph.engine")] == [
+        "node 'work' left threads running: thread of numbers/2; they end with its process"
+    ]
 
 
 def test_fresh_process_is_opened_after_a_crash(tmp_path: Path) -> None:
@@ -135,16 +198,33 @@ def test_result_that_cannot_be_pickled_is_a_breach(tmp_path: Path) -> None:
     assert diary.read_text().count("open") == 1
 
 
-def test_interrupt_is_left_to_the_run(tmp_path: Path) -> None:
-    """Ctrl-C reaches every process of a terminal; a worker process takes no notice."""
-    assert run_text(tmp_path, badly("{'2': interrupt}"), Badly).status == "success"
+def test_signals_to_everyone_are_left_to_the_run(tmp_path: Path) -> None:
+    """A terminal, or a service that is stopped, tells every process; a worker process takes no notice."""
+    assert run_text(tmp_path, badly("{'2': signals}"), Badly).status == "success"
+
+
+def test_node_can_end_what_it_started(tmp_path: Path) -> None:
+    """Programs and forks of a node can be ended by a signal that a worker process leaves to the run."""
+    report = run_text(tmp_path, badly("{'2': end_what_it_started}"), Badly)
+    assert report.status == "success", dead_letters(report)
+
+
+@pytest.mark.parametrize(("how", "name"), [("keyboard_interrupt", "KeyboardInterrupt"), ("system_exit", "SystemExit")])
+def test_node_that_would_end_the_program_fails_the_record(tmp_path: Path, how: str, name: str) -> None:
+    """What ends a program is a failure of the node that raised it, and its process goes on."""
+    diary = tmp_path / "diary"
+    report = run_text(tmp_path, badly(f"{{'2': {how}}}", diary=diary), Badly)
+    (letter,) = dead_letters(report)
+    assert (letter["code"], letter["message"]) == ("node_contract", f"test.badly raised {name}; expected an Exception")
+    assert diary.read_text().count("open") == 1
 
 
 def test_log_records_come_to_this_process(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What a node logs goes to the handlers of the run, the last words before a crash included."""
+    """What a node logs goes to the handlers of the run, from its forks too, the last words before a crash included."""
     with caplog.at_level(logging.WARNING):
-        run_text(tmp_path, badly("{'1': log, '2': log_and_abort}"), Badly)
+        run_text(tmp_path, badly("{'0': log_in_fork, '1': log, '2': log_and_abort}"), Badly)
     assert [record.getMessage() for record in caplog.records if record.name == "test.badly"] == [
+        "about numbers/0",
         "about numbers/1",
         "about numbers/2",
     ]
@@ -248,10 +328,11 @@ def test_cancelled_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.Mon
     assert executor.report.records.cancelled == executor.report.records.read > 0
 
 
-def test_killed_run_takes_its_processes_with_it(tmp_path: Path) -> None:
-    """When the program is killed, so is a worker process, whatever it does."""
+@pytest.mark.parametrize("how", ["sleep", "fork_and_sleep"])
+def test_killed_run_takes_its_processes_with_it(tmp_path: Path, how: str) -> None:
+    """When the program is killed, so is a worker process, whatever it does, and what that has forked."""
     os.mkfifo(tmp_path / "diary")
-    text = badly("{'*': sleep}", diary=tmp_path / "diary")
+    text = badly(f"{{'*': {how}}}", diary=tmp_path / "diary")
     code = (
         f"import sys; sys.path.insert(0, {str(TESTS)!r})\n"
         "from pathlib import Path; from process_nodes import Badly; from small_runs import run_text\n"

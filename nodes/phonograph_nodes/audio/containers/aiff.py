@@ -9,7 +9,18 @@ import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from phonograph_nodes.audio.containers.layout import SIGNED, Chunk, Coding, Encoding, Extent, PcmLayout, chunks, text, within
+from phonograph_nodes.audio.containers.layout import (
+    SIGNED,
+    Chunk,
+    Coding,
+    Encoding,
+    Extent,
+    PcmLayout,
+    chunks,
+    is_whole,
+    text,
+    within,
+)
 
 _MAX_TEXT = 2**16
 
@@ -44,7 +55,7 @@ _MASKS: Mapping[int, int] = MappingProxyType({108 << 16 | 4: 0x603, 117 << 16 | 
 
 def aiff_layout(content: memoryview, name: str) -> PcmLayout | None:
     """Of a file of form AIFF or AIFC."""
-    form, _, kind = struct.unpack_from(">4sI4s", content)
+    form, size, kind = struct.unpack_from(">4sI4s", content)
     if form != b"FORM" or kind not in (b"AIFF", b"AIFC"):
         return None
     coding, extent, declared, mask = None, None, 0, 0
@@ -56,10 +67,13 @@ def aiff_layout(content: memoryview, name: str) -> PcmLayout | None:
             if coding is None:
                 return None
         elif chunk.name == b"SSND" and extent is None:
+            if not chunk.size and is_whole(content, 8 + size):
+                extent = Extent(chunk.start, 0)
+                continue
             offset, _ = struct.unpack_from(">II", content, chunk.start)
             start = chunk.start + 8 + offset
             extent = Extent(start, max(chunk.start + chunk.size - start, 0) if chunk.size else None)
-            if not chunk.size:
+            if not chunk.size:  # left open by a writer to a pipe
                 break
         elif chunk.name == b"CHAN":
             tag, bits = struct.unpack_from(">II", content, chunk.start)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from phonograph_nodes.audio.reader import check_format
 
 Encoding = Literal["u8", "i8", "i16", "i24", "i32", "f32", "f64", "alaw", "mulaw"]
+ByteOrder = Literal["little", "big"]
 
 SAMPLE_BYTES: Mapping[Encoding, int] = MappingProxyType(
     {"u8": 1, "i8": 1, "i16": 2, "i24": 3, "i32": 4, "f32": 4, "f64": 8, "alaw": 1, "mulaw": 1}
@@ -121,7 +122,7 @@ def within(
     )
 
 
-def chunks(content: memoryview, place: int, byte_order: Literal["little", "big"], end: int | None = None) -> Iterator[Chunk]:
+def chunks(content: memoryview, place: int, byte_order: ByteOrder, end: int | None = None) -> Iterator[Chunk]:
     """The chunks of a RIFF or IFF file from `place` on: a name and a length of 4 bytes each, then content of an even length.
 
     Writers that forget to fill up an odd one are found out by a name that is known and stands there already.
@@ -135,6 +136,14 @@ def chunks(content: memoryview, place: int, byte_order: Literal["little", "big"]
         place = start + size
         if size % 2 and bytes(content[place : place + 4]) not in _NAMES:
             place += 1
+
+
+def is_whole(content: memoryview, total: int) -> bool:
+    """Whether a file has as many bytes as its header says: its writer then came to an end, and knew all sizes.
+
+    The byte that fills up an odd chunk may not be counted.
+    """
+    return 0 <= len(content) - total <= 1
 
 
 def text(raw: memoryview | bytes) -> str:

@@ -1,8 +1,8 @@
 """WAV, its forms for more than 4 GB (RF64, BW64, Wave64), and its big-endian form (RIFX).
 
-A size of 0, or near the largest number that its field holds, is what a writer to a pipe leaves there, who does not know it: the
-samples then reach to the end of the file. Facts are from Microsoft's "Multiple Channel Audio Data and WAVE Files", EBU Tech 3306
-(RF64), ITU-R BS.2088 (BW64), and Sony's "Wave64 File Format".
+A writer to a pipe does not know the sizes. It leaves 0 there, or a number near the largest that the field holds, and the samples
+reach to the end of the file. But 0 in a file whose size as a whole is right says that there are none. Facts are from Microsoft's
+"Multiple Channel Audio Data and WAVE Files", EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64), and Sony's "Wave64 File Format".
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import NamedTuple
 
+from phonograph.errors import AudioDecodeError
 from phonograph_nodes.audio.containers.layout import (
     FLOATS,
     SAMPLE_BYTES,
     SIGNED,
+    ByteOrder,
     Chunk,
     Coding,
     Encoding,
     Extent,
     PcmLayout,
     chunks,
+    is_whole,
     text,
     within,
 )
@@ -57,50 +60,118 @@ _DISGUISED = (b"\x72\xf8\x1f\x4e", b"\xff\x1f\x00\xe8", b"\xfe\x7f\x01\x80")
 _DISGUISE_BYTES = 2**11
 
 
+class _Parts(NamedTuple):
+    """Of a file: its chunk `fmt `, where its audio lies, its chunks LIST. None for what is not there."""
+
+    form: Chunk | None = None
+    extent: Extent | None = None
+    lists: tuple[Chunk, ...] = ()
+
+
 def riff_layout(content: memoryview, name: str) -> PcmLayout | None:
-    """Of a RIFF, RIFX, RF64 or BW64 file of form WAVE."""
-    form, _, kind = struct.unpack_from("<4sI4s", content)
-    if kind != b"WAVE":
-        return None
-    order: Literal["little", "big"] = "big" if form == b"RIFX" else "little"
-    coding, extent, long_size = None, None, None
+    """Of a RIFF, RIFX, RF64 or BW64 file of form WAVE.
+
+    Raises:
+        AudioDecodeError: a rate or channel count that no audio has; another codec than PCM, and no audio of it.
+    """
+    parts, order = _riff_parts(content), _order(content)
     tags: dict[str, str] = {}
-    for chunk in chunks(content, 12, order):
-        if chunk.name == b"ds64":
-            _, long_size = struct.unpack_from("<QQ", content, chunk.start)
-        elif chunk.name == b"fmt " and coding is None:
-            coding = _coding(content, chunk, order)
-            if coding is None:
-                return None
-        elif chunk.name == b"LIST":
-            tags |= _tags(content, chunk, order)
-        elif chunk.name == b"data":
-            if extent is not None:  # samples in several pieces
-                return None
-            extent = _extent(content, chunk, long_size if form in _LONG_FORMS and chunk.size == _UNKNOWN_32 else None)
-            if extent.num_bytes is None:
-                break
-    if coding is None or extent is None or _is_disguised(content, coding, extent):
-        return None
-    return within(content, name, "wav", coding, extent, tags)
+    for chunk in parts.lists:
+        tags |= _tags(content, chunk, order)
+    return _layout(content, name, "wav", parts, order, tags)
 
 
 def w64_layout(content: memoryview, name: str) -> PcmLayout | None:
-    """Of a Sony Wave64 file."""
-    if bytes(content[:16]) != W64_RIFF or bytes(content[24:40]) != b"wave" + _W64_REST:
+    """Of a Sony Wave64 file; raises as `riff_layout`."""
+    return _layout(content, name, "w64", _w64_parts(content), "little", {})
+
+
+def riff_extent(content: memoryview) -> Extent | None:
+    """Where the audio lies in a file of the kinds that `riff_layout` reads, whatever its codec; None when nowhere."""
+    return _riff_parts(content).extent
+
+
+def w64_extent(content: memoryview) -> Extent | None:
+    """As `riff_extent`, of a Wave64 file."""
+    return _w64_parts(content).extent
+
+
+def _layout(
+    content: memoryview, name: str, container: str, parts: _Parts, order: ByteOrder, tags: Mapping[str, str]
+) -> PcmLayout | None:
+    form, extent, _ = parts
+    if form is None or extent is None:
         return None
-    coding = None
-    for chunk in _w64_chunks(content):
-        if chunk.name == b"fmt " and coding is None:
-            coding = _coding(content, chunk, "little")
-            if coding is None:
-                return None
-        elif chunk.name == b"data" and coding is not None:
-            return within(content, name, "w64", coding, Extent(chunk.start, chunk.size if 0 < chunk.size < _UNKNOWN_64 else None))
+    coding = _coding(content, form, order)
+    if coding is not None and not _is_disguised(content, coding, extent):
+        return within(content, name, container, coding, extent, tags)
+    if extent.num_bytes == 0:  # FFmpeg would take the chunks behind it for audio
+        raise AudioDecodeError(name, "probe", "no sample is in it, its audio stream is empty", remedy="get it again")
     return None
 
 
-def _coding(content: memoryview, chunk: Chunk, order: Literal["little", "big"]) -> Coding | None:
+def _riff_parts(content: memoryview) -> _Parts:
+    mark, _, kind = struct.unpack_from("<4sI4s", content)
+    if kind != b"WAVE":
+        return _Parts()
+    order = _order(content)
+    total = 8 + int.from_bytes(content[4:8], order)
+    form, extent, long_size = None, None, None
+    lists: list[Chunk] = []
+    for chunk in chunks(content, 12, order):
+        if chunk.name == b"ds64" and mark in _LONG_FORMS:
+            long_total, long_size = struct.unpack_from("<QQ", content, chunk.start)
+            total = 8 + long_total
+        elif chunk.name == b"fmt " and form is None:
+            form = chunk
+        elif chunk.name == b"LIST":
+            lists.append(chunk)
+        elif chunk.name == b"data":
+            if extent is not None and extent.num_bytes:  # samples in several pieces
+                return _Parts()
+            if long_size is not None and chunk.size == _UNKNOWN_32:
+                extent = _extent(content, chunk._replace(size=long_size), total)
+                break  # what follows cannot be found by a size of 32 bits
+            extent = _extent(content, chunk, total, _STREAM_SIZES)
+            if extent.num_bytes is None:
+                break
+    return _Parts(form, extent, tuple(lists))
+
+
+def _w64_parts(content: memoryview) -> _Parts:
+    if bytes(content[:16]) != W64_RIFF or bytes(content[24:40]) != b"wave" + _W64_REST:
+        return _Parts()
+    total = int.from_bytes(content[16:24], "little")
+    form = None
+    for chunk in _w64_chunks(content):
+        if chunk.name == b"fmt " and form is None:
+            form = chunk
+        elif chunk.name == b"data" and form is not None:
+            return _Parts(form, _extent(content, chunk, total))
+    return _Parts()
+
+
+def _extent(content: memoryview, chunk: Chunk, total: int, stream_sizes: tuple[int, ...] = ()) -> Extent:
+    """Where the audio lies: in the chunk, or from its beginning on, when its size was left open.
+
+    Args:
+        total: bytes of the file, as its header says.
+        stream_sizes: those that writers to a pipe put in, or nearly.
+    """
+    if chunk.size:
+        is_longer = chunk.start + chunk.size > len(content)
+        is_open = is_longer and any(abs(chunk.size - size) <= _STREAM_MARGIN for size in stream_sizes)
+        is_open = is_open or chunk.size >= _UNKNOWN_64
+    else:
+        is_open = not is_whole(content, total)
+    return Extent(chunk.start, None if is_open else chunk.size)
+
+
+def _order(content: memoryview) -> ByteOrder:
+    return "big" if bytes(content[:4]) == b"RIFX" else "little"
+
+
+def _coding(content: memoryview, chunk: Chunk, order: ByteOrder) -> Coding | None:
     """What the chunk `fmt ` says; None for any other codec than PCM, and where it contradicts itself."""
     mark = ">" if order == "big" else "<"
     if chunk.size < 16:
@@ -126,15 +197,7 @@ def _encoding(tag: int, bits: int) -> Encoding | None:
     return _LAWS.get(tag)
 
 
-def _extent(content: memoryview, chunk: Chunk, long_size: int | None) -> Extent:
-    if long_size is not None:
-        return Extent(chunk.start, long_size if 0 < long_size < _UNKNOWN_64 else None)
-    is_longer = chunk.start + chunk.size > len(content)
-    is_open = chunk.size == 0 or (is_longer and any(abs(chunk.size - limit) <= _STREAM_MARGIN for limit in _STREAM_SIZES))
-    return Extent(chunk.start, None if is_open else chunk.size)
-
-
-def _tags(content: memoryview, chunk: Chunk, order: Literal["little", "big"]) -> dict[str, str]:
+def _tags(content: memoryview, chunk: Chunk, order: ByteOrder) -> dict[str, str]:
     if bytes(content[chunk.start : chunk.start + 4]) != b"INFO":
         return {}
     found: dict[str, str] = {}

@@ -24,6 +24,7 @@ class Cursor:
     Args:
         sources: opens each link.
         seen: up to which position packets that do not decode were counted before.
+        form: FFmpeg's name of the format, where it is certain.
 
     Attributes:
         position: of the first sample that was decoded and not passed yet, from 0; below 0 in the codec's delay.
@@ -43,9 +44,10 @@ class Cursor:
         strict: bool,
         watch: Watch | None,
         seen: int = 0,
+        form: str | None = None,
     ) -> None:
         self._sources, self._name, self._which, self._faults, self._strict = sources, name, which, faults, strict
-        self._watch, self._seen = watch, seen
+        self._watch, self._seen, self._form = watch, seen, form
         self._link = 0
         self._decoded: list[AudioFrame] = []  # and not passed
         self.position, self.end = 0, TO_THE_END
@@ -179,7 +181,7 @@ class Cursor:
         raise AudioDecodeError(self._name, "decode", f"no sample came out, {found}", remedy="get the file again", word=word)
 
     def _open(self) -> None:
-        self.opened = Opened(self._sources[self._link](), self._name, self._which)
+        self.opened = Opened(self._sources[self._link](), self._name, self._which, self._form)
         self._start_packets()
 
     def _start_packets(self) -> None:

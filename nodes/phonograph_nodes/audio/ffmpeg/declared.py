@@ -9,7 +9,6 @@ the file (Ogg), nothing is declared.
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -19,6 +18,8 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from phonograph_nodes.audio.containers.layout import Extent
+from phonograph_nodes.audio.containers.riff import riff_extent, w64_extent
 from phonograph_nodes.audio.ffmpeg.opened import Opened
 from phonograph_nodes.audio.given import Given
 
@@ -28,14 +29,7 @@ _SIZE_TOLERANCE_S = 0.01  # some writers count the header as samples
 
 _MAX_CHUNKS = 1000
 _MAX_ASF_HEADER = 2**20
-_UNKNOWN_32 = 2**32 - 1
-_UNKNOWN_64 = 2**64 - 1
-_STREAM_SIZES = (2**31, 2**32)  # writers to a pipe put in a size near one of these
-_STREAM_MARGIN = 2**16
-
-# GUIDs as they lie in the file.
-_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
-_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")  # a GUID as it lies in the file
 
 
 def declared_duration(opened: Opened, given: Given, *, decoded_s: float, end_s: float) -> float | None:
@@ -60,55 +54,19 @@ def _by_time(container: InputContainer, stream: AudioStream) -> float | None:
     return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
 
 
-def _by_size(given: Given, extent: _Extent, decoded_s: float) -> float | None:
+def _by_size(given: Given, extent: _FindExtent, decoded_s: float) -> float | None:
     """The audio that is there, in proportion to the bytes that are."""
-    with given.open() as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        try:
-            found = extent(file)
-        except struct.error:  # the header itself is cut off, or is none that is known here
-            return None
-    if found is None or size <= found[0]:
+    try:
+        found = extent(given)
+    except struct.error:  # the header itself is cut off, or is none that is known here
         return None
-    start, declared = found
-    return decoded_s * declared / min(size - start, declared)
+    if found is None or not found.num_bytes or given.size <= found.first_byte:
+        return None
+    return decoded_s * found.num_bytes / min(given.size - found.first_byte, found.num_bytes)
 
 
-def _riff_extent(file: IO[bytes]) -> tuple[int, int] | None:
-    """Start and size of the samples in a RIFF or RF64 file; None when a writer to a pipe left the size open."""
-    form, _, _ = struct.unpack("<4sI4s", file.read(12))
-    long_size = None
-    for _ in range(_MAX_CHUNKS):
-        name, size = struct.unpack("<4sI", file.read(8))
-        start = file.tell()
-        if name == b"ds64":
-            _, long_size = struct.unpack("<QQ", file.read(16))
-        elif name == b"data":
-            if form == b"RF64" and size == _UNKNOWN_32:
-                return None if long_size in (None, 0) else (start, long_size)
-            open_end = size == 0 or any(abs(size - limit) <= _STREAM_MARGIN for limit in _STREAM_SIZES)
-            return None if open_end else (start, size)
-        file.seek(start + size + size % 2)
-    return None
-
-
-def _w64_extent(file: IO[bytes]) -> tuple[int, int] | None:
-    """As `_riff_extent`, for Wave64: names are GUIDs, sizes have 64 bits, count their own header, and are filled up to 8."""
-    file.seek(len(_W64_DATA) + 8 + 16)
-    for _ in range(_MAX_CHUNKS):
-        name, size = struct.unpack("<16sQ", file.read(24))
-        start = file.tell()
-        if name == _W64_DATA:
-            return (start, size - 24) if 24 < size < _UNKNOWN_64 // 2 else None
-        if not 24 <= size < _UNKNOWN_64 // 2:
-            return None
-        file.seek(start - 24 + -(-size // 8) * 8)
-    return None
-
-
-def _caf_extent(file: IO[bytes]) -> tuple[int, int] | None:
-    """As `_riff_extent`, for Apple's Core Audio Format; a size of -1 means up to the end."""
+def _caf_extent(file: IO[bytes]) -> Extent | None:
+    """Where the audio lies in Apple's Core Audio Format; a size of -1 means up to the end."""
     file.seek(8)
     for _ in range(_MAX_CHUNKS):
         name, size = struct.unpack(">4sq", file.read(12))
@@ -116,12 +74,12 @@ def _caf_extent(file: IO[bytes]) -> tuple[int, int] | None:
         if size < 0:
             return None
         if name == b"data":
-            return (start + 4, size - 4) if size > 4 else None  # a count of edits comes first
+            return Extent(start + 4, size - 4) if size > 4 else None  # a count of edits comes first
         file.seek(start + size)
     return None
 
 
-def _asf_extent(file: IO[bytes]) -> tuple[int, int] | None:
+def _asf_extent(file: IO[bytes]) -> Extent | None:
     """The packets of an ASF file, by their number and size; None for a broadcast, which does not know them."""
     _, header_size = struct.unpack("<16sQ", file.read(24))
     header = file.read(min(header_size, _MAX_ASF_HEADER))
@@ -131,10 +89,28 @@ def _asf_extent(file: IO[bytes]) -> tuple[int, int] | None:
     # After GUID and size of the object: id, file size, date, number of packets, durations, preroll, flags, packet sizes.
     properties = struct.unpack_from("<16sQQQQQQIIII", header, place + 24)
     num_packets, flags, packet_size = properties[3], properties[7], properties[8]
-    return None if flags & 1 or not num_packets or not packet_size else (header_size + 50, num_packets * packet_size)
+    return None if flags & 1 else Extent(header_size + 50, num_packets * packet_size)
 
 
-_Extent = Callable[[IO[bytes]], tuple[int, int] | None]
-_SIZED: Mapping[str, _Extent] = MappingProxyType(
-    {"wav": _riff_extent, "w64": _w64_extent, "caf": _caf_extent, "asf": _asf_extent}
+def _in_file(extent: Callable[[IO[bytes]], Extent | None]) -> _FindExtent:
+    def find(given: Given) -> Extent | None:
+        with given.open() as file:
+            return extent(file)
+
+    return find
+
+
+def _in_buffer(extent: Callable[[memoryview], Extent | None]) -> _FindExtent:
+    """Of containers that were looked for PCM before, for which they were mapped."""
+    return lambda given: extent(given.buffer())
+
+
+_FindExtent = Callable[[Given], Extent | None]
+_SIZED: Mapping[str, _FindExtent] = MappingProxyType(
+    {
+        "wav": _in_buffer(riff_extent),
+        "w64": _in_buffer(w64_extent),
+        "caf": _in_file(_caf_extent),
+        "asf": _in_file(_asf_extent),
+    }
 )

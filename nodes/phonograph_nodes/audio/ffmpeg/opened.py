@@ -36,18 +36,19 @@ class Opened:
         source: a path, or a file object that can seek.
         name: how messages call it.
         which: the audio stream, by its index among them, or the first of a language.
+        form: FFmpeg's name of the format, where it is certain; None lets FFmpeg find out.
 
     Raises:
         AudioDecodeError: FFmpeg does not know the container, it is a playlist, holds no such stream or no decoder for it, or its
             rate or channel count is out of all bounds.
     """
 
-    def __init__(self, source: str | BinaryIO, name: str, which: int | str) -> None:
+    def __init__(self, source: str | BinaryIO, name: str, which: int | str, form: str | None = None) -> None:
         self.name = name
         self._source = source
         try:
             with translated(name, "probe", "a complete audio file", "check that it is one"):
-                self.container: InputContainer = av.open(source, mode="r", container_options=_OPTIONS, **_TAGS)
+                self.container = _container(source, form)
         except BaseException:
             self._close_source()
             raise
@@ -128,6 +129,19 @@ class Opened:
     def _close_source(self) -> None:
         if not isinstance(self._source, str):
             self._source.close()
+
+
+def _container(source: str | BinaryIO, form: str | None) -> InputContainer:
+    container: InputContainer
+    if form is not None:
+        try:
+            container = av.open(source, mode="r", format=form, container_options=_OPTIONS, **_TAGS)
+            return container
+        except av.error.FFmpegError:  # then FFmpeg may know better, and its own word is the one to tell
+            if not isinstance(source, str):
+                source.seek(0)
+    container = av.open(source, mode="r", container_options=_OPTIONS, **_TAGS)
+    return container
 
 
 def language_of(stream: AudioStream) -> str:

@@ -8,15 +8,13 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
 from phonograph.errors import AudioTooLongError
 from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.ffmpeg import ogg, seeking
 from phonograph_nodes.audio.ffmpeg.cursor import TO_THE_END, Cursor, Source
 from phonograph_nodes.audio.ffmpeg.declared import declared_duration
 from phonograph_nodes.audio.ffmpeg.opened import translated
+from phonograph_nodes.audio.ffmpeg.signatures import frames_format
 from phonograph_nodes.audio.given import Given
 from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch, check_format
 from phonograph_nodes.kernels._frames import SampleBuffer
@@ -51,7 +49,8 @@ class FfmpegReader:
         self._faults = Faults()
         self._seen = 0  # up to here, what does not decode was counted
         self._returned = 0  # up to here, what is not finite was counted
-        self._sources = _sources(given)
+        head = given.head()
+        self._sources, self._form = _sources(given, head), frames_format(given, head)
         self._cursor: Cursor | None = self._begin(self._watch())
         first = self._cursor.first_frame
         try:
@@ -87,7 +86,7 @@ class FfmpegReader:
             if block.shape[1] < num_samples:
                 return
 
-    def pcm16(self) -> NDArray[np.int16] | None:
+    def pcm(self, first: int = 0, count: int | None = None) -> None:
         return None
 
     def close(self) -> None:
@@ -143,7 +142,14 @@ class FfmpegReader:
     def _begin(self, watch: Watch | None) -> Cursor:
         with translated(self._given.name, "decode", remedy="the file is damaged; get it again"):
             return Cursor(
-                self._sources, self._given.name, self._stream, self._faults, strict=self._strict, watch=watch, seen=self._seen
+                self._sources,
+                self._given.name,
+                self._stream,
+                self._faults,
+                strict=self._strict,
+                watch=watch,
+                seen=self._seen,
+                form=self._form,
             )
 
     def _learn(self, cursor: Cursor, length: int) -> None:
@@ -181,9 +187,9 @@ class FfmpegReader:
         return None if limits.max_seconds is None and limits.is_cancelled is None else Watch(self._given.name, limits)
 
 
-def _sources(given: Given) -> Sequence[Source]:
+def _sources(given: Given, head: bytes) -> Sequence[Source]:
     """What FFmpeg is to open, one after the other: links of a chained Ogg file each by itself."""
-    if given.head()[:4] == b"OggS":
+    if head[:4] == b"OggS":
         content = given.buffer()
         pieces = [(ogg.with_opus_tags(content[start:end]), content[start:end]) for start, end in ogg.links(content)]
         if len(pieces) > 1 or pieces[0][0] is not None:

@@ -7,7 +7,7 @@
 #ifndef PHONOGRAPH_RESAMPLE_BANK_H
 #define PHONOGRAPH_RESAMPLE_BANK_H
 
-#include "blocks.h"
+#include "source.h"
 
 enum { PG_OUTPUTS = 4 }; /* that are summed at once */
 
@@ -41,7 +41,7 @@ PG_INLINE pg_four pg_sums(const pg_vec v[PG_OUTPUTS])
 
 static int32_t pg_resample_bank(const pg_bank *plan, const pg_source *source, int64_t first, int64_t end, float *workspace, float *out)
 {
-    const int64_t source_end = source->origin + source->length, num_taps = plan->num_taps;
+    const int64_t num_taps = plan->num_taps;
     const int32_t whole = plan->down / plan->up, part = plan->down % plan->up;
     int64_t start = first * plan->down / plan->up - plan->lead; /* the first sample that an output reads */
     int32_t phase = (int32_t)(first * plan->down % plan->up);
@@ -51,12 +51,7 @@ static int32_t pg_resample_bank(const pg_bank *plan, const pg_source *source, in
         const int used = end - m < PG_OUTPUTS ? (int)(end - m) : PG_OUTPUTS;
         for (int i = 0; i < PG_OUTPUTS; i++) { /* those that are not used too */
             taps[i] = plan->taps + phase * num_taps;
-            if (start >= source->origin && start + num_taps <= source_end) {
-                x[i] = (const float *)source->samples + (start - source->origin);
-            } else {
-                x[i] = workspace + i * num_taps;
-                pg_copy_padded(source, start, num_taps, workspace + i * num_taps);
-            }
+            x[i] = pg_taken(source, start, num_taps, workspace + i * num_taps);
             phase += part;
             start += whole + (phase >= plan->up);
             phase -= phase >= plan->up ? plan->up : 0;

@@ -17,6 +17,7 @@
 #ifndef PHONOGRAPH_RESAMPLE_BLOCKS_H
 #define PHONOGRAPH_RESAMPLE_BLOCKS_H
 
+#include "source.h"
 #include "transforms.h"
 
 PG_INLINE pg_complex pg_times(pg_complex a, const float *b)
@@ -96,9 +97,15 @@ static pg_vec pg_store_outputs(const pg_blocks *plan, const pg_vec *u, float *ou
 typedef struct {
     pg_vec *z;     /* two vectors a point of the forward transform */
     pg_vec *u;     /* and of the inverse */
-    float *rows;   /* [PG_LANES][block_in]: blocks that reach beyond their source */
+    float *samples; /* of PG_LANES blocks, where they are not to be had from their source */
     float *outputs; /* [PG_LANES][step_out]: outputs of which not all are wanted */
 } pg_block_workspace;
+
+/* Input samples that PG_LANES blocks read. */
+PG_INLINE int64_t pg_group_length(const pg_blocks *plan)
+{
+    return (PG_LANES - 1) * (int64_t)plan->step_in + plan->block_in;
+}
 
 static int64_t pg_lay_out_blocks(const pg_blocks *plan, float *at, pg_block_workspace *workspace)
 {
@@ -106,7 +113,7 @@ static int64_t pg_lay_out_blocks(const pg_blocks *plan, float *at, pg_block_work
 #define PG_PART(member, values) (workspace->member = (void *)(at + used), used += ((values) + 15) / 16 * 16)
     PG_PART(z, 2 * PG_LANES * (int64_t)plan->forward.num_points);
     PG_PART(u, 2 * PG_LANES * (int64_t)plan->inverse.num_points);
-    PG_PART(rows, PG_LANES * (int64_t)plan->block_in);
+    PG_PART(samples, pg_group_length(plan));
     PG_PART(outputs, PG_LANES * (int64_t)plan->step_out);
 #undef PG_PART
     return used;
@@ -118,47 +125,16 @@ static int64_t pg_blocks_workspace(const pg_blocks *plan)
     return pg_lay_out_blocks(plan, NULL, &unused) + 16; /* to begin at a multiple of 64 bytes */
 }
 
-PG_INLINE int64_t pg_sample_size(int32_t format)
-{
-    return format == PG_INT16 ? sizeof(int16_t) : sizeof(float);
-}
-
-/* Samples [start, start + length) of a source, with zeros around it. */
-static void pg_copy_padded(const pg_source *source, int64_t start, int64_t length, void *to)
-{
-    const int64_t size = pg_sample_size(source->format), end = source->origin + source->length;
-    const int64_t from = start > source->origin ? start : source->origin, until = start + length < end ? start + length : end;
-    char *row = to;
-    if (from >= until) {
-        memset(row, 0, (size_t)(length * size));
-        return;
-    }
-    memset(row, 0, (size_t)((from - start) * size));
-    memcpy(row + (from - start) * size, (const char *)source->samples + (from - source->origin) * size, (size_t)((until - from) * size));
-    memset(row + (until - start) * size, 0, (size_t)((start + length - until) * size));
-}
-
 static int32_t pg_resample_blocks(const pg_blocks *plan, const pg_source *source, int64_t first_block, int64_t end, float *memory,
                                   float *out)
 {
     pg_block_workspace workspace;
     pg_lay_out_blocks(plan, (float *)(((uintptr_t)memory + 63) & ~(uintptr_t)63), &workspace);
-    const int64_t num_blocks = (end + plan->step_out - 1) / plan->step_out, size = pg_sample_size(source->format);
+    const int64_t num_blocks = (end + plan->step_out - 1) / plan->step_out;
     pg_vec poison = {0};
     for (int64_t block = first_block; block < num_blocks; block += PG_LANES) {
-        const int used = num_blocks - block < PG_LANES ? (int)(num_blocks - block) : PG_LANES;
-        const int64_t start = block * plan->step_in - plan->lead, last = start + (PG_LANES - 1) * (int64_t)plan->step_in;
-        const void *rows = workspace.rows;
-        int64_t stride = plan->block_in;
-        if (start >= source->origin && last + plan->block_in <= source->origin + source->length) {
-            rows = (const char *)source->samples + (start - source->origin) * size;
-            stride = plan->step_in;
-        } else {
-            for (int lane = 0; lane < PG_LANES; lane++) /* the lanes that are not used do what the first one does */
-                pg_copy_padded(source, start + (lane < used ? lane : 0) * (int64_t)plan->step_in, plan->block_in,
-                               (char *)workspace.rows + lane * stride * size);
-        }
-        pg_forward(plan, source->format, rows, stride, workspace.z);
+        const float *samples = pg_taken(source, block * plan->step_in - plan->lead, pg_group_length(plan), workspace.samples);
+        pg_forward(plan, samples, plan->step_in, workspace.z);
         pg_filter(plan, workspace.z, workspace.u);
         pg_inverse(&plan->inverse, workspace.u);
         float *to = out + (block - first_block) * plan->step_out;

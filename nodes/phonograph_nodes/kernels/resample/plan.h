@@ -7,19 +7,14 @@
 
 #include <string.h>
 
+#include "../convert/formats.h"
 #include "../transform.h"
-
-/* What a source's samples are; the interleaved ones are mixed to mono, each channel with half of its weight. */
-typedef enum {
-    PG_FLOAT32,
-    PG_INT16,       /* x / 2^15 */
-    PG_INT16_STEREO /* (left + right) / 2^16 */
-} pg_format;
 
 /* The samples [origin, origin + length) of a signal; zeros stand around them. */
 typedef struct {
-    const void *samples;
-    int32_t format; /* pg_format */
+    const void *samples;  /* may begin at any byte */
+    int32_t format;       /* PG_I16, PG_I24, PG_I32 or PG_F32 */
+    int32_t num_channels; /* 1, or 2 that are interleaved, of which the mean is taken */
     int64_t origin;
     int64_t length;
 } pg_source;

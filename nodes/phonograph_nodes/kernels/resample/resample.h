@@ -1,4 +1,4 @@
-/* Change of sample rate: transforms.h -> blocks.h, and bank.h. A variant for an instruction set is this file compiled with its
+/* Change of sample rate: source.h -> transforms.h -> blocks.h, and bank.h. A variant for an instruction set is this file compiled with its
  * PG_LANES and PG_VARIANT. */
 #ifndef PHONOGRAPH_RESAMPLE_H
 #define PHONOGRAPH_RESAMPLE_H

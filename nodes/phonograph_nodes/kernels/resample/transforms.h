@@ -13,30 +13,9 @@
 #include "plan.h"
 #include "../fft.h"
 
-typedef int32_t pg_ints_anywhere __attribute__((vector_size(4 * PG_LANES), aligned(4), may_alias));
-typedef int16_t pg_shorts_anywhere __attribute__((vector_size(2 * PG_LANES), aligned(2), may_alias));
-
-/* Where sample `at` of a row is. */
-PG_INLINE const char *pg_address(const int format, const void *samples, int64_t at)
-{
-    return (const char *)samples + at * (format == PG_INT16 ? 2 : 4);
-}
-
-PG_INLINE pg_vec pg_load_as(const int format, const void *samples, int64_t at)
-{
-    const char *from = pg_address(format, samples, at);
-    if (format == PG_FLOAT32)
-        return pg_load((const float *)from);
-    if (format == PG_INT16)
-        return 0x1p-15f * __builtin_convertvector(*(const pg_shorts_anywhere *)from, pg_vec);
-    const pg_ints pair = *(const pg_ints_anywhere *)from;
-    return 0x1p-16f * __builtin_convertvector((pair >> 16) + (pair << 16 >> 16), pg_vec);
-}
-
 /* Loads rows that are `stride` samples apart, and does the first pass. It walks through radix * PG_LANES places at once, more than a
  * processor foresees by itself, so what comes after the next is asked for: a fifth less time for signals that fill no cache. */
-PG_INLINE void pg_load_and_pass(const int radix, const int format, const void *samples, int64_t stride, int m, const float *turns,
-                                pg_vec *restrict z)
+PG_INLINE void pg_load_and_pass(const int radix, const float *samples, int64_t stride, int m, const float *turns, pg_vec *restrict z)
 {
     enum { STEP = PG_LANES / 2 }; /* points that one transposition gives */
     for (int next = 0; next < m; next += STEP) {
@@ -46,9 +25,9 @@ PG_INLINE void pg_load_and_pass(const int radix, const int format, const void *s
         for (int j = 0; j < radix; j++) {
             PG_UNROLLED
             for (int lane = 0; lane < PG_LANES; lane++) {
-                const int64_t at = lane * stride + 2 * (p + j * m);
-                rows[j][lane] = pg_load_as(format, samples, at);
-                __builtin_prefetch(pg_address(format, samples, at + 2 * PG_LANES));
+                const float *at = samples + lane * stride + 2 * (p + j * m);
+                rows[j][lane] = pg_load(at);
+                __builtin_prefetch(at + 2 * PG_LANES);
             }
             pg_transpose(rows[j]);
         }
@@ -71,14 +50,10 @@ PG_INLINE void pg_load_and_pass(const int radix, const int format, const void *s
 #define PG_FOR_RADICES(ACT) ACT(2) ACT(3) ACT(4) ACT(5) ACT(6) ACT(7) ACT(8) ACT(9)
 
 #define PG_DEFINE_LOADS(RADIX)                                                                                                 \
-    static __attribute__((noinline)) void pg_load_and_pass##RADIX(int32_t format, const void *samples, int64_t stride, int m,  \
+    static __attribute__((noinline)) void pg_load_and_pass##RADIX(const float *samples, int64_t stride, int m,                 \
                                                                   const float *turns, pg_vec *restrict z)                      \
     {                                                                                                                          \
-        switch (format) {                                                                                                      \
-        case PG_FLOAT32: pg_load_and_pass(RADIX, PG_FLOAT32, samples, stride, m, turns, z); break;                             \
-        case PG_INT16: pg_load_and_pass(RADIX, PG_INT16, samples, stride, m, turns, z); break;                                 \
-        default: pg_load_and_pass(RADIX, PG_INT16_STEREO, samples, stride, m, turns, z);                                       \
-        }                                                                                                                      \
+        pg_load_and_pass(RADIX, samples, stride, m, turns, z);                                                                 \
     }
 #define PG_DEFINE_PASSES(RADIX)                                                                                                \
     static __attribute__((noinline)) void pg_pass##RADIX(pg_vec *z, int blocks, int m, const float *turns)                     \
@@ -118,11 +93,11 @@ static void pg_later_passes(const pg_transform *transform, pg_vec *z)
 }
 
 /* Z of PG_LANES blocks, each where fft.h leaves it. */
-static void pg_forward(const pg_blocks *plan, int32_t format, const void *samples, int64_t stride, pg_vec *z)
+static void pg_forward(const pg_blocks *plan, const float *samples, int64_t stride, pg_vec *z)
 {
     const pg_transform *transform = &plan->forward;
     const int m = transform->num_points / transform->radices[0];
-#define PG_CASE(RADIX) case RADIX: pg_load_and_pass##RADIX(format, samples, stride, m, transform->turns, z); break;
+#define PG_CASE(RADIX) case RADIX: pg_load_and_pass##RADIX(samples, stride, m, transform->turns, z); break;
     switch (transform->radices[0]) {
         PG_FOR_RADICES(PG_CASE)
     }
