@@ -44,7 +44,7 @@ static void decode(const uint8_t *bytes, int64_t size, int whole)
     if (size > 0 && pg_flac_probe(packet, size, STREAM_BITS, &frame)) {
         const int64_t count = (int64_t)frame.num_channels * frame.num_samples;
         int32_t *rows = made((size_t)count * sizeof *rows);
-        is_decoded = pg_flac_decode(packet, size, STREAM_BITS, rows);
+        is_decoded = pg_flac_decode(packet, size, STREAM_BITS, rows) == size;
         if (is_decoded) {
             pg_flac_to_float(rows, count, frame.bits);
             for (int64_t i = 0; i < count; i++)

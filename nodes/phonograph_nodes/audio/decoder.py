@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTruncatedError
+from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTooLongError, AudioTruncatedError
 from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.given import AudioSource, Given
 from phonograph_nodes.audio.opening import open_reader
@@ -92,7 +92,7 @@ class AudioDecoder:
         self._limits, self._quality = limits, quality
         self._out_rate = sr if sr is None else _checked(sr, quality)
         self._weights: NDArray[np.float64] | None = None
-        self._given = Given(source)
+        self._given = Given(source, max_bytes=limits.max_bytes)
         with contextlib.ExitStack() as undoing:
             undoing.callback(self._given.close)
             self._reader = open_reader(self._given, limits, stream=stream, strict=strict, raw=raw)
@@ -170,7 +170,7 @@ class AudioDecoder:
         first, count = self._span(offset, duration)
         blocks = self._native_blocks(first, count, num_samples)
         if self.sample_rate != self.info.sample_rate:
-            blocks = _recut(self._resampled_blocks(blocks), num_samples)
+            blocks = self._recut(self._resampled_blocks(blocks), num_samples)
         return (block[0] if len(block) == 1 else block for block in blocks)
 
     def close(self) -> None:
@@ -193,6 +193,7 @@ class AudioDecoder:
         length = num_samples
         if self.sample_rate != self.info.sample_rate:
             length = min(-(-num_samples * self.info.sample_rate // self.sample_rate), _MOST_READ)
+            length = max(min(length, self._most_resampled() * self.info.sample_rate // self.sample_rate), 1)
         before, num_read = self.faults.non_finite, 0
         for block in self._reader.blocks(length, first, count, mono=self._mono):
             num_read += block.shape[1]
@@ -213,6 +214,24 @@ class AudioDecoder:
             rest = stream.flush()
         yield np.atleast_2d(rest)
 
+    def _recut(self, pieces: Iterator[Samples], length: int) -> Iterator[Samples]:
+        """The same samples in pieces of one length; the last may be shorter."""
+        held: list[Samples] = []
+        num_held = 0
+        for piece in pieces:
+            held.append(piece)
+            num_held += piece.shape[1]
+            self._refuse_more_than_allowed(min(num_held, length))
+            if num_held < length:
+                continue
+            joined = np.concatenate(held, axis=1)
+            whole = num_held - num_held % length
+            for first in range(0, whole, length):
+                yield np.ascontiguousarray(joined[:, first : first + length])
+            held, num_held = [joined[:, whole:].copy()], num_held - whole
+        if num_held:
+            yield np.concatenate(held, axis=1)
+
     def _resampled_pcm(self, first: int, count: int | None) -> Samples | None:
         """What the resampler makes of the file's own samples, which it mixes to mono on the way; None where it cannot."""
         about = self.info
@@ -222,6 +241,7 @@ class AudioDecoder:
         if pcm is None:
             return None
         self._check_end(first, pcm.num_samples, count)
+        self._refuse_more_than_allowed(-(-pcm.num_samples * self.sample_rate // about.sample_rate))
         from phonograph_nodes.resample.whole import resample_pcm
 
         with self._resampling():
@@ -245,10 +265,22 @@ class AudioDecoder:
     def _resampled(self, samples: Samples) -> Samples:
         if self._out_rate in (None, self.info.sample_rate):
             return samples
+        self._refuse_more_than_allowed(-(-samples.shape[1] * self.sample_rate // self.info.sample_rate))
         from phonograph_nodes.resample.whole import resample
 
         with self._resampling():
             return resample(samples, in_rate=self.info.sample_rate, out_rate=self.sample_rate, quality=self._quality)
+
+    def _most_resampled(self) -> int:
+        return self._limits.max_bytes // (4 * self.num_channels)
+
+    def _refuse_more_than_allowed(self, num_resampled: int) -> None:
+        """Of resampled audio: a header that claims a low rate makes much of a small file."""
+        most, rate = self._most_resampled(), self.sample_rate
+        if num_resampled > most:
+            found = f"more than {most / rate:g} s of audio in {self.num_channels} channels at {rate} Hz"
+            limit = f"at most {self._limits.max_bytes / 2**30:g} GiB"
+            raise AudioTooLongError(self.info.name, "resample", found, limit, "split the file, or raise max_bytes")
 
     @contextlib.contextmanager
     def _resampling(self) -> Iterator[None]:
@@ -293,21 +325,3 @@ def _checked(sr: int, quality: str) -> int:
 
     check_quality(quality)
     return checked_rate("sr", sr)
-
-
-def _recut(pieces: Iterator[Samples], length: int) -> Iterator[Samples]:
-    """The same samples in pieces of one length; the last may be shorter."""
-    held: list[Samples] = []
-    num_held = 0
-    for piece in pieces:
-        held.append(piece)
-        num_held += piece.shape[1]
-        if num_held < length:
-            continue
-        joined = np.concatenate(held, axis=1)
-        whole = num_held - num_held % length
-        for first in range(0, whole, length):
-            yield np.ascontiguousarray(joined[:, first : first + length])
-        held, num_held = [joined[:, whole:].copy()], num_held - whole
-    if num_held:
-        yield np.concatenate(held, axis=1)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
-from phonograph.errors import AudioDecodeError
+from phonograph.errors import AudioDecodeError, AudioTooLongError
 from phonograph_nodes.paths import likely_meant, shown
 
 
@@ -41,6 +41,8 @@ class Given:
 
     Args:
         source: see `AudioSource`. A file object stays open, and stands where it stood once this is closed.
+        max_bytes: of what has to be held in memory: what can be read only once, and a file object that is no file on a disk and
+            whose bytes are all needed. At most 2 GiB of the first.
 
     Attributes:
         name: how messages call it: the path, `<1234 bytes>`, `<standard input>`, `<file object>`.
@@ -48,13 +50,15 @@ class Given:
         size: in bytes, at least 1.
 
     Raises:
-        AudioDecodeError: missing, not a plain file (which could block for ever), without bytes; standard input or a file object
-            of more than 2 GiB that cannot seek.
+        AudioDecodeError: missing, not a plain file (which could block for ever), without bytes; a file object that is closed, or
+            whose methods raise.
+        AudioTooLongError: more than `max_bytes` would have to be held; also from `buffer`.
         TypeError: another kind of source.
     """
 
-    def __init__(self, source: AudioSource) -> None:
+    def __init__(self, source: AudioSource, *, max_bytes: int = MAX_STREAMED_BYTES) -> None:
         self.path: str | None = None
+        self._max_bytes = max_bytes
         self.size = 0
         self._held: memoryview | None = None
         self._file: BinaryIO | None = None
@@ -63,9 +67,9 @@ class Given:
         if isinstance(source, (bytes, bytearray, memoryview, mmap.mmap)):
             self._hold(source)
             self.name = f"<{self.size} bytes>"
-        elif source == STANDARD_INPUT and isinstance(source, str):
+        elif isinstance(source, str) and source == STANDARD_INPUT:
             self.name = "<standard input>"
-            self._hold(self._read_once(sys.stdin.buffer))
+            self._hold(self._all_of(sys.stdin.buffer, min(max_bytes, MAX_STREAMED_BYTES)))
         elif isinstance(source, str) or hasattr(source, "__fspath__"):
             path = cast("str | os.PathLike[str]", source)
             self.name = shown(path)
@@ -98,16 +102,20 @@ class Given:
         """
         if self._held is None:
             try:
-                self._held = self._mapped() or memoryview(self._read_all())
+                self._held = self._mapped()
             except OSError as error:
                 raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
+            if self._held is None:
+                with self.open() as file:
+                    self._held = memoryview(self._all_of(file, self._max_bytes))
         return self._held
 
     def open(self) -> BinaryIO:
         """A file object that stands at the beginning and can seek; closing it closes no file object that was given."""
         if self._file is not None:
-            self._file.seek(0)
-            return cast(BinaryIO, _Lent(self._file))
+            lent = _Lent(self._file, self.name)
+            lent.seek(0)
+            return cast(BinaryIO, lent)
         if self.path is not None:
             try:
                 return open(self.path, "rb")
@@ -124,7 +132,7 @@ class Given:
                 self._map.close()
             self._map = None
         if self._file is not None:
-            with contextlib.suppress(OSError, ValueError):  # its owner may have closed it
+            with contextlib.suppress(Exception):  # its owner may have closed it, or it raised before
                 self._file.seek(self._position)
             self._file = None
 
@@ -146,21 +154,23 @@ class Given:
             raise TypeError("audio is given as a file object that reads text; expected one opened with mode 'rb'")
         name = getattr(file, "name", None)
         self.name = shown(name) if isinstance(name, str) and name else "<file object>"
-        if not (hasattr(file, "seekable") and file.seekable()):
-            self._hold(self._read_once(file))
-            return
-        self._position = file.tell()
-        self._file = file
-        self.size = file.seek(0, os.SEEK_END)
-        file.seek(self._position)
+        with _reading(self.name):
+            if not (hasattr(file, "seekable") and file.seekable()):
+                self._hold(self._all_of(file, min(self._max_bytes, MAX_STREAMED_BYTES)))
+                return
+            self._position = file.tell()
+            self.size = file.seek(0, os.SEEK_END)
+            file.seek(self._position)
+            self._file = file
 
-    def _read_once(self, file: Readable) -> bytes:
+    def _all_of(self, file: Readable, most: int) -> bytes:
         content = bytearray()
-        while block := file.read(_READ_BYTES):
-            content += block
-            if len(content) > MAX_STREAMED_BYTES:
-                limit = f"at most {MAX_STREAMED_BYTES >> 30} GiB of what can be read only once"
-                raise AudioDecodeError(self.name, "open", "it does not end", expected=limit, remedy="save it to a file first")
+        with _reading(self.name):
+            while block := file.read(_READ_BYTES):
+                content += block
+                if len(content) > most:
+                    limit = f"at most {most} bytes of what has to be held in memory"
+                    raise AudioTooLongError(self.name, "open", "it goes on and on", limit, "save it to a file first")
         return bytes(content)
 
     def _mapped(self) -> memoryview | None:
@@ -187,25 +197,36 @@ class Given:
         finally:
             os.close(number)
 
-    def _read_all(self) -> bytes:
-        with self.open() as file:
-            return file.read()
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Whatever a file object that was given raises says that there is no audio to be had from it."""
+    try:
+        yield
+    except AudioDecodeError:
+        raise
+    except Exception as error:
+        word = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+        raise AudioDecodeError(name, "open", f"it cannot be read: {word}", remedy="get it again") from error
 
 
 class _Lent(io.RawIOBase):
     """Somebody else's file object, which closing leaves open."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file, self._name = file, name
 
     def read(self, size: int | None = -1, /) -> bytes:
-        return self._file.read(-1 if size is None else size)
+        with _reading(self._name):
+            return self._file.read(-1 if size is None else size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        return self._file.seek(offset, whence)
+        with _reading(self._name):
+            return self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        with _reading(self._name):
+            return self._file.tell()
 
     def readable(self) -> bool:
         return True

@@ -66,8 +66,9 @@ def info(source: AudioSource, *, stream: int | str = 0, raw: RawPcm | None = Non
     Raises:
         AudioDecodeError: it is no audio, or has no such stream.
     """
-    with Given(source) as given:
-        reader = open_reader(given, limits or Limits(), stream=stream, raw=raw)
+    limits = limits or Limits()
+    with Given(source, max_bytes=limits.max_bytes) as given:
+        reader = open_reader(given, limits, stream=stream, raw=raw)
         try:
             return reader.info
         finally:

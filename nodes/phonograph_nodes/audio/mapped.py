@@ -85,26 +85,19 @@ class MappedReader:
         return self._faults
 
     def read(self, first: int = 0, count: int | None = None, *, mono: bool = False) -> Samples:
-        first, end = self._span(first, count)
-        channels = 1 if mono else self._layout.num_channels
-        self._refuse_more_than(self._limits.max_bytes, end - first, channels)
-        watch = Watch(self._given.name, self._limits)
-        watch.check()
-        try:
-            out = np.empty((channels, end - first), np.float32)
-            self._fill(first, out, mono, watch)
-        except MemoryError as error:
-            raise AudioDecodeError(self._given.name, "decode", "not enough memory for it", remedy="read it in blocks") from error
-        return out
+        return self._read(*self._span(first, count), mono, Watch(self._given.name, self._limits))
 
     def blocks(self, num_samples: int, first: int = 0, count: int | None = None, *, mono: bool = False) -> Iterator[Samples]:
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; expected 1 or more")
         first, end = self._span(first, count)
         self._refuse_more_than(math.inf, end - first, self._layout.num_channels)
+        watch = Watch(self._given.name, self._limits)
         for start in range(first, end, num_samples):
-            yield self.read(start, min(num_samples, end - start), mono=mono)
-            self._forget(start, min(num_samples, end - start))
+            block = self._read(start, min(start + num_samples, end), mono, watch)
+            with watch.paused():
+                yield block
+            self._forget(start, block.shape[1])
 
     def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
         from phonograph_nodes.resample.blocks import Pcm
@@ -120,6 +113,17 @@ class MappedReader:
     def close(self) -> None:
         self._content = memoryview(b"")
         self._given.close()
+
+    def _read(self, first: int, end: int, mono: bool, watch: Watch) -> Samples:
+        channels = 1 if mono else self._layout.num_channels
+        self._refuse_more_than(self._limits.max_bytes, end - first, channels)
+        watch.check()
+        try:
+            out = np.empty((channels, end - first), np.float32)
+            self._fill(first, out, mono, watch)
+        except MemoryError as error:
+            raise AudioDecodeError(self._given.name, "decode", "not enough memory for it", remedy="read it in blocks") from error
+        return out
 
     def _span(self, first: int, count: int | None) -> tuple[int, int]:
         """Where to begin and to end, as far as there are samples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,8 +30,9 @@ class Limits:
 
     Args:
         max_duration_s: of audio.
-        max_bytes: of decoded samples, as float32.
-        max_seconds: of reading and decoding, on the wall; None: as long as it takes.
+        max_bytes: of decoded samples, as float32, before and after resampling; of each block, where it is read in blocks. Also of
+            what has to be held in memory of a file object that is no file on a disk.
+        max_seconds: of reading and decoding, on the wall, of a call or of all blocks; None: as long as it takes.
         is_cancelled: asked between packets and blocks; when it answers yes, reading ends with an AudioCancelledError.
     """
 
@@ -46,8 +48,9 @@ class Faults:
     """What was wrong with a file that gave audio all the same; grows while it is read.
 
     Args:
-        corrupt_packets: packets that did not decode, and were left out.
-        non_finite: samples that were NaN or infinite, and became 0.
+        corrupt_packets: packets that did not decode, and places where some are missing; each once, however often it is read.
+            They are silence in FLAC files, MP3, and ALAC in MP4, which have exact times; elsewhere they are left out.
+        non_finite: samples that were NaN or infinite, and became 0; again each time that they are read.
         declared_s: the length that the header declares, when the file ends clearly before it; else None.
     """
 
@@ -55,7 +58,7 @@ class Faults:
     non_finite: int = 0
     declared_s: float | None = None
     words: list[str] = field(default_factory=list)
-    """What FFmpeg said of the first few corrupt packets."""
+    """What was wrong with the first few corrupt packets, by FFmpeg's word where it has one."""
 
 
 class Reader(Protocol):
@@ -104,6 +107,16 @@ class Watch:
         self._name = name
         self._limits = limits
         self._end = None if limits.max_seconds is None else time.monotonic() + limits.max_seconds
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """The time within does not count."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            if self._end is not None:
+                self._end += time.monotonic() - began
 
     def check(self) -> None:
         """To be called between packets or blocks.

@@ -4,6 +4,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+class DamagedPacket(Exception): ...
+
+def is_damaged_flac(packet: Any, bits: int) -> bool: ...
+
 class SampleBuffer:
     num_channels: int
     sample_rate: int
@@ -21,6 +25,7 @@ class SampleBuffer:
 class FrameQueue:
     is_ended: bool
     hold: int
+    sample_ticks: int
     flac_bits: int
     flac_longest: int
     check: Callable[[], None] | None

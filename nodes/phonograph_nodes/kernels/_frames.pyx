@@ -11,6 +11,7 @@ from libc.string cimport memmove
 cimport numpy as cnp
 
 import numpy as np
+from av.audio.frame import AudioFrame
 from av.audio.plane import AudioPlane
 
 cnp.import_array()
@@ -33,9 +34,12 @@ cdef extern from "flac.h" nogil:
         int num_samples
         int bits
         int rate
+        int64_t number
+        int counts_samples
     void pg_flac_prepare()
     int pg_flac_probe(const uint8_t *packet, int64_t size, int stream_bits, pg_flac_frame *frame)
-    int pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, int32_t *rows)
+    int64_t pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, int32_t *rows)
+    int pg_flac_checksum(const uint8_t *bytes, int64_t size)
     void pg_flac_to_float(int32_t *samples, int64_t count, int bits)
 
 pg_flac_prepare()
@@ -48,6 +52,35 @@ cdef enum:
     MAX_CHANNELS = 64  # planes of a block; readers refuse fewer
     FIRST_BYTES = 16 << 20
     LONG_BLOCK = 1 << 14  # samples; below, handing the interpreter to others costs more than converting
+    LONGEST_SILENCE = 1 << 21  # samples: what damaged times claim is bounded
+
+
+class DamagedPacket(Exception):
+    """A packet that is not what was written: its checksum is wrong, or packets before it are missing."""
+
+
+def flac_frames(const uint8_t[::1] packet, int bits):
+    """Where the whole frames of FLAC in a packet begin and end; None when it is one frame, or a whole one that is not known here.
+
+    Args:
+        bits: of a sample, where a frame does not say it.
+    """
+    cdef pg_flac_frame frame
+    cdef int64_t place = 0, taken, size = packet.shape[0]
+    if size == 0 or pg_flac_checksum(&packet[0], size) == 0:
+        return None
+    found, rows = [], np.empty(0, np.int32)
+    while place + 6 <= size:
+        taken = 0
+        if packet[place] == 0xFF and packet[place + 1] >> 1 == 0x7C:
+            if pg_flac_probe(&packet[place], size - place, bits, &frame):
+                if rows.size < frame.num_channels * frame.num_samples:
+                    rows = np.empty(frame.num_channels * frame.num_samples, np.int32)
+                taken = pg_flac_decode(&packet[place], size - place, bits, <int32_t *>cnp.PyArray_DATA(<cnp.ndarray>rows))
+        if taken:
+            found.append((place, place + taken))
+        place += max(taken, 1)
+    return found
 
 
 cdef class SampleBuffer:
@@ -123,7 +156,7 @@ cdef class SampleBuffer:
         for i in range(frame.num_channels):
             starts[i] = <const uint8_t *>(rows + i * frame.num_samples)
         with nogil:
-            is_whole = pg_flac_decode(&packet[0], size, bits, rows)
+            is_whole = pg_flac_decode(&packet[0], size, bits, rows) == size
             if is_whole:
                 pg_flac_to_float(rows, frame.num_channels * frame.num_samples, bits)
                 self.convert(starts, 1, frame.num_samples)
@@ -222,7 +255,8 @@ cdef class SampleBuffer:
 cdef class FrameQueue:
     """The blocks that come out of packets, in order.
 
-    An error of FFmpeg passes through, and the next call goes on after what failed.
+    An error of FFmpeg passes through, and the next call goes on after what failed. Where packets have exact times, what is missing
+    between two that decode becomes silence, so that every sample stays at its time.
 
     Args:
         packets: iterator of PyAV's packets, of which the last, empty one flushes the decoder.
@@ -234,13 +268,23 @@ cdef class FrameQueue:
         is_ended: the stream has ended; what was held back comes out. May be set.
         hold: keep the blocks of so many packets back until the stream has ended.
         longest: samples of the longest block so far.
-        flac_bits, flac_longest: of the frames of a FLAC file, which `pour` decodes itself; 0 for other packets.
+        sample_ticks: of the packets' times for a sample; 0 where times are not exact.
+        flac_bits: of a sample, where packets are frames of FLAC, whose checksums are looked at; else 0.
+        flac_longest: of the frames of a FLAC file, which `pour` decodes itself; 0 for other packets.
         check: called before each packet; None calls nothing.
+
+    Raises:
+        DamagedPacket: from `take` and `pour`, which also go on after it.
     """
 
     cdef object packets, decode
     cdef list held
     cdef bint is_read  # there are no more packets
+    cdef list again  # packets that were read before what is missing before them was told
+    cdef bint is_told  # that something is missing here
+    cdef int64_t end  # of the packet before, in ticks; below 0 when it is not known
+    cdef int64_t missing  # ticks since the last packet that gave something
+    cdef bint is_begun  # something came out
     cdef readonly object first
     cdef readonly object last
     cdef readonly bint is_reading
@@ -248,11 +292,12 @@ cdef class FrameQueue:
     cdef public object check
     cdef public Py_ssize_t hold
     cdef readonly int64_t longest
+    cdef public int64_t sample_ticks
     cdef public int flac_bits
     cdef public int64_t flac_longest
 
     def __init__(self, packets, decode):
-        self.packets, self.decode, self.held = packets, decode, []
+        self.packets, self.decode, self.held, self.again, self.end = packets, decode, [], [], -1
 
     @property
     def num_held(self):
@@ -263,7 +308,7 @@ cdef class FrameQueue:
         """The blocks of the next packet that gives any; None at the end."""
         cdef list frames
         while not self.is_ended:
-            frames = self.nonempty(self.decode(self.read()))
+            frames = self.decoded(self.read())
             if not frames:
                 continue
             if not self.hold and not self.held:
@@ -275,6 +320,12 @@ cdef class FrameQueue:
 
     cdef read(self):
         """The next packet; None at the end."""
+        if self.again:
+            packet = self.again.pop(0)
+            if not packet.size or not self.sample_ticks or self.follow(packet):
+                return packet
+            self.again.insert(0, packet)
+            raise DamagedPacket(f"{self.missing // self.sample_ticks} samples are missing")
         if self.check is not None:
             self.check()
         packet = None
@@ -286,9 +337,64 @@ cdef class FrameQueue:
                 self.last = packet
                 if self.first is None:
                     self.first = packet
+                if self.sample_ticks and not self.follow(packet):
+                    self.again.append(packet)
+                    raise DamagedPacket(f"{self.missing // self.sample_ticks} samples are missing")
         if packet is None:
             self.is_read = self.is_ended = True
         return packet
+
+    cdef bint follow(self, packet) except -1:
+        """Whether a packet begins where the one before ends, or what is missing between them was told."""
+        cdef pg_flac_frame frame
+        cdef const uint8_t[::1] content
+        cdef int64_t start = -1, ticks = 0
+        if self.flac_longest:
+            content = packet
+            if pg_flac_probe(&content[0], content.shape[0], self.flac_bits, &frame):
+                start = frame.number * (1 if frame.counts_samples else self.flac_longest)
+                ticks = frame.num_samples
+        elif packet.pts is not None and packet.duration:
+            start, ticks = packet.pts, packet.duration
+        if self.is_begun and 0 <= self.end < start:
+            self.missing += start - self.end
+            self.end = start
+            if not self.is_told:
+                self.is_told = True
+                return False
+        self.end = start + ticks if start >= 0 else -1
+        self.lasts = ticks
+        self.is_told = False
+        return True
+
+    cdef list decoded(self, packet):
+        """The blocks of a packet that hold something, after silence for what is missing before them."""
+        cdef list frames
+        if packet is None or not packet.size:
+            return self.nonempty(self.decode(packet))
+        if self.flac_bits:
+            places = flac_frames(packet, self.flac_bits)
+            if places is not None:
+                self.part(packet, places)
+        try:
+            frames = self.nonempty(self.decode(packet))
+        except Exception:
+            if self.sample_ticks:
+                self.missing += self.lasts
+            raise
+        if frames:
+            if self.missing and self.is_begun:
+                frames = self.silence(frames[0]) + frames
+            self.missing, self.is_begun = 0, True
+        return frames
+    cdef list silence(self, packet, block):
+        """What is missing before a packet, as a block like the first that came out of it; nothing for more than a damaged time tells."""
+        cdef int64_t count = self.missing // self.sample_ticks
+        if not 0 < count <= LONGEST_SILENCE:
+            return []
+        silent = AudioFrame.from_ndarray(np.zeros((block.layout.nb_channels, count), np.float32), "fltp", block.layout.name)
+        silent.sample_rate, silent.pts = block.sample_rate, packet.pts - self.missing
+        return [silent]
 
     cdef list nonempty(self, list frames):
         cdef int64_t count
@@ -305,11 +411,13 @@ cdef class FrameQueue:
         cdef list frames
         cdef int64_t taken
         while not (self.is_ended and self.held):  # where what was held back ends, the caller decides
-            if self.flac_bits and not self.is_ended and not self.hold and not self.held:
+            if self.flac_longest and not self.is_ended and not self.hold and not self.held:
                 packet = self.read()
-                if packet is not None and packet.size and out.take_flac(packet, self.flac_bits, self.flac_longest, limit):
-                    continue
-                frames = self.nonempty(self.decode(packet))
+                if packet is not None and packet.size and not self.missing:
+                    if out.take_flac(packet, self.flac_bits, self.flac_longest, limit):
+                        self.is_begun = True
+                        continue
+                frames = self.decoded(packet)
             else:
                 frames = self.take()
                 if frames is None:

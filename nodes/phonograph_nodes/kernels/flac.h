@@ -5,7 +5,8 @@
  * predicting a sample are two chains of dependent steps; both stand in one loop, so that the processor runs them side by side.
  *
  * Anything unusual (a reserved value, more than 24 bits, a frame that ends early) is refused, and left to a general decoder; so
- * whatever is returned is what any decoder returns. Bits beyond the end are read as zeros, which is found out afterwards.
+ * whatever is returned is what any decoder returns. Bits beyond the end are read as zeros, which is found out afterwards. Bytes
+ * after a frame are no fault of it: whoever cuts frames out of a damaged file may take several for one.
  */
 #ifndef PHONOGRAPH_FLAC_H
 #define PHONOGRAPH_FLAC_H
@@ -17,6 +18,8 @@ enum { PG_FLAC_LONGEST = 65535, PG_FLAC_ORDER = 32 };
 
 typedef struct {
     int32_t num_channels, num_samples, bits, rate; /* rate in Hz; 0: that of the stream */
+    int64_t number;                                /* of its first sample, or of the frame where all but the last are as long */
+    int32_t counts_samples;
 } pg_flac_frame;
 
 /* The next bits are the highest of `cache`, of which `valid` are real; below them are zeros or bits that are read again. */
@@ -259,9 +262,14 @@ static int pg_flac_header(pg_bits *b, int stream_bits, pg_flac_frame *frame)
     const int length = lead < 128 ? 0 : __builtin_clz(~(lead << 24));
     if (length == 1 || length > 7)
         return 0;
-    for (int i = 1; i < length; i++)
-        if (pg_take(b, 8) >> 6 != 2)
+    frame->counts_samples = word >> 16 & 1;
+    frame->number = length ? lead & (0x7fu >> length) : lead;
+    for (int i = 1; i < length; i++) {
+        const uint32_t more = pg_take(b, 8);
+        if (more >> 6 != 2)
             return 0;
+        frame->number = frame->number << 6 | (more & 63);
+    }
     frame->num_samples = block == 1   ? 192
                          : block < 6  ? 576 << (block - 2)
                          : block == 6 ? (int32_t)pg_take(b, 8) + 1
@@ -315,12 +323,13 @@ static int pg_flac_probe(const uint8_t *packet, int64_t size, int stream_bits, p
     return pg_flac_header(&b, stream_bits, frame);
 }
 
-/* Decodes a packet that `pg_flac_probe` took; channel i goes to rows + i * num_samples. Returns 0 for what is unusual. */
-static int pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, int32_t *rows)
+/* Decodes a packet that `pg_flac_probe` took; channel i goes to rows + i * num_samples. Returns the bytes of the frame, which
+ * more may follow; 0 for what is damaged or unusual. */
+static int64_t pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, int32_t *rows)
 {
     pg_bits b = {packet, packet + size, 0, 0, 0};
     pg_flac_frame frame;
-    if (size < 6 || pg_flac_checksum(packet, size) || !pg_flac_header(&b, stream_bits, &frame))
+    if (size < 6 || !pg_flac_header(&b, stream_bits, &frame))
         return 0;
     const int assignment = packet[3] >> 4; /* 8: left and side; 9: side and right; 10: mid and side */
     const int side = assignment == 9 ? 0 : assignment >= 8 ? 1 : -1;
@@ -328,7 +337,8 @@ static int pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, 
     for (int i = 0; i < frame.num_channels; i++)
         if (!pg_subframe(&b, rows + i * count, count, frame.bits + (i == side)))
             return 0;
-    if (pg_left(&b) != 2) /* the checksum */
+    const int64_t after = pg_left(&b) - 2; /* the checksum */
+    if (after < 0 || pg_flac_checksum(packet, size - after))
         return 0;
     int32_t *first = rows, *second = rows + count;
     if (assignment == 8)
@@ -343,7 +353,7 @@ static int pg_flac_decode(const uint8_t *packet, int64_t size, int stream_bits, 
             first[i] = (int32_t)(mid + apart) >> 1;
             second[i] = (int32_t)(mid - apart) >> 1;
         }
-    return 1;
+    return size - after;
 }
 
 /* Makes integers of `bits` bits float32, where they lie. */

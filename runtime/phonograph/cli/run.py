@@ -54,8 +54,8 @@ def command(
 ) -> int:
     """Run MANIFEST, a YAML file or the name of a shipped one.
 
-    Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C lets what is in flight
-    end; a second one stops at once.
+    Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C and SIGTERM let what
+    is in flight end; a second one stops at once.
     """
     from phonograph.cli.complaints import show_complaints
     from phonograph.errors import GraphError, PhonographError

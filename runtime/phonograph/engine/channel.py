@@ -70,27 +70,24 @@ class Child:
 
     def wait(self, connection: socket.socket, event: int) -> bool:
         """Wait until it is the turn of a connection, or the process has ended; whether it is the connection's turn."""
-        both, alone = select.poll(), select.poll()
-        both.register(connection, event)
-        alone.register(connection, event)
-        while True:
-            self._wait(both, None)
-            is_alive = self.is_alive  # asked before the connection is: what it sent last is there when it has ended
-            if alone.poll(0):
-                return True
-            if not is_alive:
-                return False
+        poll = select.poll()
+        poll.register(connection, event)
+        while connection.fileno() not in self._wait(poll, None):
+            if not self.is_alive:
+                return connection.fileno() in self._wait(poll, 0)  # what it sent last may have come in between
+        return True
 
     def close(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
 
-    def _wait(self, poll: select.poll, timeout_ms: float | None) -> None:
+    def _wait(self, poll: select.poll, timeout_ms: float | None) -> list[int]:
+        """The descriptors that are ready, once there are some, or the process has ended, or the time is over."""
         if self._descriptor is not None:
             poll.register(self._descriptor, select.POLLIN)
         else:
             timeout_ms = _ASK_EVERY_MS if timeout_ms is None else min(timeout_ms, _ASK_EVERY_MS)
-        poll.poll(timeout_ms)
+        return [descriptor for descriptor, _ in poll.poll(timeout_ms)]
 
 
 class Channel:

@@ -244,6 +244,13 @@ def _end_with(parent: int) -> None:
 def _disown_forks(channel: Channel, memory: BinaryIO) -> None:
     """Leave forks of this process nothing of it but the socket for log records, which nobody waits at."""
     process, main_thread = os.getpid(), threading.get_ident()
+    blocked = threading.local()
+
+    def before() -> None:  # a signal to the fork waits until that has its own ways with it
+        blocked.signals = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_THE_RUN)
+
+    def after() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked.signals)
 
     def in_fork() -> None:
         faulthandler.disable()
@@ -253,11 +260,12 @@ def _disown_forks(channel: Channel, memory: BinaryIO) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in LEFT_TO_THE_RUN[1:]:
             signal.signal(number, signal.SIG_DFL)
+        after()
         # Others may end before what they have forked does; and a fork of a fork answers to that.
         if threading.get_ident() == main_thread and os.getppid() == process:
             _end_with(process)
 
-    os.register_at_fork(after_in_child=in_fork)
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_fork)
 
 
 def _threads_left() -> list[str]:

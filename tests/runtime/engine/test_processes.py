@@ -39,6 +39,12 @@ def badly(on: str, *, count: int = 6, workers: int = 1, diary: Path | str = "''"
     return BADLY.format(on=on, count=count, workers=workers, diary=diary, more=more)
 
 
+def asleep(diary: Path) -> int:
+    """The process that writes into its diary, a FIFO, that it sleeps; waits until one does."""
+    with open(os.open(diary, os.O_RDWR), encoding="utf-8") as lines:  # opened for writing as well, it has no end
+        return next(int(line.split()[1]) for line in lines if line.startswith("asleep"))
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_held() -> Iterator[None]:
     """Shared memory without a name and processes are held by descriptors alone, and a run closes them."""
@@ -308,15 +314,9 @@ def test_cancelled_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.Mon
     os.mkfifo(tmp_path / "diary")
     executor = executor_for(tmp_path, badly("{'*': sleep}", diary=tmp_path / "diary"), Badly)
 
-    def asleep() -> int:
-        with open(tmp_path / "diary", encoding="utf-8") as opened:
-            opened.read()
-        with open(tmp_path / "diary", encoding="utf-8") as called:
-            return int(called.read().split()[1])
-
     async def scenario() -> int:
         running = asyncio.create_task(executor.run_async())
-        process = await asyncio.to_thread(asleep)
+        process = await asyncio.to_thread(asleep, tmp_path / "diary")
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
@@ -339,10 +339,7 @@ def test_killed_run_takes_its_processes_with_it(tmp_path: Path, how: str) -> Non
         f"run_text(Path({str(tmp_path)!r}), {text!r}, Badly)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL) as program:
-        for _ in ("open", "asleep"):
-            with open(tmp_path / "diary", encoding="utf-8") as diary:
-                process = int(diary.read().split()[1])
-        watched = os.pidfd_open(process)
+        watched = os.pidfd_open(asleep(tmp_path / "diary"))
         program.send_signal(signal.SIGKILL)
     try:
         poll = select.poll()

@@ -66,6 +66,7 @@ class Cursor:
     def close(self) -> None:
         """Give back the file."""
         self._decoded = []
+        self.packets.close()
         self.opened.close()
 
     def watch(self, watch: Watch | None) -> None:
@@ -91,12 +92,13 @@ class Cursor:
             Whether that is exact for this file. If not, the cursor is of no more use.
         """
         if self._origin is None or len(self._sources) > 1 or self._faults.corrupt_packets:
-            return False  # what was left out of a damaged file is missing from the positions, but not from the times
+            return False  # what is missing at the beginning, or too much to be silence, is not in the positions, but in the times
         opened, sample_rate = self.opened, self.first_frame.sample_rate
         if not seeking.can_seek(opened, sample_rate):
             return False
         if not seeking.seek(opened, first, origin=self._origin, sample_rate=sample_rate):
             return False
+        self.packets.close()
         self._start_packets()
         self.packets.counts_faults = False
         self._decoded = self.packets.take() or []
@@ -158,7 +160,7 @@ class Cursor:
                 return True
             if self._link == len(self._sources) - 1:
                 return False
-            self.opened.close()
+            self.close()
             self._link += 1
             self._open()
 

@@ -25,7 +25,7 @@ _OPTIONS = {"protocol_whitelist": "file"}
 _TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 # Containers whose duration is exactly the stream's length.
-_EXACT = {"flac", "mov", "tta", "wv", "ape"}
+_EXACT = {"mov", "tta", "wv", "ape"}
 _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "shorten"}
 
 
@@ -85,7 +85,7 @@ class Opened:
             duration_s = float(stream.duration * base)
         elif container.duration:
             duration_s = container.duration / av.time_base
-        num_samples = self.samples(stream.duration, sample_rate) if self.format in _EXACT else None
+        num_samples = self.samples(stream.duration, sample_rate) if self.format in _EXACT else flac_length(self)
         lossless = decoder.name in _LOSSLESS or decoder.name.startswith("pcm_")
         tags = {key.lower(): value for key, value in (container.metadata | stream.metadata).items()}
         return AudioInfo(
@@ -162,11 +162,20 @@ def translated(name: str, stage: AudioStage, expected: str = "", remedy: str = "
 
 
 def flac_frames(opened: Opened) -> tuple[int, int]:
-    """Bits of a sample and samples of the longest frame in a FLAC file, by its STREAMINFO; zeros for other files."""
+    """Bits of a sample, where packets are frames of FLAC; samples of the longest, in FLAC's own files. By STREAMINFO, else 0."""
     header = opened.decoder.extradata or b""
-    if opened.format != "flac" or opened.decoder.name != "flac" or len(header) != 34:
+    if opened.decoder.name != "flac" or len(header) != 34:
         return 0, 0
-    return _flac_bits(header), int.from_bytes(header[2:4], "big")
+    # Elsewhere a container may say that some samples are no audio, which FFmpeg leaves out.
+    return _flac_bits(header), int.from_bytes(header[2:4], "big") if opened.format == "flac" else 0
+
+
+def flac_length(opened: Opened) -> int | None:
+    """Samples of a FLAC file by its STREAMINFO, None where it does not know; FFmpeg would guess that by the bit rate."""
+    header = opened.decoder.extradata or b""
+    if opened.format != "flac" or len(header) != 34:
+        return None
+    return int.from_bytes(header[13:18], "big") & (2**36 - 1) or None
 
 
 def _flac_bits(header: bytes) -> int:

@@ -1,4 +1,7 @@
-"""The packets of a stream, decoded one after the other; those that do not decode are left out and counted."""
+"""The packets of a stream, decoded one after the other; those that do not decode are counted.
+
+Silence is in their place where the container has the exact times of packets, see `seeking`; elsewhere they are left out.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ from av.packet import Packet
 
 from phonograph.errors import AudioCorruptError
 from phonograph_nodes.audio.ffmpeg.opened import Opened, flac_frames
+from phonograph_nodes.audio.ffmpeg.seeking import sample_ticks
 from phonograph_nodes.audio.reader import Faults, Watch
-from phonograph_nodes.kernels._frames import FrameQueue, SampleBuffer
+from phonograph_nodes.kernels._frames import DamagedPacket, FrameQueue, SampleBuffer
 
 _MAX_WORDS = 5
 
@@ -28,9 +32,15 @@ class Packets:
 
     def __init__(self, opened: Opened, faults: Faults, *, strict: bool) -> None:
         self._opened, self._faults, self._strict = opened, faults, strict
-        self._queue = FrameQueue(opened.container.demux(opened.stream), opened.decoder.decode)
+        self._demuxed = opened.container.demux(opened.stream)
+        self._queue = FrameQueue(self._demuxed, opened.decoder.decode)
         self._queue.flac_bits, self._queue.flac_longest = flac_frames(opened)
+        self._queue.sample_ticks = sample_ticks(opened)
         self.counts_faults = True
+
+    def close(self) -> None:
+        """Give back the packet that FFmpeg reads into; PyAV does not, when its generator is dropped before its end."""
+        self._demuxed.close()
 
     @property
     def first(self) -> Packet[AudioStream] | None:
@@ -72,7 +82,7 @@ class Packets:
         while True:
             try:
                 return self._queue.take()
-            except av.error.FFmpegError as error:
+            except (av.error.FFmpegError, DamagedPacket) as error:
                 self._fault(error)
 
     def pour(self, out: SampleBuffer, limit: int) -> list[AudioFrame] | None:
@@ -80,21 +90,20 @@ class Packets:
         while True:
             try:
                 return self._queue.pour(out, limit)
-            except av.error.FFmpegError as error:
+            except (av.error.FFmpegError, DamagedPacket) as error:
                 self._fault(error)
 
-    def _fault(self, error: av.error.FFmpegError) -> None:
+    def _fault(self, error: av.error.FFmpegError | DamagedPacket) -> None:
         if isinstance(error, av.error.EOFError) and not self._queue.is_reading:  # flushed before; not a fault of the file
             self._queue.is_ended = True
             return
         if not self.counts_faults:
             return
-        faults, word = self._faults, error.strerror or str(error)
+        faults, word = self._faults, error.strerror or str(error) if isinstance(error, av.error.FFmpegError) else ""
+        found = f"a packet did not decode: {word}" if word else f"a packet is damaged: {error}"
         if self._strict:
             remedy = "get the file again, or read it without strict"
-            raise AudioCorruptError(
-                self._opened.name, "decode", f"a packet did not decode: {word}", remedy=remedy, word=word
-            ) from error
+            raise AudioCorruptError(self._opened.name, "decode", found, remedy=remedy, word=word) from error
         faults.corrupt_packets += 1
         if len(faults.words) < _MAX_WORDS:
-            faults.words.append(word)
+            faults.words.append(word or str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.ffmpeg import ogg, seeking
 from phonograph_nodes.audio.ffmpeg.cursor import TO_THE_END, Cursor, Source
 from phonograph_nodes.audio.ffmpeg.declared import declared_duration
-from phonograph_nodes.audio.ffmpeg.opened import translated
+from phonograph_nodes.audio.ffmpeg.opened import flac_length, translated
 from phonograph_nodes.audio.ffmpeg.signatures import frames_format
 from phonograph_nodes.audio.given import Given
 from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch, check_format
@@ -48,7 +49,6 @@ class FfmpegReader:
         self._given, self._limits, self._stream, self._strict = given, limits, stream, strict
         self._faults = Faults()
         self._seen = 0  # up to here, what does not decode was counted
-        self._returned = 0  # up to here, what is not finite was counted
         head = given.head()
         self._sources, self._form = _sources(given, head), frames_format(given, head)
         self._cursor: Cursor | None = self._begin(self._watch())
@@ -71,17 +71,18 @@ class FfmpegReader:
         return self._faults
 
     def read(self, first: int = 0, count: int | None = None, *, mono: bool = False) -> Samples:
-        return self._read(first, count, mono, self._limit(1 if mono else self._info.num_channels))
+        return self._read(first, count, mono, self._limit(self._limits.max_bytes, mono), self._watch())
 
     def blocks(self, num_samples: int, first: int = 0, count: int | None = None, *, mono: bool = False) -> Iterator[Samples]:
         if num_samples < 1:
             raise ValueError(f"num_samples is {num_samples}; expected 1 or more")
         start, last = first, TO_THE_END if count is None else first + count
-        limit = int(self._limits.max_duration_s * self._info.sample_rate)
+        whole, limit, watch = self._limit(math.inf, mono), self._limit(self._limits.max_bytes, mono), self._watch()
         while start < last:
-            block = self._read(start, min(num_samples, last - start), mono, limit - (start - first))
+            block = self._read(start, min(num_samples, last - start), mono, min(limit, whole - (start - first)), watch)
             if block.shape[1]:
-                yield block
+                with watch.paused() if watch is not None else contextlib.nullcontext():
+                    yield block
             start += block.shape[1]
             if block.shape[1] < num_samples:
                 return
@@ -96,14 +97,14 @@ class FfmpegReader:
         self._sources = []
         self._given.close()
 
-    def _read(self, first: int, count: int | None, mono: bool, limit: int) -> Samples:
+    def _read(self, first: int, count: int | None, mono: bool, limit: int, watch: Watch | None) -> Samples:
         if first < 0 or (count is not None and count < 0):
             raise ValueError(f"first is {first}, count is {count}; expected 0 or more")
         about, last = self._info, TO_THE_END if count is None else first + count
         with translated(self._given.name, "decode", remedy="the file is damaged; get it again, or read it in blocks"):
             probable = max(round((about.duration_s or 0) * about.sample_rate) - first + _SLACK, 0)
             out = SampleBuffer(about.num_channels, about.sample_rate, mono, min(probable, limit, last - first))
-            cursor = self._at(first)
+            cursor = self._at(first, watch)
             is_longer = cursor.gather(out, first, last, limit)
             self._seen = max(self._seen, cursor.decoded)
             if is_longer:
@@ -111,14 +112,12 @@ class FfmpegReader:
             length = cursor.length
             if length is not None:
                 self._learn(cursor, length)
-            if first >= self._returned:
-                self._faults.non_finite += out.non_finite
-                self._returned = first + out.length
+            self._faults.non_finite += out.non_finite
             return out.finish()
 
-    def _at(self, first: int) -> Cursor:
+    def _at(self, first: int, watch: Watch | None) -> Cursor:
         """A cursor that stands at a sample or before it: this one, if that is near ahead."""
-        cursor, watch = self._cursor, self._watch()
+        cursor = self._cursor
         if cursor is None:
             raise ValueError(f"{self._given.name}: the reader is closed")
         cursor.watch(watch)
@@ -164,13 +163,17 @@ class FfmpegReader:
         base, end = cursor.opened.stream.time_base, cursor.packets.end
         if base is not None and end is not None:
             end_s = float((end - min(cursor.opened.stream.start_time or 0, 0)) * base)
+        declared = flac_length(cursor.opened)
+        if declared is not None:
+            self._faults.declared_s = declared / self._info.sample_rate if declared > length else None
+            return
         self._faults.declared_s = declared_duration(
             cursor.opened, self._given, decoded_s=duration_s, end_s=max(end_s, duration_s)
         )
 
-    def _limit(self, num_rows: int) -> int:
-        limits = self._limits
-        return int(min(limits.max_duration_s * self._info.sample_rate, limits.max_bytes / (4 * num_rows), math.inf))
+    def _limit(self, max_bytes: float, mono: bool) -> int:
+        num_rows = 1 if mono else self._info.num_channels
+        return int(min(self._limits.max_duration_s * self._info.sample_rate, max_bytes / (4 * num_rows)))
 
     def _too_long(self, limit: int, num_rows: int) -> AudioTooLongError:
         limits = self._limits

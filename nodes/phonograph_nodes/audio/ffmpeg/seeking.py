@@ -27,6 +27,15 @@ def can_seek(opened: Opened, sample_rate: int) -> bool:
     return (opened.format, opened.decoder.name) in _BLOCKS and opened.samples(0, sample_rate) is not None
 
 
+def sample_ticks(opened: Opened) -> int:
+    """Ticks of the stream for a sample, where packets have exact times and each gives as much as it lasts; else 0."""
+    base, rate = opened.stream.time_base, opened.decoder.sample_rate
+    if (opened.format, opened.decoder.name) not in _BLOCKS or base is None or not rate:
+        return 0
+    ticks, rest = divmod(base.denominator, base.numerator * rate)
+    return 0 if rest else ticks
+
+
 def seek(opened: Opened, first: int, *, origin: int, sample_rate: int) -> bool:
     """Let the next packets be those from somewhat before sample `first` on; whether the container did.
 
