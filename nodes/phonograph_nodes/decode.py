@@ -52,7 +52,7 @@ class DecodeParams(Params, frozen=True):
         None
     )
     strict: Annotated[
-        bool, msgspec.Meta(description="refuse a file with a packet that does not decode, instead of leaving the packet out")
+        bool, msgspec.Meta(description="refuse a file with a packet that is damaged or missing, instead of counting it")
     ] = False
     keep_truncated: Annotated[
         bool, msgspec.Meta(description="take what is there of a file that ends before its header says, instead of refusing it")
@@ -119,11 +119,11 @@ class Decode(Node[DecodeParams]):
     `offset` and `duration` ask for is decoded, and it is the same, to the sample, as that part of the whole. With `chunk`, each
     record gives items of that length, the last shorter, with keys such as `a.mp3#0003`; without it, one.
 
-    Sets the attributes `duration` (s), `sample_rate` (Hz) and `channels` of what came out, `codec` (FFmpeg's name), `path` (of
-    the file). Only where there is something to tell: `sample_format` (what PCM and lossless codecs store a sample as, such as
-    i16, which sinks follow), `offset` (s; where in the file it begins, with `offset` or `chunk`),
-    `corrupt_packets` (left out so far), `non_finite` (samples that were NaN or infinite, and became 0) and `declared_duration`
-    (s; of a truncated file that was kept).
+    Sets the attributes `duration` (s), `sample_rate` (Hz) and `channels` of what came out, `codec` (FFmpeg's name), `path`
+    (of the file). Only where there is something to tell: `sample_format` (what PCM and lossless codecs store a sample as,
+    such as i16, which sinks follow), `offset` (s; where in the file it begins, with `offset` or `chunk`), `corrupt_packets`
+    (damaged or missing so far), `non_finite` (samples that were NaN or infinite, and became 0) and `declared_duration` (s; of
+    a truncated file that was kept).
     """
 
     def process(self, item: Item, state: None) -> Item | Iterator[Item]:

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from phonograph.errors import AudioCorruptError
 from phonograph_nodes.audio.ffmpeg import open_ffmpeg
 from phonograph_nodes.audio.given import Given
-from phonograph_nodes.audio.reader import Limits
+from phonograph_nodes.audio.reader import Faults, Limits
 from phonograph_nodes.kernels._frames import SampleBuffer
 from reference.audio_files import RATE, encoded, noise
 
@@ -123,20 +124,89 @@ def test_damage_behind_a_right_checksum_ends_well(changes: list[tuple[int, int]]
     assert np.isfinite(out.finish()).all()
 
 
-def ffmpegs(content: bytes) -> NDArray[np.float32]:
-    out = SampleBuffer(2, RATE, False, 0)
-    with av.open(io.BytesIO(content), mode="r") as container:
-        out.take(list(container.decode(audio=0)), 10**9)
-    return out.finish()
+BLOCK, NUM_BLOCKS = 576, 80  # FFmpeg's choice at this rate
+LONG = noise(NUM_BLOCKS * BLOCK).T.copy()
+LONG_FLAC = encoded("flac", "flac", LONG, "s16", "mono")
+BLOCKS = LONG.reshape(NUM_BLOCKS, BLOCK) / np.float32(2**15)
 
 
-def test_a_file_with_damage_reads_as_by_ffmpeg() -> None:
-    """Frames that are whole come from here, the others from FFmpeg, in order."""
-    content = bytearray(encoded("flac", "flac", SIGNALS["tones"].T.reshape(1, -1).copy(), "s16", "stereo"))
-    content[len(content) // 2] ^= 255
-    reader = open_ffmpeg(Given(bytes(content)), Limits())
-    np.testing.assert_array_equal(reader.read(), ffmpegs(bytes(content)))
-    reader.close()
+def read(content: bytes, first: int = 0, count: int | None = None, strict: bool = False) -> tuple[NDArray[np.float32], Faults]:
+    reader = open_ffmpeg(Given(content), Limits(), strict=strict)
+    try:
+        return reader.read(first, count), reader.faults
+    finally:
+        reader.close()
+
+
+def test_one_wrong_byte_anywhere_is_found() -> None:
+    """It costs the block that it is in, which is silence, and is counted; every other sample is right, and at its place."""
+    start = LONG_FLAC.index(b"\xff\xf8")
+    for place in range(start + 30_000, len(LONG_FLAC) - 15_000, 1501):
+        content = bytearray(LONG_FLAC)
+        content[place] ^= 1 << place % 8
+        samples, faults = read(bytes(content))
+        blocks = samples.reshape(NUM_BLOCKS, BLOCK)
+        lost = np.flatnonzero((blocks != BLOCKS).any(axis=1))
+        assert len(lost) == faults.corrupt_packets == 1, place
+        assert not blocks[lost].any()
+        assert faults.declared_s is None
+        with pytest.raises(AudioCorruptError, match="a packet is damaged"):
+            read(bytes(content), strict=True)
+
+
+@pytest.mark.parametrize("place", [30_000, 42_000])
+def test_lost_blocks_leave_the_others_at_their_places(place: int) -> None:
+    """Bytes overwritten, cut out or put in: what decodes again afterwards stands where it stood."""
+    junk = noise(300).tobytes()
+    for content in (
+        LONG_FLAC[:place] + junk + LONG_FLAC[place + 600 :],
+        LONG_FLAC[:place] + LONG_FLAC[place + 600 :],
+        LONG_FLAC[:place] + junk + LONG_FLAC[place:],
+    ):
+        samples, faults = read(content)
+        blocks = samples.reshape(NUM_BLOCKS, BLOCK)
+        lost = (blocks != BLOCKS).any(axis=1)
+        assert 1 <= lost.sum() <= 2
+        assert faults.corrupt_packets
+        assert not blocks[lost].any()
+
+
+def test_a_part_of_a_damaged_file_is_the_slice_of_the_whole() -> None:
+    """Also when a fresh reader seeks to it, which never sees the damage."""
+    raw = noise(20 * RATE).T.copy()
+    content = bytearray(encoded("flac", "flac", raw, "s16", "mono"))
+    content[40_000:40_600] = bytes(600)
+    whole, _ = read(bytes(content))
+    assert whole.shape == raw.shape
+    for first in (100, 6 * RATE, 15 * RATE):
+        np.testing.assert_array_equal(read(bytes(content), first, 5000)[0], whole[:, first : first + 5000])
+
+
+def test_a_lost_last_block_is_told_by_the_length() -> None:
+    """STREAMINFO has the exact number of samples; less is a truncated file, however little is missing."""
+    content = bytearray(LONG_FLAC)
+    content[-500] ^= 1
+    samples, faults = read(bytes(content))
+    assert samples.shape == (1, (NUM_BLOCKS - 1) * BLOCK)
+    assert faults.declared_s == NUM_BLOCKS * BLOCK / RATE
+
+
+def test_bytes_after_the_last_frame_are_no_damage() -> None:
+    """An old tag at the end of a file does not cost the last block."""
+    samples, faults = read(LONG_FLAC + b"TAG" + bytes(125))
+    np.testing.assert_array_equal(samples.reshape(NUM_BLOCKS, BLOCK), BLOCKS)
+    assert (faults.corrupt_packets, faults.declared_s) == (0, None)
+
+
+@pytest.mark.parametrize("container", ["ogg", "matroska"])
+def test_a_wrong_checksum_is_found_in_other_containers(container: str) -> None:
+    """FLAC in Ogg or Matroska: the block is left out and counted, never other samples."""
+    content = bytearray(encoded("flac", container, LONG, "s16", "mono"))
+    content[len(content) // 2] ^= 1
+    samples, faults = read(bytes(content))
+    assert faults.corrupt_packets or container == "ogg"  # whose pages have checksums themselves
+    blocks = samples[:, : samples.shape[1] // BLOCK * BLOCK].reshape(-1, BLOCK)
+    assert all((block == BLOCKS).all(axis=1).any() for block in blocks)
 
 
 def test_the_speech_of_the_collection_reads_as_by_ffmpeg(shared: Path) -> None:

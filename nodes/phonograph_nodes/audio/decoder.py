@@ -56,7 +56,7 @@ class AudioDecoder:
         downmix: how channels are mixed. "mean": the mean of all channels. "bs775": with the weights of ITU-R BS.775 (see
             `phonograph_nodes.audio.mixing`), to one channel with `mono`, else more than two channels to two.
         stream: which audio stream of the file: its number from 0, or the language that it is tagged with, such as "eng".
-        strict: refuse a file with a packet that does not decode, which is left out and counted otherwise.
+        strict: refuse a file with a packet that is damaged or missing, which is counted otherwise (see `Faults`).
         keep_truncated: take what is there of a file that ends before its header says, which is refused otherwise.
         non_finite: "refuse" samples that are NaN or infinite, or let them be "zero" and count them (`faults.non_finite`).
         raw: the source has no header, and holds such samples.

@@ -49,7 +49,7 @@ class Faults:
 
     Args:
         corrupt_packets: packets that did not decode, and places where some are missing; each once, however often it is read.
-            They are silence in FLAC files, MP3, and ALAC in MP4, which have exact times; elsewhere they are left out.
+            They are silence in files of FLAC, MP3, WavPack and TTA, and in ALAC in MP4, which have exact times; else left out.
         non_finite: samples that were NaN or infinite, and became 0; again each time that they are read.
         declared_s: the length that the header declares, when the file ends clearly before it; else None.
     """

@@ -2,6 +2,9 @@
 
 The conversions are in frames.h. The loop is here because a packet holds a fiftieth of a second: what it costs besides decoding is
 a tenth of the whole in Python, and next to nothing in C.
+
+The file has more than 400 lines because the queue calls the buffer for each packet, which between two modules needs a third file
+of declarations to be kept in step with both.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -13,6 +16,7 @@ cimport numpy as cnp
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.plane import AudioPlane
+from av.packet import Packet
 
 cnp.import_array()
 
@@ -283,6 +287,8 @@ cdef class FrameQueue:
     cdef list again  # packets that were read before what is missing before them was told
     cdef bint is_told  # that something is missing here
     cdef int64_t end  # of the packet before, in ticks; below 0 when it is not known
+    cdef int64_t lasts  # the packet that was looked at last, in ticks
+    cdef int64_t flac_step  # samples of the first frame: those that count frames, and not samples, are all as long but the last
     cdef int64_t missing  # ticks since the last packet that gave something
     cdef bint is_begun  # something came out
     cdef readonly object first
@@ -321,11 +327,7 @@ cdef class FrameQueue:
     cdef read(self):
         """The next packet; None at the end."""
         if self.again:
-            packet = self.again.pop(0)
-            if not packet.size or not self.sample_ticks or self.follow(packet):
-                return packet
-            self.again.insert(0, packet)
-            raise DamagedPacket(f"{self.missing // self.sample_ticks} samples are missing")
+            return self.again.pop(0)
         if self.check is not None:
             self.check()
         packet = None
@@ -337,35 +339,9 @@ cdef class FrameQueue:
                 self.last = packet
                 if self.first is None:
                     self.first = packet
-                if self.sample_ticks and not self.follow(packet):
-                    self.again.append(packet)
-                    raise DamagedPacket(f"{self.missing // self.sample_ticks} samples are missing")
         if packet is None:
             self.is_read = self.is_ended = True
         return packet
-
-    cdef bint follow(self, packet) except -1:
-        """Whether a packet begins where the one before ends, or what is missing between them was told."""
-        cdef pg_flac_frame frame
-        cdef const uint8_t[::1] content
-        cdef int64_t start = -1, ticks = 0
-        if self.flac_longest:
-            content = packet
-            if pg_flac_probe(&content[0], content.shape[0], self.flac_bits, &frame):
-                start = frame.number * (1 if frame.counts_samples else self.flac_longest)
-                ticks = frame.num_samples
-        elif packet.pts is not None and packet.duration:
-            start, ticks = packet.pts, packet.duration
-        if self.is_begun and 0 <= self.end < start:
-            self.missing += start - self.end
-            self.end = start
-            if not self.is_told:
-                self.is_told = True
-                return False
-        self.end = start + ticks if start >= 0 else -1
-        self.lasts = ticks
-        self.is_told = False
-        return True
 
     cdef list decoded(self, packet):
         """The blocks of a packet that hold something, after silence for what is missing before them."""
@@ -373,27 +349,84 @@ cdef class FrameQueue:
         if packet is None or not packet.size:
             return self.nonempty(self.decode(packet))
         if self.flac_bits:
-            places = flac_frames(packet, self.flac_bits)
-            if places is not None:
-                self.part(packet, places)
+            packet = self.whole(packet)
+        if self.sample_ticks:
+            self.follow(packet)
         try:
             frames = self.nonempty(self.decode(packet))
+            given = sum(frame.samples for frame in frames)
         except Exception:
             if self.sample_ticks:
                 self.missing += self.lasts
             raise
-        if frames:
-            if self.missing and self.is_begun:
-                frames = self.silence(frames[0]) + frames
-            self.missing, self.is_begun = 0, True
+        if not self.is_begun:
+            if frames:
+                self.begin()
+            return frames
+        if frames and self.missing:
+            frames = self.silence(frames[0]) + frames
+            self.missing = 0
+        if self.sample_ticks:  # a damaged block may give less than it lasts
+            self.missing += max(self.lasts - given * self.sample_ticks, 0)
         return frames
-    cdef list silence(self, packet, block):
-        """What is missing before a packet, as a block like the first that came out of it; nothing for more than a damaged time tells."""
+
+    cdef begin(self):
+        """What is missing before the first block is no gap."""
+        self.missing, self.is_begun, self.flac_step = 0, True, self.lasts
+
+    cdef whole(self, packet):
+        """The packet without what is damaged of it; of several frames the first, while the others wait."""
+        places = flac_frames(packet, self.flac_bits)
+        if places is None:
+            return packet
+        is_first_damaged = not places or places[0][0] > 0
+        if self.flac_longest:
+            content, parts = bytes(packet), []
+            for first, last in places:
+                part = Packet(content[first:last])
+                part.pts, part.time_base = self.start_of(part), packet.time_base
+                parts.append(part)
+            if not is_first_damaged:
+                packet = parts.pop(0)
+            self.again = parts + self.again
+        if is_first_damaged:
+            self.is_told = True
+            raise DamagedPacket("the checksum of a frame is wrong")
+        return packet
+
+    cdef int64_t start_of(self, packet) except -2:
+        """The time of a packet in ticks, of a frame of FLAC by its own number, which `lasts` so many; -1 where nothing tells."""
+        cdef pg_flac_frame frame
+        cdef const uint8_t[::1] content
+        if self.flac_longest:
+            content = packet
+            if pg_flac_probe(&content[0], content.shape[0], self.flac_bits, &frame):
+                self.lasts = frame.num_samples
+                return frame.number if frame.counts_samples else frame.number * (self.flac_step or frame.num_samples)
+        self.lasts = packet.duration or 0
+        return -1 if packet.pts is None or not self.lasts else packet.pts
+
+    cdef follow(self, packet):
+        """See whether a packet begins where the one before ends, and tell once when it does not."""
+        cdef int64_t start = self.start_of(packet)
+        if self.is_begun and 0 <= self.end < start:
+            self.missing += start - self.end
+            self.end = start
+            if not self.is_told:
+                self.is_told = True
+                self.again.insert(0, packet)
+                raise DamagedPacket(f"{self.missing // self.sample_ticks} samples are missing")
+        self.end = start + self.lasts if start >= 0 else -1
+        self.is_told = False
+
+    cdef list silence(self, block):
+        """What is missing before a block of samples; nothing where that is more than times tell that are not damaged."""
         cdef int64_t count = self.missing // self.sample_ticks
         if not 0 < count <= LONGEST_SILENCE:
             return []
         silent = AudioFrame.from_ndarray(np.zeros((block.layout.nb_channels, count), np.float32), "fltp", block.layout.name)
-        silent.sample_rate, silent.pts = block.sample_rate, packet.pts - self.missing
+        silent.sample_rate = block.sample_rate
+        silent.pts = None if block.pts is None else block.pts - self.missing
         return [silent]
 
     cdef list nonempty(self, list frames):
@@ -409,14 +442,19 @@ cdef class FrameQueue:
     def pour(self, SampleBuffer out, int64_t limit):
         """Append blocks to `out` as long as they fit it and lead to no more than `limit` samples; the ones that did not, or None."""
         cdef list frames
-        cdef int64_t taken
+        cdef int64_t taken, start
         while not (self.is_ended and self.held):  # where what was held back ends, the caller decides
             if self.flac_longest and not self.is_ended and not self.hold and not self.held:
                 packet = self.read()
                 if packet is not None and packet.size and not self.missing:
-                    if out.take_flac(packet, self.flac_bits, self.flac_longest, limit):
-                        self.is_begun = True
-                        continue
+                    start = self.start_of(packet)
+                    if start == self.end or not self.is_begun:
+                        taken = out.take_flac(packet, self.flac_bits, self.flac_longest, limit)
+                        if taken:
+                            if not self.is_begun:
+                                self.begin()
+                            self.end, self.is_told = start + taken, False
+                            continue
                 frames = self.decoded(packet)
             else:
                 frames = self.take()

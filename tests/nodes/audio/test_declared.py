@@ -141,6 +141,7 @@ def test_truncated_files_of_the_collection_are_told(shared: Path) -> None:
         "au_mulaw_trunc50.au",
         "au_mulaw_trunc64.au",
         "caf_trunc50.caf",
+        "faulty_01_-_wrong_max_blocksize.flac",
         "w64_trunc50.w64",
         "wav_alaw_8k_trunc50.wav",
         "wav_imaadpcm_trunc50.wav",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTooLongError, AudioTruncatedError
+from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTimeoutError, AudioTooLongError, AudioTruncatedError
 from phonograph_nodes.audio import AudioDecoder, Limits, load
 from reference.audio_files import RATE, encoded, noise, wav
 
@@ -120,6 +120,45 @@ def test_bad_samples_stop_the_blocks_where_they_are() -> None:
     with AudioDecoder(content, non_finite="zero") as decoder:
         assert len(list(decoder.blocks(1000))) == 3
         assert decoder.faults.non_finite == 1
+
+
+@pytest.mark.parametrize("container", ["wav", "matroska"])
+def test_every_call_looks_at_its_own_samples(container: str) -> None:
+    """NaN refuses each part that holds it, however often and in whatever order, and no other; with "zero" each time counts."""
+    values = np.full((1, 3000), 0.5, np.float32)
+    values[0, [100, 2500]] = np.nan
+    raw = values.astype("<f4")
+    content = wav(raw.tobytes(), bits=32, code=3) if container == "wav" else encoded("pcm_f32le", container, raw, "flt", "mono")
+    with AudioDecoder(content) as decoder:
+        for offset, duration in [(0.3, 0.1), (0.0, 0.2), (0.0, 0.2), (0.0, None)]:
+            with pytest.raises(AudioFormatError, match="samples are not finite"):
+                decoder.decode(offset, duration)
+        assert decoder.decode(0.1, 0.1).shape == (800,)
+        for _ in range(2):
+            with pytest.raises(AudioFormatError, match="1 samples are not finite"):
+                next(decoder.blocks(1000))
+    with AudioDecoder(content, non_finite="zero") as decoder:
+        for count in (2, 4):
+            decoder.decode()
+            assert decoder.faults.non_finite == count
+
+
+@pytest.mark.parametrize("content", [STEREO, FLAC], ids=["wav", "flac"])
+@pytest.mark.parametrize("sr", [None, 16000])
+def test_blocks_have_one_limit_on_time(content: bytes, sr: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All blocks together, without the time that their consumer takes."""
+    clock = [0.0]
+
+    def tick() -> float:
+        clock[0] += 0.01
+        return clock[0]
+
+    monkeypatch.setattr("phonograph_nodes.audio.reader.time.monotonic", tick)
+    with AudioDecoder(content, sr=sr, limits=Limits(max_seconds=0.5)) as decoder, pytest.raises(AudioTimeoutError):
+        list(decoder.blocks(100))
+    with AudioDecoder(content, sr=sr, limits=Limits(max_seconds=2.0)) as decoder:
+        for _ in decoder.blocks(5000):
+            clock[0] += 10.0
 
 
 def test_blocks_of_nothing_are_refused() -> None:

@@ -85,15 +85,35 @@ def test_a_stream_that_is_not_there_names_those_that_are(which: int | str) -> No
 
 
 @pytest.mark.parametrize("first", [0, 4095, 4096, 30_000])
-def test_a_damaged_packet_is_left_out_and_counted_once(first: int) -> None:
-    """ALAC with a packet destroyed gives the others, and reading again does not count it again."""
+def test_a_damaged_packet_is_silence_and_counted_once(first: int) -> None:
+    """ALAC with a packet destroyed gives the others at their times, and reading again does not count it again."""
     content = destroyed(ALAC, len(ALAC) // 2)
     with opened(content) as reader:
         whole = reader.read()
-        assert whole.shape == (1, 9 * 4096)
+        blocks, expected = whole.reshape(10, 4096), (TONE / np.float32(32768)).reshape(10, 4096)
+        lost = np.flatnonzero((blocks != expected).any(axis=1))
+        assert len(lost) == 1
+        assert not blocks[lost].any()
         np.testing.assert_array_equal(reader.read(first), whole[:, first:])
         np.testing.assert_array_equal(reader.read(), whole)
         assert reader.faults.corrupt_packets == len(reader.faults.words) == 1
+
+
+@pytest.mark.parametrize(("codec", "container", "sample_format"), [("wavpack", "wv", "s16p"), ("tta", "tta", "s16")])
+def test_a_block_with_a_wrong_checksum_is_no_audio(codec: str, container: str, sample_format: str) -> None:
+    """One changed byte of WavPack or TTA is silence for as long as the block, counted, and refused with strict."""
+    raw = noise(30 * RATE).T.copy()
+    content = bytearray(encoded(codec, container, raw, sample_format, "mono"))
+    content[len(content) // 2] ^= 0x55
+    with opened(bytes(content)) as reader:
+        samples = reader.read()
+        assert samples.shape == raw.shape
+        assert reader.faults.corrupt_packets == 1
+        wrong = samples != raw / np.float32(32768)
+        assert wrong.any()
+        assert not samples[wrong].any()
+    with opened(bytes(content), strict=True) as reader, pytest.raises(AudioCorruptError):
+        reader.read()
 
 
 def test_strict_refuses_a_damaged_packet_with_ffmpegs_word() -> None:
@@ -137,6 +157,8 @@ def test_limits_hold_for_what_comes_out() -> None:
             assert reader.read(RATE, 100).shape == (1, 100)
     with opened(content, Limits(max_bytes=4000)) as reader:
         assert sum(part.shape[1] for part in reader.blocks(1000)) == 2 * RATE
+    with opened(content, Limits(max_bytes=4000)) as reader, pytest.raises(AudioTooLongError):
+        next(reader.blocks(1001))
     with opened(content, Limits(max_duration_s=1.0)) as reader, pytest.raises(AudioTooLongError):
         list(reader.blocks(1000))
 
@@ -159,14 +181,27 @@ def test_time_is_limited() -> None:
 
 
 def test_samples_that_are_not_numbers_become_zero_and_are_counted() -> None:
-    """NaN, infinity and doubles too large for float32 become 0; each is counted once, however often it is read."""
+    """NaN, infinity and doubles too large for float32 become 0, and are counted each time that they are read."""
     values = np.full((200, 2), 0.5)
     values[3, 0], values[7, 1], values[9, 0] = np.nan, -np.inf, 1e300
     expected = np.where(np.isfinite(values) & (abs(values) < 1e300), values, 0).T.astype(np.float32)
     with opened(wav(values.astype("<f8").tobytes(), bits=64, code=3, num_channels=2)) as reader:
         np.testing.assert_array_equal(reader.read(), expected)
         np.testing.assert_array_equal(reader.read(mono=True)[0], expected.mean(axis=0))
-        assert reader.faults.non_finite == 3
+        assert reader.faults.non_finite == 6
+        reader.read(9, 100)
+        assert reader.faults.non_finite == 7
+
+
+def test_readers_that_are_left_in_the_middle_give_their_packets_back() -> None:
+    """PyAV's generator of packets is closed with the reader, and when a cursor begins anew."""
+    with opened(ALAC) as reader:
+        assert reader._cursor is not None
+        demuxed = [reader._cursor.packets._demuxed]
+        reader.read(20_000, 10)
+        reader.read(0, 10)
+        demuxed.append(reader._cursor.packets._demuxed)
+    assert [generator.gi_frame for generator in demuxed] == [None, None]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["path", "bytes", "file"])

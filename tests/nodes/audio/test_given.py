@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import mmap
 import os
 import sys
 import threading
+import tracemalloc
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from phonograph.errors import AudioDecodeError
-from phonograph_nodes.audio import AudioSource, load
+from phonograph.errors import AudioDecodeError, AudioTooLongError
+from phonograph_nodes.audio import AudioSource, Limits, load
 from phonograph_nodes.audio.given import Given
-from reference.audio_files import noise, wav
+from reference.audio_files import encoded, noise, wav
 
 CONTENT = wav(noise(3000).tobytes())
 
@@ -81,7 +84,7 @@ def test_what_does_not_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             return bytes(size)
 
     monkeypatch.setattr("phonograph_nodes.audio.given.MAX_STREAMED_BYTES", 2**21)
-    with pytest.raises(AudioDecodeError, match="<file object>: open failed: it does not end"):
+    with pytest.raises(AudioDecodeError, match="<file object>: open failed: it goes on and on"):
         Given(Endless())
 
 
@@ -114,7 +117,9 @@ def test_a_file_object_can_be_opened_again_and_again(path: Path) -> None:
                     assert file.tell() == len(CONTENT)
 
 
-@pytest.mark.parametrize("source", [io.StringIO("text"), 7, None, ["a.wav"], memoryview(CONTENT)[::2]])
+@pytest.mark.parametrize(
+    "source", [io.StringIO("text"), 7, None, np.zeros(5), np.zeros(5, np.uint8), ["a.wav"], memoryview(CONTENT)[::2]]
+)
 def test_what_holds_no_bytes_is_an_error_of_the_call(source: Any) -> None:
     """Other types, text, and memory with gaps are refused as such."""
     with pytest.raises(TypeError, match="audio is given as"):
@@ -166,3 +171,51 @@ def test_a_file_that_may_not_be_read_is_a_typed_error(path: Path, monkeypatch: p
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(AudioDecodeError, match=r"a\.wav: open failed: Permission denied"):
         load(path)
+
+
+class Broken(io.BytesIO):
+    """A file object that can be read so many times."""
+
+    def __init__(self, content: bytes, error: Exception, times: int) -> None:
+        super().__init__(content)
+        self._error, self._times = error, times
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._times -= 1
+        if self._times < 0:
+            raise self._error
+        return super().read(size)
+
+
+FLAC = encoded("flac", "flac", noise(40_000).T.copy(), "s16", "mono")
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), zlib.error("bad block"), EOFError()])
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_a_file_object_that_raises_is_a_typed_error(error: Exception, times: int) -> None:
+    """Whatever it raises, at its first bytes or while FFmpeg reads it, is told as an error of that source."""
+    with pytest.raises(AudioDecodeError, match=r"^<file object>: open failed: it cannot be read: .+; get it again") as caught:
+        load(Broken(FLAC, error, times))
+    assert caught.value.__cause__ is error
+
+
+def test_a_closed_file_is_a_typed_error(path: Path) -> None:
+    """And not the ValueError that Python has for it."""
+    with path.open("rb") as file:
+        pass
+    with pytest.raises(AudioDecodeError, match=r"a\.wav: open failed: it cannot be read: .* closed file"):
+        load(file)
+
+
+def test_what_is_unpacked_into_memory_is_limited() -> None:
+    """A WAV file of 20 MB in a few kB is refused by max_bytes before it is in memory; within the limit it is read."""
+    packed = gzip.compress(wav(bytes(20 * 2**20)))
+    tracemalloc.start()
+    try:
+        with gzip.open(io.BytesIO(packed)) as file, pytest.raises(AudioTooLongError, match="at most 2097152 bytes"):
+            load(file, limits=Limits(max_bytes=2**21))
+        assert tracemalloc.get_traced_memory()[1] < 2**23
+    finally:
+        tracemalloc.stop()
+    with gzip.open(io.BytesIO(gzip.compress(CONTENT))) as file:
+        assert load(file, sr=None, limits=Limits(max_bytes=2**14))[0].shape == (3000,)

@@ -22,7 +22,7 @@ from phonograph.errors import (
     AudioTruncatedError,
 )
 from phonograph_nodes import audio, resample
-from phonograph_nodes.audio import Limits, RawPcm, bs775_weights, info, load
+from phonograph_nodes.audio import AudioDecoder, Limits, RawPcm, bs775_weights, info, load
 from phonograph_nodes.convert import mix_to_mono
 from reference.audio_files import RATE, encoded, noise, wav
 
@@ -182,7 +182,22 @@ def test_limits_stop_what_is_too_long(container: str) -> None:
         for sr in (None, 16000):
             with pytest.raises(AudioTooLongError, match=r"more than 0\.5 s of audio .*; split the file"):
                 load(content, sr=sr, limits=limits)
-            assert load(content, sr=sr, duration=0.5, limits=limits)[0].shape == (4000 if sr is None else 8000,)
+            asked = 0.5 if sr is None or limits.max_bytes > RATE * 2 else 0.25
+            assert load(content, sr=sr, duration=asked, limits=limits)[0].shape == (asked * (sr or RATE),)
+
+
+@pytest.mark.parametrize("num_channels", [1, 2])
+def test_limits_hold_for_what_resampling_makes(num_channels: int) -> None:
+    """A header that claims 1000 Hz makes much of a small file: it is refused before it is made, whole and in blocks."""
+    content = wav(noise(1000, num_channels).tobytes(), num_channels=num_channels, sample_rate=1000)
+    limits = Limits(max_bytes=16_000 * 4 * num_channels - 1)
+    with pytest.raises(AudioTooLongError, match=r"resample failed: more than .* at 16000 Hz; .*raise max_bytes"):
+        load(content, sr=16_000, mono=False, limits=limits)
+    assert load(content, sr=15_000, mono=False, limits=limits)[0].shape[-1] == 15_000
+    with AudioDecoder(content, sr=16_000, limits=limits) as decoder:
+        with pytest.raises(AudioTooLongError, match="resample failed"):
+            list(decoder.blocks(10**9))
+        assert sum(block.shape[-1] for block in decoder.blocks(10_000)) == 16_000
 
 
 @pytest.mark.parametrize("content", [wav(noise(RATE).tobytes()), SIX], ids=["wav", "flac"])

@@ -27,6 +27,8 @@ _TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.spl
 # Containers whose duration is exactly the stream's length.
 _EXACT = {"mov", "tta", "wv", "ape"}
 _LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "shorten"}
+# Decoders that look at the checksum of a block only when told to. (FLAC's drops the block then, without a word.)
+_CHECKED = {"wavpack", "tta"}
 
 
 class Opened:
@@ -59,6 +61,8 @@ class Opened:
             # Zeros mean that only the first samples will tell.
             check_format(name, "probe", self.decoder.sample_rate or RATES.start, self.decoder.channels or 1)
             self.decoder.thread_count = 1  # callers decode many files at once
+            if self.decoder.name in _CHECKED:
+                self.decoder.options = {"err_detect": "crccheck+explode"}
             with translated(name, "probe", "audio that its decoder takes", "check that it is a complete audio file"):
                 self.decoder.open(strict=False)  # here, because a decoder that could not be opened must not be flushed
         except BaseException:

@@ -5,6 +5,9 @@ Silence is in their place where the container has the exact times of packets, se
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import cast
+
 import av.error
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
@@ -32,7 +35,7 @@ class Packets:
 
     def __init__(self, opened: Opened, faults: Faults, *, strict: bool) -> None:
         self._opened, self._faults, self._strict = opened, faults, strict
-        self._demuxed = opened.container.demux(opened.stream)
+        self._demuxed = cast("Generator[Packet[AudioStream]]", opened.container.demux(opened.stream))
         self._queue = FrameQueue(self._demuxed, opened.decoder.decode)
         self._queue.flac_bits, self._queue.flac_longest = flac_frames(opened)
         self._queue.sample_ticks = sample_ticks(opened)

@@ -29,7 +29,7 @@ def open_ffmpeg(given: Given, limits: Limits, *, stream: int | str = 0, strict: 
     Args:
         given: stays open as long as the reader, which closes it.
         stream: which of the file's audio streams, from 0, or the first with this tag of language, such as "eng".
-        strict: a packet that does not decode is an error, instead of being left out and counted.
+        strict: a packet that is damaged or missing is an error, instead of being counted.
 
     Raises:
         AudioDecodeError: no audio can be had from it; the message names the file, the stage and FFmpeg's own word.
@@ -41,8 +41,8 @@ class FfmpegReader:
     """A `Reader`. Reading on from where the last read ended goes on decoding; going back, or far ahead, begins anew.
 
     The first samples that decode fix rate and channel count. A stream that changes them later is refused: any mixture of the two
-    would be a guess. A packet that does not decode is left out and counted: real corpora hold damaged files, most of which are
-    worth keeping. For one thread at a time.
+    would be a guess. A packet that is damaged is counted: real corpora hold damaged files, most of which are worth
+    keeping. For one thread at a time.
     """
 
     def __init__(self, given: Given, limits: Limits, stream: int | str, strict: bool) -> None:

@@ -19,6 +19,7 @@ WORTH_S = 5.0
 # Blocks to decode before the place. MP3: main data of a block may begin up to 511 bytes before it, MPEG-2's up to 255, while the
 # smallest blocks hold 11 bytes of it (8 kbit/s at 24 kHz: 24 bytes less header and side information), and each block overlaps.
 _BLOCKS = {("mp3", "mp3float"): 48, ("flac", "flac"): 1, ("mov", "alac"): 1}
+_TIMED = {*_BLOCKS, ("wv", "wavpack"), ("tta", "tta")}
 _LONGEST_BLOCK = {"mp3float": 1152, "flac": 65536, "alac": 16384}
 
 
@@ -30,7 +31,7 @@ def can_seek(opened: Opened, sample_rate: int) -> bool:
 def sample_ticks(opened: Opened) -> int:
     """Ticks of the stream for a sample, where packets have exact times and each gives as much as it lasts; else 0."""
     base, rate = opened.stream.time_base, opened.decoder.sample_rate
-    if (opened.format, opened.decoder.name) not in _BLOCKS or base is None or not rate:
+    if (opened.format, opened.decoder.name) not in _TIMED or base is None or not rate:
         return 0
     ticks, rest = divmod(base.denominator, base.numerator * rate)
     return 0 if rest else ticks
