@@ -1,9 +1,8 @@
 """Makes a part of phonograph slower by a known share, from outside: in processes that find `sitecustomize.py` in a given folder.
 
-A kernel's function waits, after each call, for the share of what that call took; so it is slower by the share as it stands. The
-scheduler has no one function that is all of it: one of its functions counts for a while, as far as makes a run longer by the
-share. By how much a subject then takes longer is measured in either case, by sittings of the gate with the slower function and
-with the real one, in turns, whose own times are compared, without any reference.
+A kernel's function waits, after each call, for a share of what that call took. The scheduler has no one function that is all of
+it: one of its functions counts for a while. How much of either makes a subject take longer by the share is found by sittings of
+the gate with the slower function and with the real one, in turns, whose own times are compared, without any reference.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ owner = reduce(getattr, {inside!r}, importlib.import_module({module!r}))
 
 def counting(real):
     def slower(*arguments, **options):
-        for _ in range({count!r}):
+        for _ in range(round({amount!r})):
             pass
         return real(*arguments, **options)
 
@@ -71,7 +70,7 @@ def cost_ns(call, arguments, options):
 
 
 real = getattr(owner, {name!r})
-setattr(owner, {name!r}, counting(real) if {count!r} else waiting(real, {share!r}))
+setattr(owner, {name!r}, waiting(real, {amount!r}) if {waits!r} else counting(real))
 """
 
 
@@ -82,59 +81,60 @@ class Slowing:
     Args:
         subject: what the gate calls that which becomes slower by it.
         module, inside, name: where the function is; `inside` is the class that it is a method of, if any.
-        count: how far it counts; 0: it waits for a share of its own time instead.
-        share: how much longer the subject takes by that, measured after the count was found, so not chosen by luck.
+        waits: for a share of its own time, which is then the amount; else it counts as far.
+        amount: of that.
+        share: how much longer the subject takes by it, measured after the amount was found, so not chosen by luck.
     """
 
     subject: str
     module: str
     inside: tuple[str, ...]
     name: str
-    count: int = 0
+    waits: bool
+    amount: float
     share: float = 0.0
 
     def environment(self, folder: Path) -> dict[str, str]:
         """That of a process in which the function is slower; `sitecustomize.py` goes into the folder."""
-        site = _SITE.format(module=self.module, inside=self.inside, name=self.name, count=self.count, share=SHARE)
+        site = _SITE.format(module=self.module, inside=self.inside, name=self.name, waits=self.waits, amount=self.amount)
         (folder / "sitecustomize.py").write_text(site, encoding="utf-8")
         return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def kernel(subject: str, function: str) -> Slowing:
     """A function of `phonograph_nodes`."""
-    return Slowing(subject, "phonograph_nodes", (), function)
+    return Slowing(subject, "phonograph_nodes", (), function, waits=True, amount=SHARE)
 
 
 def scheduler() -> Slowing:
     """What the scheduler does with all that came of a pass through a segment."""
-    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle", count=_FIRST)
+    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle", waits=False, amount=_FIRST)
 
 
 def calibrated(slowing: Slowing, folder: Path) -> Slowing:
-    """The change with the count at which the subject takes 15 % longer, and with what it takes longer indeed.
+    """The change with the amount at which the subject takes 15 % longer, and with what it takes longer indeed.
 
     Args:
         folder: for the compiled references and `sitecustomize.py`; with the floors that were accepted.
     """
     library = _library(folder)
     for _ in range(_ROUNDS):  # another program may have disturbed the measurements
-        if slowing.count:
-            slowing = replace(slowing, count=_found(slowing, library, folder))
+        slowing = replace(slowing, amount=_found(slowing, library, folder))
         slowing = replace(slowing, share=_share(slowing, library, folder))
         if LEAST <= slowing.share <= MOST:
             break
     return slowing
 
 
-def _found(slowing: Slowing, library: Path, folder: Path) -> int:
-    """The count."""
-    count = slowing.count
-    for _ in range(_TRIES):  # what counting costs inside a call does not grow evenly with how far it counts
-        share = _share(replace(slowing, count=count), library, folder)
+def _found(slowing: Slowing, library: Path, folder: Path) -> float:
+    """The amount."""
+    amount = slowing.amount
+    for _ in range(_TRIES):  # what it costs inside a call does not grow evenly with it
+        share = _share(replace(slowing, amount=amount), library, folder)
         if abs(share - SHARE) <= (MOST - SHARE) / 2:
             break
-        count = max(1, round(count * min(max(SHARE / max(share, 0.01), 0.5), 2.0)))
-    return count
+        amount *= min(max(SHARE / max(share, 0.01), 0.5), 2.0)
+    return amount
 
 
 def _library(folder: Path) -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phonograph_nodes.kernels import _resample
 from phonograph_nodes.resample.filters import Filter
 from phonograph_nodes.validation import Samples
 
+_LINE = 64  # bytes
 MOST_BYTES = 4 << 20
 """Of a bank: from there on it would not stay in a cache."""
 
@@ -25,7 +27,7 @@ class BankPlan:
         self._after = -(-(half_length + up - 1) // up) - 1  # samples after the one at or before an output
         distances = np.arange(up)[:, np.newaxis] + up * (self._lead - np.arange(num_taps(up, down, filter_)))
         taps = np.where(np.abs(distances) < half_length, filter_.at(distances / max(up, down)) * min(1.0, up / down), 0.0)
-        self._kernel = _resample.Bank(up=up, down=down, lead=self._lead, taps=taps.astype(np.float32))
+        self._kernel = _resample.Bank(up=up, down=down, lead=self._lead, taps=_on_cache_lines(taps))
         self._scratch: deque[Samples] = deque()
 
     @property
@@ -62,3 +64,12 @@ def num_taps(up: int, down: int, filter_: Filter) -> int:
 def bank_bytes(up: int, down: int, filter_: Filter) -> int:
     """Memory that a bank takes."""
     return 4 * up * num_taps(up, down, filter_)
+
+
+def _on_cache_lines(taps: NDArray[np.float64]) -> Samples:
+    """As float32, each row from the start of a cache line on: loads that cross two take a fifth longer in all, with AVX-512."""
+    place = np.empty(taps.size + _LINE // 4, np.float32)
+    first = -place.ctypes.data % _LINE // 4
+    laid: Samples = place[first : first + taps.size].reshape(taps.shape)
+    laid[:] = taps
+    return laid
