@@ -37,11 +37,11 @@ def wav(
     )
 
 
-def encoded(codec: str, container: str, samples: NDArray[Any], sample_format: str, layout: str) -> bytes:
+def encoded(codec: str, container: str, samples: NDArray[Any], sample_format: str, layout: str, **options: str) -> bytes:
     """Encode planar or packed samples, as `sample_format` has them, with FFmpeg's libraries."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=RATE, layout=layout, format=sample_format)
+        stream = output.add_stream(codec, rate=RATE, layout=layout, format=sample_format, options=options)
         assert isinstance(stream, AudioStream)
         stream.codec_context.open()
         block_length = stream.codec_context.frame_size or 4096

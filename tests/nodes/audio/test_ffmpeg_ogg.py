@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from phonograph.errors import AudioDecodeError, AudioError
 from phonograph_nodes.audio.ffmpeg import open_ffmpeg
-from phonograph_nodes.audio.ffmpeg.ogg import Pieces, links, pages
+from phonograph_nodes.audio.ffmpeg.ogg import Pieces, checksum, links, pages
 from phonograph_nodes.audio.given import Given
 from phonograph_nodes.audio.reader import Limits, Samples
 from reference.audio_files import encoded, noise
@@ -29,6 +31,7 @@ def whole(content: bytes) -> Samples:
 
 
 OPUS = ogg("libopus", 8000)
+VORBIS = encoded("vorbis", "ogg", noise(3000, 2).reshape(2, -1).astype(np.float32) / 2**18, "fltp", "stereo", strict="-2")
 
 
 def page_ends(content: bytes) -> list[int]:
@@ -66,6 +69,23 @@ def test_opus_without_its_last_page_keeps_the_rest() -> None:
     cut = whole(long[: page_ends(long)[-2]])
     np.testing.assert_array_equal(cut, whole(long)[:, : cut.shape[1]])
     assert cut.shape[1] > 100_000
+
+
+@pytest.mark.parametrize("padding", [0, 1, 127, 1000])
+def test_vorbis_on_a_single_page_ends_where_the_page_says(padding: int) -> None:
+    """The last block's samples beyond the granule position are no audio, in the whole and in a part."""
+    content = bytearray(VORBIS)
+    *_, last = pages(memoryview(VORBIS))
+    (end,) = struct.unpack_from("<q", VORBIS, last.start + 6)
+    struct.pack_into("<q", content, last.start + 6, end - padding)
+    struct.pack_into("<I", content, last.start + 22, 0)
+    struct.pack_into("<I", content, last.start + 22, checksum(content[last.start :]))
+    reader = open_ffmpeg(Given(bytes(content)), Limits())
+    samples = reader.read()
+    assert samples.shape == (2, end - padding)
+    np.testing.assert_array_equal(samples, whole(VORBIS)[:, : end - padding])
+    np.testing.assert_array_equal(reader.read(end - 1500, 10**6), samples[:, end - 1500 :])
+    reader.close()
 
 
 def test_rubbish_between_pages_is_passed_over() -> None:

@@ -66,7 +66,7 @@ def with_opus_tags(content: memoryview) -> list[memoryview] | None:
     if second is None or second.flags & _FIRST or bytes(content[second.body : second.body + 8]) == b"OpusTags":
         return None
     page = bytearray(_HEADER.pack(_MAGIC, 0, 0, 0, first.serial, 1, 0, 1) + bytes([len(_NO_TAGS)]) + _NO_TAGS)
-    struct.pack_into("<I", page, 22, _checksum(page))
+    struct.pack_into("<I", page, 22, checksum(page))
     return [content[: first.end], memoryview(bytes(page)), content[first.end :]]
 
 
@@ -81,7 +81,8 @@ def _find(content: memoryview, start: int) -> int:
     return len(content)
 
 
-def _checksum(page: bytes | bytearray) -> int:
+def checksum(page: bytes | bytearray) -> int:
+    """A page's checksum, computed with zeros in its place."""
     crc = 0
     for byte in page:
         crc ^= byte << 24

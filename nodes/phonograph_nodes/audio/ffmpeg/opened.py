@@ -26,7 +26,7 @@ _TAGS: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.spl
 
 # Containers whose duration is exactly the stream's length.
 _EXACT = {"mov", "tta", "wv", "ape"}
-_LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "shorten"}
+_LOSSLESS = {"flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "shorten", "tak", "als", "wmalossless", "ralf", "osq"}
 # Decoders that look at the checksum of a block only when told to. (FLAC's drops the block then, without a word.)
 _CHECKED = {"wavpack", "tta"}
 

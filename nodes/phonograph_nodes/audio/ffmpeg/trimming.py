@@ -6,6 +6,7 @@ Ogg), the beginning of an edit list (MP4), discarded padding (Matroska). What is
 - Opus in Matroska: the delay of the container is taken off, which some writers have given in samples of another rate. The codec's
   own pre-skip, in its header, is what holds (RFC 7845, section 4.2).
 - Speex in Ogg: granule positions begin below zero by the encoder's look-ahead; samples before time zero are not audio.
+- Vorbis in Ogg: where all of it lies on one page, the last block is decoded whole; the granule position says where audio ends.
 - AAC in MP4: the last block is decoded whole, of which the edit list, iTunes's tag or the block's own duration keep a part.
 - compressed WAV: blocks are whole, and the chunk `fact` has the number of samples.
 """
@@ -34,6 +35,8 @@ def lead(opened: Opened, packets: Packets, sample_rate: int) -> int:
 
 def may_be_padded(opened: Opened) -> bool:
     """Whether `length` may tell of samples at the end that are no audio."""
+    if opened.format == "ogg":
+        return opened.decoder.name in {"vorbis", "libvorbis"}
     return opened.format == "mov" or (opened.format == "wav" and not opened.decoder.name.startswith("pcm_"))
 
 
