@@ -196,7 +196,7 @@ class NpyParams(Params, frozen=True):
     also: dict[str, OutputPath] = msgspec.field(default_factory=dict)
 
 
-@node("sink.clips", inputs="audio")
+@node("store.audio", inputs="audio")
 class AudioSink(Sink[NpyParams]):
     """Store audio."""
 
