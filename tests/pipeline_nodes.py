@@ -196,7 +196,7 @@ class NpyParams(Params, frozen=True):
     also: dict[str, OutputPath] = msgspec.field(default_factory=dict)
 
 
-@node("store.audio", inputs="audio")
+@node("sunk.audio", inputs="audio")
 class AudioSink(Sink[NpyParams]):
     """Store audio."""
 

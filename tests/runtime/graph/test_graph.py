@@ -32,13 +32,13 @@ params:
   rate: {type: int, default: 16000, minimum: 8000}
 defaults: {retry: {max_retries: 2, jitter: 0}, on_error: skip}
 nodes:
-  out: {type: store.audio, input: cut, params: {path: out/cut}, workers: 2}
+  out: {type: sunk.audio, input: cut, params: {path: out/cut}, workers: 2}
   clips: {type: source.clips, params: {paths: "${params.corpus}"}}
   vad: {type: vad.energy, input: mono, breaker: {when_open: wait}}
   cut: {type: segment.cut, input: {audio: {from: vad, queue: {items: 4, bytes: 1MiB}}, segments: vad.segments}}
   mono: {type: audio.resample, input: audio, params: {sample_rate: "${params.rate}"}, breaker: {when_open: skip}}
   audio: {type: audio.decode, input: clips}
-  whole: {type: store.audio, input: mono, params: {path: out/whole, index: whole.txt, also: {copy: copies}}}
+  whole: {type: sunk.audio, input: mono, params: {path: out/whole, index: whole.txt, also: {copy: copies}}}
 limits: {error_rate: 0.5}
 """
 
@@ -225,7 +225,7 @@ def test_type_whose_code_does_not_load(tmp_path: Path) -> None:
     types = registry()
     types.add({"x.y": "no_such_module_anywhere:Node"}, origin="x = x:NODES")
     with pytest.raises(GraphError, match=r"demo.yaml:9:15: type_unavailable node type 'x.y'.*No module named"):
-        load_graph(write(tmp_path, GOOD.replace("store.audio", "x.y", 1)), types)
+        load_graph(write(tmp_path, GOOD.replace("sunk.audio", "x.y", 1)), types)
 
 
 def test_unknown_type_while_a_package_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,7 +248,7 @@ def test_a_line_of_steps_is_a_graph(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
     text = "version: 1\nname: line\nsteps:\n  - {type: source.clips, params: {paths: [a, b]}}\n  - {type: audio.decode}\n"
-    graph = load_graph(write(tmp_path, text + "  - {type: store.audio, params: {path: out}}\n"), registry())
+    graph = load_graph(write(tmp_path, text + "  - {type: sunk.audio, params: {path: out}}\n"), registry())
     assert list(graph.nodes) == ["clips", "decode", "audio"]
     assert clips(graph).paths == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert graph.nodes["audio"].spec is AudioSink.spec

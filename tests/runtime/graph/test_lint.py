@@ -9,7 +9,7 @@ import pytest
 from phonograph.graph.model import Graph
 from pipeline_nodes import CLIPS, graph_of
 
-OUT = "out: {type: store.audio, input: audio, params: {path: out}}\n"
+OUT = "out: {type: sunk.audio, input: audio, params: {path: out}}\n"
 BAD = 'bad: {type: sink.any, input: "*.dead_letter"}\n'
 
 
@@ -65,7 +65,7 @@ def test_two_outputs_of_which_an_item_has_one(tmp_path: Path) -> None:
         + """
         pick: {type: flow.route, input: audio, params: {cases: [left, right]}}
         mix: {type: signal.mix, input: {left: pick.left, right: pick.right}}
-        out: {type: store.audio, input: mix, params: {path: out}}
+        out: {type: sunk.audio, input: mix, params: {path: out}}
         """
         + BAD,
     )
@@ -136,7 +136,7 @@ def test_sinks_of_two_types_that_write_to_one_path(tmp_path: Path) -> None:
     graph = graph_of(tmp_path, CLIPS + OUT + BAD + "text: {type: sink.text, input: audio, params: {path: out}}")
     assert warnings(graph) == [
         "shared_file (warning) parameter 'path' of node 'text' is a path that node 'out' writes to; expected a path of its own "
-        "for sink.text and store.audio"
+        "for sink.text and sunk.audio"
     ]
 
 

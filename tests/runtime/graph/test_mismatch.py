@@ -14,7 +14,7 @@ from pipeline_nodes import CLIPS, graph_of
     ("nodes", "words"),
     [
         (
-            "vad: {type: vad.energy, input: audio}\nown: {type: store.audio, input: vad.segments, params: {path: out}}",
+            "vad: {type: vad.energy, input: audio}\nown: {type: sunk.audio, input: vad.segments, params: {path: out}}",
             "vad.segments gives segments; expected audio, which own.audio takes; did you mean 'vad.audio'?",
         ),
         (

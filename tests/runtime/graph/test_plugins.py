@@ -76,7 +76,7 @@ def manifest(folder: Path, plugins: str, type_name: str = "my.gain") -> Path:
     path.write_text(
         f"version: 1\nname: demo\nplugins: {plugins}\nnodes:\n  clips: {{type: source.clips, params: {{paths: .}}}}\n"
         f"  audio: {{type: audio.decode, input: clips}}\n  own: {{type: {type_name}, input: audio}}\n"
-        "  out: {type: store.audio, input: own, params: {path: out}}\n"
+        "  out: {type: sunk.audio, input: own, params: {path: out}}\n"
     )
     return path
 

@@ -14,7 +14,7 @@ from phonograph.graph.model import Graph, Link, QueueBounds
 from phonograph.porttype import Bound, PortType, agreement
 from pipeline_nodes import CLIPS, ResampleParams, graph_of
 
-OUT = "out: {type: store.audio, input: %s, params: {path: out}}\n"
+OUT = "out: {type: sunk.audio, input: %s, params: {path: out}}\n"
 
 
 def edges(graph: Graph) -> list[str]:

@@ -28,7 +28,7 @@ def test_a_node_that_gathers_has_a_link_for_each_input(tmp_path: Path) -> None:
         + """
         pick: {type: flow.route, input: audio, params: {cases: [speech, quiet]}}
         all: {type: flow.merge, input: {one: pick.speech, two: pick.quiet, three: audio}}
-        out: {type: store.audio, input: all, params: {path: out}}
+        out: {type: sunk.audio, input: all, params: {path: out}}
         """,
     )
     assert sources(graph, "all") == [
@@ -53,7 +53,7 @@ def test_dead_letters_of_one_node(tmp_path: Path) -> None:
         tmp_path,
         CLIPS
         + """
-        out: {type: store.audio, input: audio, params: {path: out}}
+        out: {type: sunk.audio, input: audio, params: {path: out}}
         bad: {type: sink.any, input: audio.dead_letter}
         """,
     )
@@ -73,7 +73,7 @@ def test_dead_letters_of_every_node(tmp_path: Path) -> None:
         kept: {type: sink.any, input: bad}
         clips: {type: source.clips, params: {paths: samples}}
         audio: {type: audio.decode, input: clips}
-        out: {type: store.audio, input: audio, params: {path: out}}
+        out: {type: sunk.audio, input: audio, params: {path: out}}
         """,
     )
     assert [source for source, *_ in sources(graph, "bad")] == ["clips", "audio", "out"]
@@ -87,7 +87,7 @@ def test_two_nodes_read_every_dead_letter(tmp_path: Path) -> None:
         tmp_path,
         CLIPS
         + """
-        out: {type: store.audio, input: audio, params: {path: out}}
+        out: {type: sunk.audio, input: audio, params: {path: out}}
         one: {type: sink.any, input: "*.dead_letter"}
         other: {type: sink.any, input: {item: "*.dead_letter"}}
         """,
@@ -104,7 +104,7 @@ def test_a_dead_letter_beside_an_item(tmp_path: Path) -> None:
             CLIPS
             + """
             cut: {type: segment.cut, input: {audio: audio, segments: clips.dead_letter}}
-            out: {type: store.audio, input: cut, params: {path: out}}
+            out: {type: sunk.audio, input: cut, params: {path: out}}
             """,
         )
     assert "or a merge of them, whose items come one by one: 'merged: {type: flow.merge, input: " in str(caught.value)
@@ -170,7 +170,7 @@ def test_join_of_the_inputs_that_a_node_has(tmp_path: Path) -> None:
     vad: {type: vad.energy, input: audio}
     more: {type: vad.energy, input: audio}
     cut: {type: segment.cut, input: {audio: audio, segments: vad.segments, extra: more}}
-    out: {type: store.audio, input: {audio: cut, extra: vad}, params: {path: out}}
+    out: {type: sunk.audio, input: {audio: cut, extra: vad}, params: {path: out}}
     """
     with pytest.raises(GraphError) as caught:
         graph_of(tmp_path, CLIPS + text)

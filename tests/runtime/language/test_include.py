@@ -18,7 +18,7 @@ from pipeline_nodes import ClipsParams, NpyParams, registry
 HEAD = "version: 1\nname: demo\n"
 CLIPS = "clips: {type: source.clips, params: {paths: clips}}"
 AUDIO = "audio: {type: audio.decode, input: clips}"
-OUT = "out: {type: store.audio, input: audio, params: {path: out}}"
+OUT = "out: {type: sunk.audio, input: audio, params: {path: out}}"
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -100,7 +100,7 @@ def test_relative_path_starts_at_the_file_in_which_it_is_written(tmp_path: Path,
         (tmp_path / name).mkdir(parents=True)
     path = write(
         tmp_path,
-        main=HEAD + f"include: parts/in.yaml\nnodes:\n  {AUDIO}\n  out: {{type: store.audio, input: audio, "
+        main=HEAD + f"include: parts/in.yaml\nnodes:\n  {AUDIO}\n  out: {{type: sunk.audio, input: audio, "
         'params: {path: "${params.out}", also: {a: "${params.out}/a"}}}\n',
         parts__in='include: deep/params.yaml\nnodes: {clips: {type: source.clips, params: {paths: [clips, "${params.more}"]}}}\n',
         parts__deep__params="params: {more: {type: path, default: more}, out: {type: path, default: ../out}}\n",

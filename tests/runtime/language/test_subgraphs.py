@@ -36,7 +36,7 @@ outputs:
   vad: vad
 """
 STORE = "params: {path: {type: path, default: out}}\ninputs: {audio: {type: audio}}\n" + (
-    'steps:\n  - {type: vad.energy}\n  - {type: store.audio, params: {path: "${params.path}"}}\n'
+    'steps:\n  - {type: vad.energy}\n  - {type: sunk.audio, params: {path: "${params.path}"}}\n'
 )
 
 
@@ -88,7 +88,7 @@ def test_plain_reference_feeds_the_first_input(tmp_path: Path) -> None:
 
 def test_step_may_be_a_sub_graph(tmp_path: Path) -> None:
     """It is fed by the step before it, feeds the step after it, and has its file's name where it has no id."""
-    text = "version: 1\nname: line\nsteps:\n  - {type: source.clips}\n  - {include: speech.yaml}\n  - {type: store.audio}\n"
+    text = "version: 1\nname: line\nsteps:\n  - {type: source.clips}\n  - {include: speech.yaml}\n  - {type: sunk.audio}\n"
     speech = SPEECH.replace("  marks: {type: segments}\n", "").replace("inputs.marks", "vad.segments")
     write(tmp_path, "", speech=speech)
     (tmp_path / "line.yaml").write_text(text)
