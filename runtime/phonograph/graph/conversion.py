@@ -175,10 +175,10 @@ class Converting(Node[Params]):
     def start(self) -> _Conversion:
         return _Conversion(self._inner.start())
 
-    def process(self, item: Item, state: _Conversion) -> Emitted:
+    def process(self, item: Item, state: _Conversion | None) -> Emitted:
         before = item.payload[self._port]
-        result = self._inner.process(item.with_payload({self._taken: before}), state.inner)
-        if item.session is not None:
+        result = self._inner.process(item.with_payload({self._taken: before}), None if state is None else state.inner)
+        if item.session is not None and state is not None:
             return self._streamed(result, item, state)
         if not isinstance(result, Item) or self._made not in result.payload:
             return result  # the contract of the node names it
@@ -194,26 +194,32 @@ class Converting(Node[Params]):
         made = [result] if isinstance(result, Item) else list(result or ())
         if item is not None:
             for name in self._carried:
-                state.carried.setdefault(name, []).append(item.payload[name])
+                state.waiting.setdefault(name, []).append(item.payload[name])
+                state.nothing[name] = emptied(item.payload[name])
         if not made:
             return None
         self.num_changed += item is None or any(one.payload[self._made] is not item.payload[self._port] for one in made)
-        carried = {name: joined_values(values, name) for name, values in state.carried.items()}
-        nothing = {name: emptied(value) for name, value in carried.items()}
-        state.carried.clear()
-        return [
-            one.with_payload({**(carried if one is made[-1] else nothing), self._output: one.payload[self._made]}) for one in made
-        ]
+        carried = {**state.nothing, **{name: joined_values(values, name) for name, values in state.waiting.items()}}
+        state.waiting.clear()
+        *before, last = (one.payload[self._made] for one in made)
+        payloads = [*({**state.nothing, self._output: value} for value in before), {**carried, self._output: last}]
+        return [one.with_payload(payload) for one, payload in zip(made, payloads, strict=True)]
 
 
 class _Conversion:
-    """The state of a stream: the converter's own, and what is carried and waits for something to go with, by port."""
+    """The state of a stream.
 
-    __slots__ = ("carried", "inner")
+    Attributes:
+        inner: the converter's own. waiting: what is carried and has nothing to go with yet, by port. nothing: payloads of the
+            same kinds with nothing in them.
+    """
+
+    __slots__ = ("inner", "nothing", "waiting")
 
     def __init__(self, inner: Any) -> None:
         self.inner = inner
-        self.carried: dict[str, list[Any]] = {}
+        self.waiting: dict[str, list[Any]] = {}
+        self.nothing: dict[str, Any] = {}
 
 
 _LOSSES: Mapping[str, tuple[str, str]] = {
