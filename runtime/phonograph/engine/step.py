@@ -58,8 +58,11 @@ class Step:
         if self.spec.cardinality == "1:N":
             return self._conversation(item)
         state = self.node.start()
-        emitted = self.contract.gathered(self.node.process(item, state))  # to its end, before the flush
-        emitted += self.contract.gathered(self.node.flush(state))
+        result = self.node.process(item, state)
+        if type(result) is Item and not (rest := self.node.flush(state)):
+            return result  # the usual case, and the fast one
+        emitted = self.contract.gathered(result)  # to its end, before the flush
+        emitted += self.contract.gathered(rest if type(result) is Item else self.node.flush(state))
         return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
 
     def _conversation(self, item: Item) -> Iterator[Item]:
