@@ -97,6 +97,8 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
         self.on_end(outcome)
+        if identity.owner is not None:
+            identity.owner.record_ended(outcome)
 
 
 def node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:

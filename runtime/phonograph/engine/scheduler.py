@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
-from phonograph.engine.assembly import connect
+from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
@@ -67,7 +67,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.error_rate)
         self._judge = Judge(self._course)
-        self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._assembly = self._connect()
         self._quotas = _shares(sample, [source.id for source in plan.sources])
 
     @property
@@ -143,6 +143,9 @@ class Scheduler:
             group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
         for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
+
+    def _connect(self) -> Assembly:
+        return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
 
     # Moving items.
 
