@@ -206,7 +206,8 @@ class Executor:
         Args:
             inputs: a payload for each of the manifest's inputs, of its family: AudioChunk, str, bytes, array.
             key: names the record in dead letters, logs and the keys of items; None: `request-<number>`.
-            attributes: facts about it that every node can read. `duration`, `sample_rate` and `channels` of audio need not be given.
+            attributes: facts about it that every node can read. Those of audio (`duration`, `sample_rate`,
+                `channels`) need not be given.
 
         Returns:
             What came to the manifest's outputs, and the dead letters: a record that failed is no exception.

@@ -66,7 +66,7 @@ def _refuse(graph: Graph) -> None:
                 "missing_input",
                 graph.manifest.position,
                 "the manifest has no 'inputs', so that nothing can be sent to it",
-                "'inputs: {NAME: {type: FAMILY}}' and nodes that read 'inputs.NAME'; or Executor(manifest).run(), which needs none",
+                "'inputs: {NAME: {type: FAMILY}}' and nodes that read 'inputs.NAME'; without, Executor(manifest).run()",
             )
         )
     for node in graph.nodes.values():

@@ -155,6 +155,8 @@ class Serving(Scheduler):
         ordinal = self.ledger.read(Identity(item.key, owner=owner))
         item = msgspec.structs.replace(item, ordinal=ordinal)
         exit = self._entrance.exit
+        if exit.send_at_once(item, self._now()):
+            return
         parcels = exit.choose(item)
         if not parcels:
             self.ledger.end(ordinal, Outcome.FILTERED)
@@ -240,10 +242,10 @@ class Serving(Scheduler):
             elif seat.worker is None and not seat.num_away:
                 lane.seats.leave(seat.owner)
 
-    async def _passed(self, lane: Lane, entry: Entry, post: Post[SegmentWorker | ProcessWorker]) -> Pass:
+    async def _passed(self, lane: Lane, entry: Entry, post: Post[SegmentWorker | ProcessWorker]) -> Pass | Item:
         """All that comes of one entry of a request."""
         if entry.position == len(lane.nodes):  # an open breaker passed over the last node
-            return Pass([entry.item])
+            return entry.item
         arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
         if lane.plan.run == "inline":
             return _whole(post.member, *arguments)
@@ -267,10 +269,10 @@ class _Unlimited(Budget):
         pass
 
 
-def _whole(worker: SegmentWorker | ProcessWorker, *arguments: Any) -> Pass:
+def _whole(worker: SegmentWorker | ProcessWorker, *arguments: Any) -> Pass | Item:
     """A pass to its very end. What it gives is kept for the caller anyway, so nothing is saved by giving it in stretches."""
     outcome = worker.run(*arguments)
-    while outcome.paused_at is not None:
+    while isinstance(outcome, Pass) and outcome.paused_at is not None:
         more = worker.go_on()
         outcome.emitted += more.emitted
         outcome.trail += more.trail
