@@ -65,7 +65,7 @@ class Seating:
     def __init__(
         self, num_workers: int, num_producers: int, owner_of: Callable[[int], Owner], end_early: Callable[[Entry], None]
     ) -> None:
-        self.max_items = 0
+        self.max_items = self.num_bytes = 0
         self._owner_of = owner_of
         self._end_early = end_early
         self._num_producers = self._num_open = num_producers

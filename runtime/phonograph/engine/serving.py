@@ -22,6 +22,7 @@ from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course
 from phonograph.engine.crew import Crew, Post
 from phonograph.engine.delivery import Entry
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, Owner, RunDirectory
 from phonograph.engine.lane import Lane
 from phonograph.engine.outside import Tap
@@ -113,6 +114,8 @@ class Serving(Scheduler):
             self.require_open()
             self._num_requests += 1
             try:
+                if self._admission is not None:
+                    await self._admission.enter(payload_bytes(payload))
                 await self.let_in(request, self._item(key or f"request-{self.ledger.num_read}", payload, attributes or {}))
                 result = await request.result()
             except asyncio.CancelledError:
