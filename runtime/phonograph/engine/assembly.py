@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from phonograph.engine.batching import BatchLane
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import Exit, Outlet, Target
 from phonograph.engine.gathering import Gathering
@@ -41,7 +42,8 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
             gatherings.append(Gathering(segment, members[0], producers[head], course, judge, measure=measure))
             targets[head] = gatherings[-1]
         else:
-            lanes.append(Lane(segment, members, producers[head], judge.shed_held))
+            lane = Lane if segment.batch is None else BatchLane
+            lanes.append(lane(segment, members, producers[head], judge.shed_held))
             targets[head] = lanes[-1]
 
     counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}

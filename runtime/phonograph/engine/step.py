@@ -21,7 +21,7 @@ from phonograph.sink import Sink
 class Step:
     """One node in one worker."""
 
-    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "contract", "node", "onward", "spec", "stats")
+    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "contract", "node", "onward", "spec", "stats", "weigh")
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
         self.spec = plan.spec
@@ -35,6 +35,7 @@ class Step:
         if link is not None:
             self.onward = selector(link, chooses=plan.spec.chooses)
         self.call: Callable[[Item], Emitted]
+        self.weigh: Callable[[int], None] | None = None  # is told the bytes that an item of a batch takes and becomes
         if isinstance(self.node, Sink):
             self.call = self._store
         elif self.spec.stateful:
