@@ -234,7 +234,11 @@ class Scheduler:
         lane.fill(load)
         num_entries = len(load.waiting)
         if not num_entries:
-            await lane.queue.wait()
+            lane.num_idle += 1
+            try:
+                await lane.queue.wait()
+            finally:
+                lane.num_idle -= 1
         elif course.is_aborting:
             for entry in load.take_back():
                 course.cancel(entry)
