@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -25,12 +25,36 @@ from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import append_whole
 
 
+class Owner(Protocol):
+    """Who sent a record in, and wants to know what becomes of it: a request or a session.
+
+    Attributes:
+        is_live: it is a session, whose items keep their order everywhere and meet the state that they left.
+        is_gone: nobody waits any more; what waits of it ends as cancelled.
+    """
+
+    is_live: bool
+    is_gone: bool
+
+    def deliver(self, output: str, item: Item, num_bytes: int) -> None:
+        """An item has come to an output of the manifest."""
+
+    def letter(self, letter: DeadLetter, error: PhonographError | None) -> None:
+        """Something of a record was given up; with an error where that is to fail all of it."""
+
+    def record_ended(self, outcome: Outcome) -> None: ...
+
+
 class Identity(NamedTuple):
-    """What tells a record for ever, and whether its file has changed: see `Record`."""
+    """What tells a record for ever, and whether its file has changed: see `Record`.
+
+    `owner` is None for what a source read.
+    """
 
     key: str
     size: int | None = None
     mtime_ns: int | None = None
+    owner: Owner | None = None
 
 
 _quoted = json.encoder.encode_basestring  # as `ensure_ascii=False` does
@@ -154,7 +178,7 @@ class RunDirectory:
 
     def record_ended(self, identity: Identity, outcome: Outcome) -> None:
         """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept."""
-        key, size, mtime_ns = identity
+        key, size, mtime_ns, _ = identity
         row = f'{{"key": {_quoted(self.secrets.clean(key))}'  # put together here, for that takes a quarter of the time
         if size is not None:
             row += f', "size": {size}'
@@ -241,6 +265,26 @@ class RunDirectory:
         if host == socket.gethostname() and (_start_of(pid) is None or _start_of(pid) != started):
             return None
         return {"pid": pid, "host": host}
+
+
+class NoRunDirectory(RunDirectory):
+    """What takes a run directory's place where none is asked for, and keeps nothing."""
+
+    def __init__(self, secrets: Secrets = NO_SECRETS) -> None:
+        self.path = Path()
+        self.secrets = secrets
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def record_ended(self, identity: Identity, outcome: Outcome) -> None:
+        pass
+
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        pass
+
+    def _replace(self, name: str, content: bytes) -> None:
+        pass
 
 
 def default_run_directory(graph: Graph) -> Path:

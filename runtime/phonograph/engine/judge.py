@@ -114,6 +114,9 @@ class Judge:
             self._ledger.end(entry.item.ordinal, Outcome.SKIPPED)
             return
         letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
+        owner = self._ledger.identity(item.ordinal).owner
+        if owner is not None:
+            owner.letter(letter, node_error(node, item.key, error) if on_error == "fail" else None)
         if is_read:
             self._post(outbox, node, entry, letter)
         else:
@@ -124,7 +127,7 @@ class Judge:
                 self._ledger.end(entry.item.ordinal, Outcome.CANCELLED)
                 return
         self._ledger.end(entry.item.ordinal, Outcome.DEAD_LETTERED)
-        if on_error == "fail":
+        if on_error == "fail" and owner is None:
             course.fail(node_error(node, item.key, error))
 
     def _post(self, outbox: Outbox, node: NodeRun, entry: Entry, letter: DeadLetter) -> None:

@@ -17,6 +17,9 @@ from phonograph.graph.model import Batching, Graph, GraphNode, Link, QueueBounds
 from phonograph.sink import Sink
 from phonograph.spec import Run
 
+ENTRANCE, TAP = "inputs", "outputs"
+"""Types of the nodes where items come from, and leave for, the program that embeds a graph; see `phonograph.engine.outside`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentPlan:
@@ -63,13 +66,16 @@ class Plan:
     """How a graph runs: its sources, and its segments in topological order.
 
     Args:
+        sources: those that are read; the place where what is sent to an executor comes in is none.
         openers: gathering node -> the nodes at which its tickets open, see `phonograph.flow.tickets`.
+        taps: the places where items leave for the program that sent them; none in a run.
     """
 
     graph: Graph
     sources: tuple[GraphNode, ...]
     segments: tuple[SegmentPlan, ...]
     openers: Mapping[str, tuple[str, ...]]
+    taps: tuple[GraphNode, ...] = ()
 
 
 def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
@@ -83,7 +89,7 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     lines: list[list[GraphNode]] = []
     line_of: dict[str, list[GraphNode]] = {}
     for node in graph.nodes.values():
-        if node.spec.kind == "source":
+        if node.spec.kind == "source" or node.spec.type == TAP:
             continue
         before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
         if before is not None and before[-1].id not in opening and _fuses(before[-1], node):
@@ -95,9 +101,10 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     automatic = workers or _available_cores()
     return Plan(
         graph=graph,
-        sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source"),
+        sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source" and node.spec.type != ENTRANCE),
         segments=tuple(_segment(line, automatic) for line in lines),
         openers=opened_at,
+        taps=tuple(node for node in graph.nodes.values() if node.spec.type == TAP),
     )
 
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
-from phonograph.engine.assembly import connect
+from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
@@ -70,7 +70,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
-        self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._assembly = self._connect()
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
         self._now = asyncio.get_running_loop().time
@@ -155,6 +155,9 @@ class Scheduler:
             group.create_task(self._run_lane(lane, crew.workers[lane.plan.name]), name=f"lane {lane.plan.name}")
         for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
+
+    def _connect(self) -> Assembly:
+        return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
 
     # Moving items.
 
