@@ -18,7 +18,6 @@ from phonograph.flow.splits import reach_over, reaches, united
 from phonograph.flow.tickets import Gate
 from phonograph.graph.model import Link
 
-
 GiveUp = Callable[[Lane, NodeRun, Entry], None]
 
 
