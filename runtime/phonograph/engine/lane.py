@@ -139,6 +139,10 @@ class Lane:
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
         return None if waiting >= self.queue.max_items else paused
 
+    def hurry(self) -> bool:
+        """Nothing else in the run can move: let go what waits for company. Whether something does."""
+        return False
+
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""
         self._ready.append(entry)

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
 from phonograph.engine.assembly import Assembly, connect
+from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
@@ -205,9 +206,11 @@ class Scheduler:
             await node.exit.send(parcels)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
+        batches = Batches(lane, self._course, self._judge, self._settle) if isinstance(lane, BatchLane) else None
         async with asyncio.TaskGroup() as group:
             for post in posts:
-                group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
+                pump = self._pump(lane, post.member, post.thread) if batches is None else batches.pump(post.member, post.thread)
+                group.create_task(pump, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
