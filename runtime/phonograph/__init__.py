@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phonograph.audio import AudioChunk, Segment
+    from phonograph.engine.journal import DeadLetter
+    from phonograph.engine.requests import RequestMetrics, Result
     from phonograph.errors import (
         AudioCancelledError,
         AudioCorruptError,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         SessionEndedError,
         TransientError,
     )
-    from phonograph.engine.journal import DeadLetter
-    from phonograph.engine.requests import RequestMetrics, Result
     from phonograph.executor import Executor, Progress, RunReport
     from phonograph.graph.registry import Registry
     from phonograph.item import Item, Outcome, Record

@@ -128,6 +128,9 @@ class Node(Generic[ParamsT]):
         """What remains when the record or stream has ended."""
         return None
 
+    def control(self, message: Any, state: Any) -> None:
+        """Take a message that a program sends to a live session (`Session.control`), ahead of all audio that waits."""
+
 
 class Source(Node[ParamsT]):
     """A node without inputs that reads records."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from phonograph.engine.course import Course
-from phonograph.engine.delivery import Entry, Outbox
+from phonograph.engine.delivery import END, Entry, Outbox, pass_end
 from phonograph.engine.journal import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import NodeRun
@@ -57,6 +57,7 @@ class Gathering:
             plan.queue.items, plan.queue.num_bytes, num_producers
         )
         self.outbox = Outbox()
+        self._num_producers = num_producers
         self._course = course
         self._judge = judge
         gather = gather_type(node.plan)
@@ -87,7 +88,9 @@ class Gathering:
         try:
             while True:
                 event = self.queue.get_nowait()
-                if event is not None:
+                if isinstance(event, Entry) and event.item.payload is END:
+                    await self._end_of_session(event)
+                elif event is not None:
                     await self._apply(self._answer(event))
                     self._set_timer()
                     del event
@@ -141,6 +144,19 @@ class Gathering:
         self._stats.called(start_ns, perf_counter_ns())
         leave(tuple(own))
         return results
+
+    async def _end_of_session(self, entry: Entry) -> None:
+        """Hand it on when it has come over every link; tickets have told before what else can come of the session."""
+        owner, node_id = self._course.ledger.identity(entry.item.ordinal).owner, self.node.plan.id
+        assert owner is not None, "a session"
+        owner.ends[node_id] = owner.ends.get(node_id, 0) + 1
+        if owner.ends[node_id] < self._num_producers:
+            self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
+        else:
+            further = tuple(one for one in entry.held if not (isinstance(one[0], Ticket) and one[0].gate.gather == node_id))
+            await self.outbox.send()
+            await pass_end((self.node.exit, self.node.letters), entry, further, self._course.ledger)
+        leave(entry.held)
 
     async def _apply(self, results: Results) -> None:
         for result in results:

@@ -19,7 +19,7 @@ from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
-from phonograph.item import Outcome
+from phonograph.item import Item, Outcome
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
@@ -64,9 +64,8 @@ class Judge:
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
-        delay_s = (
-            None if isinstance(error, _NEVER_RETRIED) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
-        )
+        is_final = isinstance(error, _NEVER_RETRIED) or course.is_aborting or _has_lost_its_state(node, item)
+        delay_s = None if is_final else node.plan.retry.delay_after(again.attempt, error)
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
@@ -170,3 +169,8 @@ class Judge:
             facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
         self._course.tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
         lane.review(node)
+
+
+def _has_lost_its_state(node: NodeRun, item: Item) -> bool:
+    """Whether an item of a session would meet another state if it were tried again; in a run, each attempt makes a fresh one."""
+    return item.session is not None and node.plan.spec.stateful and node.plan.spec.streaming != "whole"

@@ -1,0 +1,584 @@
+"""Sessions: chunks in, results out, each session with a state, an order and bounds of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from phonograph.audio import AudioChunk
+from phonograph.engine import conversation
+from phonograph.errors import BadInputError, ExecutorClosedError, GraphError, NodeError, SessionEndedError, TransientError
+from phonograph.executor import Executor
+from phonograph.flow.collect import Collect
+from phonograph.flow.filter import Filter
+from phonograph.flow.join import Join
+from phonograph.flow.merge import Merge
+from phonograph.item import Item
+from phonograph.node import Node, Params, node
+from served import Gate, one_node, served
+
+STATES: weakref.WeakSet[Tally] = weakref.WeakSet()
+"""States of `test.tally` that somebody holds."""
+
+
+class Tally:
+    """What a session has sent so far."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self.told: list[object] = []
+        self.is_busy = False
+        STATES.add(self)
+
+    @property
+    def numbers(self) -> list[int]:
+        return [item.payload["record"]["number"] for item in self.items]
+
+
+@node("test.tally", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+class TallyNode(Node[Params]):
+    """Give what was sent so far, and all of it again at the end; fail on negative numbers."""
+
+    def start(self) -> Tally:
+        return Tally()
+
+    def process(self, item: Item, state: Tally) -> Item:
+        assert not state.is_busy, "two chunks of a session at a time"
+        state.is_busy = True
+        state.items.append(item)
+        if state.numbers[-1] < 0:
+            raise RuntimeError("negative")
+        state.is_busy = False
+        return item.with_payload({"record": {"so far": state.numbers, "told": list(state.told)}})
+
+    def flush(self, state: Tally) -> list[Item]:
+        return [state.items[-1].with_payload({"record": {"all": state.numbers}})]
+
+    def control(self, message: object, state: Tally) -> None:
+        state.told.append(message)
+        if message == "wrong":
+            raise ValueError("wrong")
+
+
+@node("test.length", inputs="audio", outputs={"record": "record"})
+class Length(Node[Params]):
+    """Tell how long whole audio is."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item.with_payload({"record": {"samples": item.audio.num_samples, "duration": item.attributes["duration"]}})
+
+
+@node("test.twice", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:N", streaming="causal")
+class Twice(Node[Params]):
+    """Give each item twice."""
+
+    def process(self, item: Item, state: None) -> Iterator[Item]:
+        for number in range(2):
+            yield item.child(number, item.payload)
+
+
+def number(value: int) -> dict[str, Any]:
+    return {"record": {"number": value}}
+
+
+def tallying(folder: Path, **options: Any) -> Executor:
+    return one_node(folder, "test.tally", TallyNode, **options)
+
+
+async def received(session: Any) -> list[Any]:
+    return [item.payload["out"] async for item in session]
+
+
+def nothing_is_kept() -> bool:
+    gc.collect()
+    return not STATES
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_session_has_a_state_and_an_order_of_its_own(tmp_path: Path, workers: int) -> None:
+    """What a session gets depends on its own chunks alone, in their order, and its flush comes behind all of them."""
+
+    async def talk(executor: Executor, first: int) -> None:
+        sent = list(range(first, first + 40))
+        async with executor.session() as session:
+
+            async def send() -> None:
+                for value in sent:
+                    await session.send(number(value))
+                await session.finish()
+
+            sending = asyncio.create_task(send())
+            items = [item async for item in session]
+            await sending
+        assert [item.payload["out"]["so far"] for item in items[:-1]] == [sent[: count + 1] for count in range(40)]
+        assert items[-1].payload["out"] == {"all": sent}
+        assert [item.index for item in items] == list(range(41))
+        assert [item.key for item in items] == [f"{session.id}#{count:04d}" for count in range(41)]
+        assert {item.session for item in items} == {session.id}
+
+    async def scenario() -> None:
+        async with tallying(tmp_path, policies=f"workers: {workers}") as executor:
+            await asyncio.gather(*(talk(executor, 1000 * number) for number in range(30)))
+            assert nothing_is_kept()
+
+    asyncio.run(scenario())
+
+
+def test_flushing_goes_through_the_graph_in_order(tmp_path: Path) -> None:
+    """What a node gives at the end passes the nodes behind it as chunks do, before they are flushed themselves."""
+    text = "inputs: {record: {type: record}}\noutputs: {out: last}\nnodes:\n"
+    text += "  first: {type: test.tally, input: inputs.record}\n  twice: {type: test.twice, input: first}\n"
+    text += "  shown: {type: test.shown, input: twice}\n  last: {type: testing.pass, input: shown}\n"
+
+    @node("test.shown", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+    class Shown(Node[Params]):
+        """Count what comes, and tell at the end."""
+
+        def start(self) -> list[Item]:
+            return []
+
+        def process(self, item: Item, state: list[Item]) -> Item:
+            state.append(item)
+            return item
+
+        def flush(self, state: list[Item]) -> Item:
+            return state[-1].with_payload({"record": len(state)})
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, TallyNode, Twice, Shown) as executor, executor.session() as session:
+            await session.send(number(7))
+            await session.finish()
+            items = [item async for item in session]
+        sofar, everything = {"so far": [7], "told": []}, {"all": [7]}
+        assert [item.payload["out"] for item in items] == [sofar, sofar, everything, everything, 4]
+        name = session.id
+        assert [item.key for item in items] == [
+            *(f"{name}#0000#0000", f"{name}#0000#0001", f"{name}#0001#0000", f"{name}#0001#0001", f"{name}#0001")
+        ]
+        assert [item.index for item in items] == [0, 1, 2, 3, 4]
+
+    asyncio.run(scenario())
+
+
+def test_whole_audio_is_put_together_for_nodes_that_want_it(tmp_path: Path) -> None:
+    """A node that is no stream gets the session's audio once, at the end, under one key."""
+    text = "inputs: {audio: {type: audio}}\noutputs: {length: length, audio: inputs.audio}\nnodes:\n"
+    text += "  length: {type: test.length, input: inputs.audio}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Length) as executor, executor.session("call") as session:
+            for count in (100, 0, 60):
+                await session.send(AudioChunk.of(np.zeros(count, np.float32), 16000))
+            await session.finish()
+            items = [item async for item in session]
+        assert [(item.index, item.start_sample) for item in items if "audio" in item.payload] == [(0, 0), (1, 100), (2, 100)]
+        (whole,) = (item for item in items if "length" in item.payload)
+        assert (whole.key, whole.payload["length"]) == ("call#0003", {"samples": 160, "duration": 0.01})
+
+    asyncio.run(scenario())
+
+
+def test_audio_that_is_too_much_to_put_together_fails_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above the bound nothing is kept any more, and each chunk becomes a dead letter that says so."""
+    monkeypatch.setattr(conversation, "MAX_GATHERED", 4 * 150)
+    text = "inputs: {audio: {type: audio}}\noutputs: {out: length}\nnodes: {length: {type: test.length, input: inputs.audio}}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Length) as executor, executor.session("call") as session:
+            for rate in (16000, 8000, 16000, 16000):
+                await session.send(AudioChunk.of(np.zeros(100, np.float32), rate))
+            await session.finish()
+            assert await received(session) == []
+        assert [(letter.key, letter.code) for letter in session.dead_letters] == [
+            *(("call#0001", "bad_input"), ("call#0002", "audio_too_long"), ("call#0003", "audio_too_long"))
+        ]
+
+    asyncio.run(scenario())
+
+
+def test_branches_meet_chunk_by_chunk(tmp_path: Path) -> None:
+    """Joins, merges and filters do for chunks what they do for records, and the end passes all of them."""
+    text = "inputs: {record: {type: record}}\noutputs: {both: both.left, all: all, tally: tally}\nnodes:\n"
+    text += "  split: {type: testing.pass, input: inputs.record}\n  plain: {type: testing.pass, input: split}\n"
+    text += "  some: {type: flow.filter, input: split, params: {keep: attributes.wanted == true}}\n"
+    text += "  both: {type: flow.join, input: {left: plain, right: some}}\n"
+    text += "  all: {type: flow.merge, input: {left: plain, right: some}}\n"
+    text += "  tally: {type: test.tally, input: both.right}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, TallyNode, Join, Merge, Filter) as executor, executor.session() as session:
+            sending = asyncio.create_task(_send(session))
+            by_output: dict[str, list[Any]] = {"both": [], "all": [], "tally": []}
+            async for item in session:
+                ((output, payload),) = item.payload.items()
+                by_output[output].append(payload)
+            await sending
+        assert [payload["number"] for payload in by_output["both"]] == list(range(0, 200, 2))
+        assert sorted(payload["number"] for payload in by_output["all"]) == sorted([*range(200), *range(0, 200, 2)])
+        assert by_output["tally"][-1] == {"all": list(range(0, 200, 2))}
+
+    async def _send(session: Any) -> None:
+        for value in range(200):
+            await session.send(number(value), attributes={"wanted": value % 2 == 0})
+        await session.finish()
+
+    asyncio.run(scenario())
+
+
+def test_a_chunk_that_fails_is_a_dead_letter_and_a_gap(tmp_path: Path) -> None:
+    """The session goes on with a fresh state, and the next chunk says that something is missing before it."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor, executor.session("call") as session:
+            for value in (1, -2, 3):
+                await session.send(number(value))
+            await session.finish()
+            items = [item async for item in session]
+        assert [item.payload["out"].get("so far") for item in items] == [[1], [3], None]
+        assert [item.discontinuity for item in items[:2]] == [False, True]
+        assert [(letter.key, letter.message, letter.attempts) for letter in session.dead_letters] == [
+            ("call#0001", "RuntimeError: negative", 1)
+        ]
+        assert session.num_failed == 1
+
+    asyncio.run(scenario())
+
+
+def test_a_chunk_that_is_tried_again_is_not_overtaken(tmp_path: Path) -> None:
+    """Chunks behind one that waits for its next attempt wait too; those of other sessions do not."""
+    failing = threading.Event()
+    failing.set()
+
+    @node("test.healing", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+    class Healing(Node[Params]):
+        """Fail on the number 1 until the event is cleared."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.payload["record"]["number"] == 1 and failing.is_set():
+                raise TransientError("not yet")
+            return item
+
+    text = "inputs: {record: {type: record}}\noutputs: {out: work}\nnodes:\n"
+    text += "  twice: {type: test.twice, input: inputs.record}\n"
+    text += "  work: {type: test.healing, input: twice, retry: {max_retries: 100, base_delay: 1ms, max_delay: 1ms}}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Healing, Twice) as executor:
+            async with executor.session() as one, executor.session() as other:
+                for value in range(3):
+                    await one.send(number(value))
+                await other.send(number(5))
+                await other.finish()
+                assert [payload["number"] for payload in await received(other)] == [5, 5]
+                failing.clear()
+                await one.finish()
+                assert [payload["number"] for payload in await received(one)] == [0, 0, 1, 1, 2, 2]
+            assert one.num_failed == 0
+
+    asyncio.run(scenario())
+
+
+def test_sending_waits_while_results_are_unread(tmp_path: Path) -> None:
+    """A slow consumer holds up its own sender, keeps a bounded number of items, and nobody else notices."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor:
+            async with executor.session(max_in_flight=2, max_unread=5) as slow, executor.session() as quick:
+                sent: list[int] = []
+
+                async def send() -> None:
+                    for value in range(100):
+                        await slow.send(number(value))
+                        sent.append(value)
+                    await slow.finish()
+
+                sending = asyncio.create_task(send())
+                for value in range(200):
+                    await quick.send(number(value))
+                    assert await quick.receive() is not None
+                assert 5 <= len(sent) <= 5 + 2
+                assert len([item async for item in slow]) == 101
+                await sending
+                sending = asyncio.create_task(quick.send(number(1)))
+                await sending
+
+    asyncio.run(scenario())
+
+
+def test_cancelling_lets_go_of_everything_at_once(tmp_path: Path) -> None:
+    """A cancelled session gets no more results, keeps no state, and its chunks count as cancelled."""
+    gate = Gate()
+
+    @node("test.slow", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+    class Slow(Node[Params]):
+        """Wait until told to go on."""
+
+        def process(self, item: Item, state: None) -> Item:
+            gate.pass_through()
+            return item
+
+    text = "inputs: {record: {type: record}}\noutputs: {out: tally}\nnodes:\n"
+    text += "  slow: {type: test.slow, input: inputs.record, workers: 1}\n  tally: {type: test.tally, input: slow, workers: 2}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Slow, TallyNode) as executor:
+            async with executor.session() as session:
+                for value in range(5):
+                    await session.send(number(value))
+                await asyncio.to_thread(gate.entered.wait, 30)
+                session.cancel()
+                for act in (session.receive(), session.send(number(1)), session.finish()):
+                    with pytest.raises(SessionEndedError, match="it was cancelled") as raised:
+                        await act
+                    assert raised.value.reason == "cancelled"
+                gate.leave.set()
+            async with executor.session() as other:
+                await other.send(number(1))
+                await other.finish()
+                assert len(await received(other)) == 2
+            assert nothing_is_kept()
+        assert executor.report is not None
+        assert executor.report.records.cancelled == 5
+
+    asyncio.run(scenario())
+
+
+def test_a_consumer_that_leaves_its_loop_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Neither a break, nor an exception, nor a cancelled task keeps state of a session, or holds up the executor's end."""
+
+    async def broken(executor: Executor) -> None:
+        async with executor.session() as session:
+            for value in range(8):
+                await session.send(number(value))
+            async for _ in session:
+                raise ZeroDivisionError
+
+    async def stuck(executor: Executor) -> None:
+        async with executor.session(max_unread=1) as session:
+            while True:
+                await session.send(number(1))
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor:
+            with pytest.raises(ZeroDivisionError):
+                await broken(executor)
+            tasks = [asyncio.create_task(stuck(executor)) for _ in range(5)]
+            async with executor.session() as session:
+                for value in range(50):
+                    await session.send(number(value))
+                    await session.receive()
+            for task in tasks:
+                task.cancel()
+            assert all(isinstance(one, asyncio.CancelledError) for one in await asyncio.gather(*tasks, return_exceptions=True))
+        assert nothing_is_kept()
+
+    asyncio.run(scenario())
+
+
+def test_closing_the_executor_ends_its_sessions(tmp_path: Path) -> None:
+    """Whoever waits for a result then is told so, and state is gone."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor:
+            session = executor.session()
+            await session.send(number(1))
+            await session.receive()
+            waiting = asyncio.create_task(session.receive())
+            await asyncio.sleep(0)
+        with pytest.raises(ExecutorClosedError, match="session 'session-1'"):
+            await waiting
+        with pytest.raises(ExecutorClosedError):
+            await session.send(number(1))
+        with pytest.raises(ExecutorClosedError):
+            executor.session()
+        assert nothing_is_kept()
+
+    asyncio.run(scenario())
+
+
+def test_on_error_fail_ends_the_session_with_the_error(tmp_path: Path) -> None:
+    """A node with `on_error: fail` ends the session whose chunk failed, and no other."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path, policies="on_error: fail") as executor:
+            async with executor.session() as session, executor.session() as other:
+                await session.send(number(-1))
+                with pytest.raises(NodeError, match="node 'work', record 'session-1#0000': RuntimeError: negative"):
+                    await session.receive()
+                await other.send(number(1))
+                assert await other.receive() is not None
+
+    asyncio.run(scenario())
+
+
+def test_what_a_node_raises_to_end_the_program_is_a_dead_letter(tmp_path: Path) -> None:
+    """SystemExit and its like fail the chunk, and neither the worker nor the session."""
+
+    @node("test.exiting", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+    class Exiting(Node[Params]):
+        """Try to end the program."""
+
+        def start(self) -> list[int]:
+            return []
+
+        def process(self, item: Item, state: list[int]) -> Item:
+            if item.index == 0:
+                raise SystemExit(3)
+            return item
+
+    async def scenario() -> None:
+        async with one_node(tmp_path, "test.exiting", Exiting) as executor, executor.session() as session:
+            await session.send(number(1))
+            await session.send(number(2))
+            await session.finish()
+            assert await received(session) == [{"number": 2}]
+        assert [letter.message for letter in session.dead_letters] == ["test.exiting raised SystemExit; expected an Exception"]
+
+    asyncio.run(scenario())
+
+
+def test_messages_overtake_chunks(tmp_path: Path) -> None:
+    """A message reaches the state before chunks that were sent earlier and still wait, and makes a state where there is none."""
+    gate = Gate()
+
+    class Held(TallyNode):
+        """As it is, behind a gate."""
+
+        def process(self, item: Item, state: Tally) -> Item:
+            gate.pass_through()
+            return super().process(item, state)
+
+    held = node("test.held", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")(Held)
+
+    async def scenario() -> None:
+        async with one_node(tmp_path, "test.held", held, policies="workers: 1") as executor, executor.session() as session:
+            session.control("early")
+            for value in range(3):
+                await session.send(number(value))
+            await asyncio.to_thread(gate.entered.wait, 30)
+            session.control("late")
+            session.control("wrong")
+            gate.leave.set()
+            await session.finish()
+            told = [payload["told"] for payload in await received(session) if "told" in payload]
+        assert told[0] == ["early"]
+        assert told[2] == ["early", "late", "wrong"]
+        with pytest.raises(SessionEndedError, match="it was finished"):
+            session.control("too late")
+
+    asyncio.run(scenario())
+
+
+def test_an_idle_session_times_out(tmp_path: Path) -> None:
+    """Nothing sent and nothing received for the time-out ends a session, also one whose results nobody takes."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor:
+            silent = executor.session("silent", idle_timeout=0.01)
+            with pytest.raises(SessionEndedError, match="session 'silent': nothing was sent or received for 0.01 s") as raised:
+                await silent.receive()
+            assert raised.value.reason == "idle"
+            deaf = executor.session("deaf", idle_timeout=0.01, max_unread=1)
+            with pytest.raises(SessionEndedError, match="nothing was sent or received"):
+                while True:
+                    await deaf.send(number(1))
+            assert nothing_is_kept()
+
+    asyncio.run(scenario())
+
+
+def test_a_finished_session_takes_nothing_more(tmp_path: Path) -> None:
+    """Sending behind the end is an error that says so; the iteration ends again and again."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor, executor.session() as session:
+            await session.finish()
+            for act in (session.send(number(1)), session.finish()):
+                with pytest.raises(SessionEndedError, match="it was finished; expected nothing more to be sent"):
+                    await act
+            assert await received(session) == []
+            assert await session.receive() is None
+
+    asyncio.run(scenario())
+
+
+def test_sessions_and_requests_share_an_executor(tmp_path: Path) -> None:
+    """A request of whole records starts and flushes a state of its own between the chunks of sessions."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path, policies="workers: 1") as executor, executor.session() as session:
+            for value in range(20):
+                await session.send(number(value))
+                await session.receive()
+            with pytest.raises(ValueError, match="session 'session-1' is open already"):
+                executor.session("session-1")
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("policies", "type_name", "message"),
+    [
+        ("", "test.parts", r"node 'work' \(test.parts\) is of a type that takes whole records only"),
+        ("run: process", "testing.pass", r"node 'work' \(testing.pass\) runs in a process"),
+    ],
+)
+def test_a_node_that_cannot_stream_is_refused_before_anything_is_sent(
+    tmp_path: Path, policies: str, type_name: str, message: str
+) -> None:
+    """A graph may take requests and no sessions; opening one names each node at fault."""
+
+    @node("test.parts", inputs={"record": "record"}, outputs={"record": "record"})
+    class Parts(Node[Params]):
+        """Say nothing of streaming."""
+
+        def process(self, item: Item, state: None) -> Item:
+            return item
+
+    async def scenario() -> None:
+        async with one_node(tmp_path, type_name, Parts, policies=policies) as executor:
+            with pytest.raises(GraphError, match=message) as raised:
+                executor.session()
+            assert [complaint.code for complaint in raised.value.complaints] == ["streaming"]
+            assert len((await executor.submit(number(1))).outputs["out"]) == 1
+
+    asyncio.run(scenario())
+
+
+def test_chunks_of_the_wrong_kind_are_refused_where_they_are_sent(tmp_path: Path) -> None:
+    """A chunk that the manifest does not declare costs the session nothing."""
+
+    async def scenario() -> None:
+        async with tallying(tmp_path) as executor, executor.session() as session:
+            with pytest.raises(BadInputError, match=r"got inputs \['other'\]; expected \['record'\]"):
+                await session.send({"other": 1})
+            await session.send(number(1))
+            await session.finish()
+            assert len(await received(session)) == 2
+
+    asyncio.run(scenario())
+
+
+def test_collections_are_made_chunk_by_chunk(tmp_path: Path) -> None:
+    """`flow.collect` by record brings the parts of one chunk together."""
+    text = "inputs: {record: {type: record}}\noutputs: {out: all}\nnodes:\n"
+    text += "  twice: {type: test.twice, input: inputs.record}\n  all: {type: flow.collect, input: twice}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Twice, Collect) as executor, executor.session() as session:
+            for value in range(3):
+                await session.send(number(value))
+            await session.finish()
+            assert [[one["number"] for one in payload["items"]] for payload in await received(session)] == [
+                *([0, 0], [1, 1], [2, 2])
+            ]
+
+    asyncio.run(scenario())
