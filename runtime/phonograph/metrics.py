@@ -10,101 +10,93 @@ of a node that runs in processes, the sum of what each of them held at most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from phonograph._memory import ArrayAccount
+from phonograph._meter import CallMeter, bucket_of, upper_edge
 
 NodeStatus = Literal["success", "retried", "skipped", "failed"]
 RunStatus = Literal["success", "completed_with_errors", "failed", "interrupted"]
 
-_SUB_BUCKETS = 4  # bits: a bucket is at most 1/16 wide, so a quantile is at most 6 % high
-
 
 class Histogram:
-    """Counts of nanoseconds in log-linear buckets: constant memory, any range."""
+    """Counts of nanoseconds in log-linear buckets: constant memory, any range.
 
-    __slots__ = ("counts", "total")
+    Args:
+        counts: by bucket, counted on; None: there are none yet.
+    """
 
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-        self.total = 0
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: dict[int, int] | None = None) -> None:
+        self.counts: dict[int, int] = {} if counts is None else counts
 
     def add(self, nanoseconds: int) -> None:
-        shift = nanoseconds.bit_length() - _SUB_BUCKETS - 1
-        bucket = nanoseconds if shift <= 0 else (shift << _SUB_BUCKETS) + (nanoseconds >> shift)
+        bucket = bucket_of(nanoseconds)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
-        self.total += 1
 
     def merge(self, other: Histogram) -> None:
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
-        self.total += other.total
 
     def quantile(self, share: float) -> float:
         """Upper edge, in nanoseconds, of the bucket that holds the value at `share` (0 to 1); 0 when empty."""
-        rank = share * self.total
+        rank = share * sum(self.counts.values())
         seen = 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return float(_upper_edge(bucket))
+                return float(upper_edge(bucket))
         return 0.0
 
 
-def _upper_edge(bucket: int) -> int:
-    first = 1 << (_SUB_BUCKETS + 1)
-    if bucket < first:
-        return bucket
-    shift = (bucket >> _SUB_BUCKETS) - 1
-    mantissa = bucket - (shift << _SUB_BUCKETS)
-    return ((mantissa + 1) << shift) - 1
+class NodeStats(CallMeter):
+    """What one worker measured of one node. Written by that worker alone, so without locks.
 
+    Args:
+        account: made the current one at each call; None: memory is not counted.
+    """
 
-class NodeStats:
-    """What one worker measured of one node. Written by that worker alone, so without locks."""
+    __slots__ = ("array_peak_bytes", "audio_seconds", "items_changed")
 
-    __slots__ = (
-        *("array_peak_bytes", "audio_seconds", "busy_ns", "calls", "errors", "first_ns"),
-        *("items_changed", "items_in", "items_out", "last_ns", "latency"),
-    )
-
-    def __init__(self) -> None:
+    def __init__(self, account: ArrayAccount | None = None) -> None:
+        super().__init__(None if account is None else account.enter)
         self.array_peak_bytes = 0  # of a worker process; threads share an account
-        self.items_in = 0
-        self.items_out = 0
         self.items_changed = 0  # of an inserted conversion
-        self.calls = 0
-        self.errors = 0
-        self.busy_ns = 0
-        self.first_ns = 0
-        self.last_ns = 0
         self.audio_seconds = 0.0
-        self.latency = Histogram()
 
-    def called(self, start_ns: int, end_ns: int) -> None:
-        """Account for one call of the node between two readings of the performance counter."""
-        if not self.calls:
-            self.first_ns = start_ns
-        self.calls += 1
-        self.last_ns = end_ns
-        self.busy_ns += end_ns - start_ns
-        self.latency.add(end_ns - start_ns)
+    @property
+    def latency(self) -> Histogram:
+        """How long single calls took."""
+        return Histogram(self.buckets)
 
     def merge(self, other: NodeStats) -> None:
         if other.calls:
             self.first_ns = min(self.first_ns, other.first_ns) if self.calls else other.first_ns
             self.last_ns = max(self.last_ns, other.last_ns)
-        self.items_in += other.items_in
-        self.items_out += other.items_out
-        self.items_changed += other.items_changed
-        self.calls += other.calls
-        self.errors += other.errors
-        self.busy_ns += other.busy_ns
-        self.audio_seconds += other.audio_seconds
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.latency.merge(other.latency)
+
+    def __reduce__(self) -> tuple[Callable[..., NodeStats], tuple[Any, ...]]:
+        return _stats_with, ({name: getattr(self, name) for name in _FIELDS}, self.buckets)
+
+
+_SUMMED = ("audio_seconds", "busy_ns", "calls", "errors", "items_changed", "items_in", "items_out")
+_FIELDS = (*_SUMMED, "array_peak_bytes", "first_ns", "last_ns")
+
+
+def _stats_with(fields: dict[str, Any], buckets: dict[int, int]) -> NodeStats:
+    """What another process measured."""
+    stats = NodeStats()
+    for name, value in fields.items():
+        setattr(stats, name, value)
+    stats.buckets.update(buckets)
+    return stats
 
 
 class BreakerMetrics(msgspec.Struct, frozen=True):
@@ -169,8 +161,23 @@ class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
     items_changed: int
 
 
+class MemoryLimitMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What `limits.memory` did.
+
+    `pauses` counts how often a source was held back, `paused_ms` for how long, summed over the sources; `forced` the records that
+    were let in although they did not fit, because nothing else was in flight or could move. `record_mb` is what a record weighs
+    at one node, by the latest heavy ones.
+    """
+
+    limit_mb: float
+    pauses: int
+    paused_ms: float
+    forced: int
+    record_mb: float
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one manifest. `isa` is the instruction set that the kernels use."""
+    """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit."""
 
     name: str
     status: RunStatus
@@ -180,6 +187,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     records: RecordCounts
     nodes: tuple[NodeMetrics, ...]
     conversions: tuple[ConversionMetrics, ...] = ()
+    memory_limit: MemoryLimitMetrics | None = None
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):
@@ -206,7 +214,7 @@ class NodeTotals:
         self.stopped_the_run = False
 
     def new_worker(self) -> NodeStats:
-        stats = NodeStats()
+        stats = NodeStats(self.account)
         self.workers.append(stats)
         return stats
 

@@ -58,6 +58,7 @@ from phonograph.spec import (
     Secret,
     Size,
     Streaming,
+    StreamingOf,
     fields_of,
 )
 
@@ -154,8 +155,10 @@ def node(
     side_effects: bool = False,
     sees_native_memory: bool = False,
     version: int = 1,
-    latency_samples: int = 0,
+    latency_samples: int | None = 0,
     streaming: Streaming = "whole",
+    streaming_of: StreamingOf | None = None,
+    tolerance: float = 0.0,
     attributes: Mapping[str, AttributeType] | None = None,
     open_attributes: OpenAttributes = False,
     example: str = "",
@@ -220,6 +223,8 @@ def node(
             version=version,
             latency_samples=latency_samples,
             streaming=streaming,
+            streaming_of=streaming_of,
+            tolerance=tolerance,
             stateful=stateful,
             attributes=MappingProxyType(dict(attributes or {})),
             open_attributes=open_attributes,

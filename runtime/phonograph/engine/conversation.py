@@ -5,52 +5,51 @@ has one for each session: made at the first chunk, given up behind `flush`. What
 when any of it fails, the rest waits until the failure has been judged, so that nothing overtakes anything. The end of a session
 comes behind all its chunks: each node that it passes is flushed, and what that gives goes on before it.
 
-A node that can only take whole audio gets it at the end: the chunks are put together, up to a bound.
+A node that can only take audio, features or segments in one piece gets them at the end, or where a gap ends a stretch: the chunks
+are put together, up to a bound (`phonograph.streaming`).
 
-    manner   of a node whose type                        chunk                   end
+    manner   of a node that                              chunk                   end
     each     is causal and keeps no state; other sinks   process(chunk, None)    -
     state    is causal or post-normalised, with state    process(chunk, state)   flush(state)
-    gather   is whole and takes audio, sinks too         is kept                 process(all, start()), flush
+    gather   is whole, sinks too                         is kept                 process(all, start()), flush
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from time import perf_counter_ns
 from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
 from phonograph._memory import leave
-from phonograph.audio import AudioChunk
 from phonograph.engine.delivery import END
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Pass, as_exception
-from phonograph.errors import AudioTooLongError, BadInputError, NodeContractError
+from phonograph.errors import NodeContractError
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
-from phonograph.language.units import size_in_words
 from phonograph.node import Node
+from phonograph.streaming import MAX_GATHERED_BYTES, Gathered, Stretches
 
-MAX_GATHERED = 256 * 2**20
-"""Bytes of audio that are put together for one node and session: an hour at 16 kHz is 230 MB."""
+MAX_GATHERED = MAX_GATHERED_BYTES
+_JOINED = {"audio", "features", "segments"}
+"""Families whose payloads can be put together."""
 
 Manner = Literal["each", "state", "gather"]
 
 
 def manner(node: GraphNode) -> Manner | None:
     """How a node takes the chunks of a session; None: it cannot."""
-    spec = node.spec
-    takes_audio = all(port.type.family == "audio" for port in node.ports[0])
-    if spec.kind == "sink":
-        return "gather" if takes_audio else "each"
-    if spec.streaming != "whole" and spec.stateful:
+    can_be_joined = all(port.type.family in _JOINED for port in node.ports[0])
+    if node.spec.kind == "sink":
+        return "gather" if can_be_joined else "each"
+    streaming = node.spec.streaming_with(node.params)
+    if streaming != "whole" and node.spec.stateful:
         return "state"
-    if spec.streaming == "causal":
+    if streaming == "causal":
         return "each"
-    return "gather" if takes_audio else None
+    return "gather" if can_be_joined else None
 
 
 class LivePass(Pass):
@@ -75,19 +74,18 @@ class _Kept:
     """What one node has of one session.
 
     Attributes:
+        state: the node's own, once a chunk has come. gathered: what is being put together.
         num_given: items that it has given. failed: key of the item that it failed on last.
-        chunks: what is being put together, with its bytes; None when that has become too much.
     """
 
-    __slots__ = ("chunks", "failed", "has_state", "num_bytes", "num_given", "state")
+    __slots__ = ("failed", "gathered", "has_state", "num_given", "state")
 
     def __init__(self) -> None:
         self.state: Any = None
         self.has_state = False
+        self.gathered: Stretches | None = None
         self.num_given = 0
         self.failed: str | None = None
-        self.chunks: list[Item] | None = []
-        self.num_bytes = 0
 
 
 class Conversations:
@@ -100,7 +98,6 @@ class Conversations:
     def __init__(self, nodes: Sequence[GraphNode], steps: Sequence[Step]) -> None:
         self._steps = steps
         self._manners = [manner(node) for node in nodes]
-        self._max_gathered = MAX_GATHERED
         self._sessions: dict[str, list[_Kept]] = {}
 
     def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> LivePass | Item:
@@ -162,13 +159,12 @@ class Conversations:
             outcome.emitted += [] if is_end else [item]
             return
         step, mine, how = self._steps[position], kept[position], self._manners[position]
+        is_gathered = how == "gather" and not (item.final and not is_end)
         if is_end:
             agenda.append((position + 1, item))
-            if how == "gather" and mine.chunks:
-                agenda.append((position, _whole(item, mine)))
-            if not mine.has_state:
+            if mine.gathered is None and not mine.has_state:
                 return
-        elif not (is_probe or step.breaker.is_closed):
+        elif not is_gathered and not (is_probe or step.breaker.is_closed):
             mine.failed = item.key
             outcome.fail(position, item, None)
             return
@@ -177,18 +173,22 @@ class Conversations:
                 item = msgspec.structs.replace(item, discontinuity=True)
             mine.failed = None
         try:
-            made = self._call(step, how, mine, item, attempt)
+            made = self._gathered(step, mine, item) if is_gathered else self._call(step, how, mine, item, attempt)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # the user's, and not the node's
-            mine.failed = item.key
+            mine.failed = None if is_gathered else item.key  # what was too much to gather stays so, up to the next gap
             mine.state, mine.has_state = None, False  # nobody knows what the error has left of it
             outcome.fail(position, item, as_exception(step.spec, error))
             return
-        outcome.trail.append(position)
-        outcome.num_filtered += not made and not is_end and how == "each"
-        outcome.num_kept += not made and not is_end and how != "each"
-        agenda.extend(reversed(self._onward(position, made, outcome)))
+        if not is_end and not made:
+            outcome.num_filtered += how == "each"
+            outcome.num_kept += how != "each"
+        if is_gathered:
+            agenda.extend((position, piece) for piece in reversed(made))
+        else:
+            outcome.trail.append(position)
+            agenda.extend(reversed(self._onward(position, made, outcome)))
 
     def _onward(self, position: int, made: list[Item], outcome: LivePass) -> list[tuple[int, Item]]:
         """Where what a node gave goes from there."""
@@ -207,31 +207,33 @@ class Conversations:
                 onward.append((position + 1, selected))
         return onward
 
+    @staticmethod
+    def _gathered(step: Step, mine: _Kept, item: Item) -> list[Item]:
+        """What is in one piece now that a chunk, or the end, has come."""
+        if mine.gathered is None:
+            node_id = step.node.node_id
+            mine.gathered = Stretches(lambda first: Gathered(first, node_id, MAX_GATHERED))
+        pieces = mine.gathered.end() if item.payload is END else mine.gathered.push(step.contract.admit(item))
+        return [msgspec.structs.replace(piece, key=item.key, ordinal=item.ordinal, final=True) for piece in pieces]
+
     def _call(self, step: Step, how: Manner | None, mine: _Kept, item: Item, attempt: int) -> list[Item]:
         """What the node gives for a chunk, or at the end, timed and accounted for."""
         stats = step.stats
         if stats is None:
             return self._given(step, how, mine, item)
-        step.account.enter()  # type: ignore[union-attr]  # stats and account come together
         is_end = item.payload is END
-        stats.items_in += attempt == 1 and not is_end
-        start_ns = perf_counter_ns()
+        stats.begin(attempt == 1 and not is_end)
         try:
             made = self._given(step, how, mine, item)
         except BaseException:
-            stats.called(start_ns, perf_counter_ns())
-            stats.errors += 1
+            stats.fail()
             raise
-        stats.called(start_ns, perf_counter_ns())
-        stats.items_out += len(made)
+        stats.end(len(made))
         stats.audio_seconds += step.audio_seconds(made, None if is_end else item)
         return made
 
     def _given(self, step: Step, how: Manner | None, mine: _Kept, item: Item) -> list[Item]:
         contract = step.contract
-        if how == "gather" and not item.final:
-            self._gather(step, mine, contract.admit(item))
-            return []
         if how == "state":
             if item.payload is END:
                 values = contract.gathered(step.node.flush(mine.state))
@@ -240,63 +242,32 @@ class Conversations:
                     mine.state, mine.has_state = step.node.start(), True
                 values = contract.gathered(step.node.process(contract.admit(item), mine.state))
             return [self._stamped(step, mine, value, item, number, len(values)) for number, value in enumerate(values)]
-        accepted = contract.accept(step.call(item), item)
+        # Of what is in one piece the node is to know no session: it is called as for a whole record.
+        accepted = contract.accept(step.call(item if how == "each" else _alone(item)), item)
         given = accepted if isinstance(accepted, list) else [accepted]
-        for number, one in enumerate(given):
-            if one.index != mine.num_given or one.final:
-                given[number] = msgspec.structs.replace(one, index=mine.num_given, final=False)
-            mine.num_given += 1
-        return given
+        return [self._numbered(mine, one, item, one.key) for one in given]
 
     def _stamped(self, step: Step, mine: _Kept, value: Any, item: Item, number: int, num_values: int) -> Item:
         """One of the values that a node gave, as an item of the record that it now belongs to."""
         if not isinstance(value, Item):
             step.contract.check(value, item)  # raises
-        key = value.key
-        if item.payload is END:
-            key = item.key if num_values == 1 else f"{item.key}#{number:04d}"
-        made: Item = msgspec.structs.replace(
-            value, key=key, ordinal=item.ordinal, session=item.session, index=mine.num_given, final=False
-        )
+        own = item.payload is not END and value.key.startswith(item.key if num_values == 1 else f"{item.key}#")
+        key = value.key if own else item.key if num_values == 1 else f"{item.key}#{number:04d}"
+        made = self._numbered(mine, value, item, key)
         step.contract.check(made, item)
-        mine.num_given += 1
         return made
 
-    def _gather(self, step: Step, mine: _Kept, item: Item) -> None:
-        if mine.chunks:
-            for port, chunk in mine.chunks[0].payload.items():
-                now = item.payload[port]
-                if (now.sample_rate, now.num_channels) != (chunk.sample_rate, chunk.num_channels):
-                    raise BadInputError(
-                        f"{step.spec.type} got {now.num_channels} channels at {now.sample_rate} Hz; "
-                        f"expected {chunk.num_channels} at {chunk.sample_rate} Hz, as session {item.session!r} began"
-                    )
-        mine.num_bytes += sum(chunk.nbytes for chunk in item.payload.values())
-        if mine.num_bytes > self._max_gathered:
-            mine.chunks = None
-        if mine.chunks is None:
-            raise AudioTooLongError(
-                f"{step.spec.type} takes whole audio only, and what came of session {item.session!r} is more than "
-                f"{size_in_words(self._max_gathered)}; expected less; end the session earlier, or use a node that streams"
-            )
-        mine.chunks.append(item)
+    @staticmethod
+    def _numbered(mine: _Kept, value: Item, item: Item, key: str) -> Item:
+        number = mine.num_given
+        mine.num_given += 1
+        return msgspec.structs.replace(value, key=key, ordinal=item.ordinal, session=item.session, index=number, final=False)
+
+
+def _alone(item: Item) -> Item:
+    return msgspec.structs.replace(item, session=None)
 
 
 def takes_messages(factory: object) -> bool:
     """Whether a node of a session takes what `Session.control` sends."""
     return isinstance(factory, type) and issubclass(factory, Node) and factory.control is not Node.control
-
-
-def _whole(end: Item, mine: _Kept) -> Item:
-    """All chunks of a session as one item, which is of the record of its end."""
-    chunks, mine.chunks, mine.num_bytes = mine.chunks or [], [], 0
-    first = chunks[0]
-    payload = {port: _joined([chunk.payload[port] for chunk in chunks]) for port in first.payload}
-    attributes = dict(first.attributes)
-    if "duration" in attributes:
-        attributes["duration"] = next(iter(payload.values())).duration_s
-    return msgspec.structs.replace(first, key=end.key, ordinal=end.ordinal, payload=payload, attributes=attributes, final=True)
-
-
-def _joined(chunks: list[AudioChunk]) -> AudioChunk:
-    return AudioChunk(np.concatenate([chunk.samples for chunk in chunks], axis=1), chunks[0].sample_rate)

@@ -59,6 +59,9 @@ class Identity(NamedTuple):
     owner: Owner | None = None
 
 
+_quoted = json.encoder.encode_basestring  # as `ensure_ascii=False` does
+_WORDS = {outcome: outcome.value for outcome in Outcome}  # `value` is looked up by a function each time
+
 DEAD_LETTERS = "dead_letters.jsonl"
 METRICS = "metrics.json"
 
@@ -123,8 +126,11 @@ class _RowFile:
 
     def append(self, row: Mapping[str, Any]) -> None:
         # A file name that is not UTF-8 arrives as lone surrogates, whose backslash form is a JSON escape.
-        line = json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
-        self._length = append_whole(self._file.fileno(), self._length, line + b"\n")
+        self.append_text(json.dumps(_finite(row), ensure_ascii=False, allow_nan=False))
+
+    def append_text(self, row: str) -> None:
+        """Append a row that is JSON already."""
+        self._length = append_whole(self._file.fileno(), self._length, row.encode(errors="backslashreplace") + b"\n")
 
     def close(self) -> None:
         with self._file:
@@ -174,10 +180,16 @@ class RunDirectory:
 
     def record_ended(self, identity: Identity, outcome: Outcome) -> None:
         """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept."""
-        identity = identity._replace(key=self.secrets.clean(identity.key), owner=None)
-        facts = {name: value for name, value in identity._asdict().items() if value is not None}
-        with self._writing():
-            self._records.append({**facts, "outcome": outcome.value})
+        key, size, mtime_ns, _ = identity
+        row = f'{{"key": {_quoted(self.secrets.clean(key))}'  # put together here, for that takes a quarter of the time
+        if size is not None:
+            row += f', "size": {size}'
+        if mtime_ns is not None:
+            row += f', "mtime_ns": {mtime_ns}'
+        try:
+            self._records.append_text(f'{row}, "outcome": "{_WORDS[outcome]}"}}')
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Append to dead_letters.jsonl."""
@@ -201,9 +213,11 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            raise RunDirectoryError(
-                f"{self.path}: the run directory cannot be written: {error.strerror}; choose another with --run-dir"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> RunDirectoryError:
+        words = f"{self.path}: the run directory cannot be written: {error.strerror}; choose another with --run-dir"
+        return RunDirectoryError(words)
 
     def _take_lock(self) -> None:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _start_of(os.getpid())}

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from phonograph.engine.conversation import manner
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.journal import DeadLetter
@@ -173,4 +174,4 @@ class Judge:
 
 def _has_lost_its_state(node: NodeRun, item: Item) -> bool:
     """Whether an item of a session would meet another state if it were tried again; in a run, each attempt makes a fresh one."""
-    return item.session is not None and node.plan.spec.stateful and node.plan.spec.streaming != "whole"
+    return item.session is not None and manner(node.plan) == "state"

@@ -55,7 +55,7 @@ def opened(graph: Graph) -> Graph:
     for link in taps:
         port = Port(link.ports[0][1], PortType("any"))
         nodes[link.target] = _end(link.target, TAP, "sink", ((port,), ()), inputs=(link,))
-    return replace(graph, nodes=MappingProxyType(nodes), error_rate=1.0)
+    return replace(graph, nodes=MappingProxyType(nodes), limits=replace(graph.limits, error_rate=1.0))
 
 
 def _refuse(graph: Graph) -> None:

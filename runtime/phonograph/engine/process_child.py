@@ -129,7 +129,7 @@ class _Worker(SegmentWorker):
                 continue
             if isinstance(step.node, Converting):
                 step.stats.items_changed, step.node.num_changed = step.node.num_changed, 0
-            taken[position], step.stats = step.stats, NodeStats()
+            taken[position], step.stats = step.stats, NodeStats(step.account)
         return taken
 
 

@@ -18,11 +18,13 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.admission import Admission
 from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
 from phonograph.engine.delivery import Entry, Parcels
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
@@ -32,16 +34,15 @@ from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
 from phonograph.engine.threads import WorkerThread
+from phonograph.engine.watch import Watch
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import NodeContractError, NodeError, PhonographError
 from phonograph.flow.tickets import ended_well, leave
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, ConversionMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
-_LOOK_EVERY_S = 0.02  # how long nothing may move before it is looked into
-_QUIET_TURNS = 16  # turns of the event loop; an item that can move does so within four
 
 
 class Scheduler:
@@ -66,9 +67,11 @@ class Scheduler:
         }
         self._course = Course(self._nodes, run_directory, log)
         self._course.on_abort = self._abandon
-        self._budget = Budget(self._course, plan.graph.error_rate)
+        self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
         self._assembly = self._connect()
+        limit = plan.graph.limits.memory
+        self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
         self._now = asyncio.get_running_loop().time
         self._quotas = _shares(sample, [source.id for source in plan.sources])
 
@@ -93,8 +96,11 @@ class Scheduler:
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
             await crew.open()
+            if self._admission is not None:
+                self._admission.begin(crew.steps())
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(), name="watch") if self._assembly.gates else None
+                watching = Watch(course, self._assembly, self._admission)
+                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
                 if watch is not None:
@@ -138,6 +144,9 @@ class Scheduler:
             for one in self._plan.graph.conversions
         )
 
+    def memory_limit_metrics(self) -> MemoryLimitMetrics | None:
+        return None if self._admission is None else self._admission.metrics()
+
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -171,6 +180,8 @@ class Scheduler:
     async def _admit(self, node: NodeRun, batch: Sequence[Record]) -> None:
         """Take records in; those that are left when the run drains count as not read."""
         for record in batch:
+            if self._admission is not None:
+                await self._admission.enter(payload_bytes(record.payload))
             if self._course.is_draining:
                 return
             self._course.num_events += 1
@@ -223,7 +234,11 @@ class Scheduler:
         lane.fill(load)
         num_entries = len(load.waiting)
         if not num_entries:
-            await lane.queue.wait()
+            lane.num_idle += 1
+            try:
+                await lane.queue.wait()
+            finally:
+                lane.num_idle -= 1
         elif course.is_aborting:
             for entry in load.take_back():
                 course.cancel(entry)
@@ -338,28 +353,9 @@ class Scheduler:
             if is_over:
                 leave(entry.held)
 
-    # Where branches meet.
-
-    async def _watch(self) -> None:
-        """Widen the gates that someone waits at when nothing else can happen; see `phonograph.flow.tickets`."""
-        course = self._course
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            waited_at = [gate for gate in self._assembly.gates if gate.is_waited_at]
-            if not waited_at or self._is_something_coming:
-                continue
-            before = course.num_events
-            for _ in range(_QUIET_TURNS):
-                await asyncio.sleep(0)
-            if course.num_events == before and not self._is_something_coming:
-                for gate in waited_at:
-                    gate.widen()
-                    course.tell("info", "gate_widened", node=gate.gather, open_tickets=int(gate.limit))
-
-    @property
-    def _is_something_coming(self) -> bool:
-        """A thread works on a call, or an item will come back from a back-off or a breaker."""
-        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._assembly.lanes)
+    def _queued_bytes(self) -> int:
+        lanes, gatherings = self._assembly.lanes, self._assembly.gatherings
+        return sum(lane.queue.num_bytes for lane in lanes) + sum(one.queue.num_bytes for one in gatherings)
 
     def _abandon(self) -> None:
         for gate in self._assembly.gates:

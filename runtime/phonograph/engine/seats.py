@@ -62,7 +62,7 @@ class Seating:
     """
 
     def __init__(self, num_workers: int, num_producers: int, course: Course) -> None:
-        self.max_items = 0
+        self.max_items = self.num_bytes = 0
         self._course = course
         self._num_producers = self._num_open = num_producers
         self._seats: dict[Owner, Seat] = {}

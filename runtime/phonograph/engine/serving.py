@@ -22,6 +22,7 @@ from phonograph.engine.conversation import manner, takes_messages
 from phonograph.engine.course import Course
 from phonograph.engine.crew import Crew
 from phonograph.engine.delivery import END
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, Owner, RunDirectory
 from phonograph.engine.outside import Tap
 from phonograph.engine.plan import ENTRANCE, Plan
@@ -122,6 +123,8 @@ class Serving(TurnTaking):
             self.require_open()
             self._num_requests += 1
             try:
+                if self._admission is not None:
+                    await self._admission.enter(payload_bytes(payload))
                 key = key or f"request-{self.ledger.num_read}"
                 entering = self.let_in(
                     request, Item(key=key, ordinal=0, payload=payload, attributes=described(payload, attributes))

@@ -187,18 +187,18 @@ def test_whole_audio_is_put_together_for_nodes_that_want_it(tmp_path: Path) -> N
 
 
 def test_audio_that_is_too_much_to_put_together_fails_chunk_by_chunk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Above the bound nothing is kept any more, and each chunk becomes a dead letter that says so."""
+    """Above the bound nothing is kept, and each chunk becomes a dead letter that says so; what a gap had closed is given."""
     monkeypatch.setattr(conversation, "MAX_GATHERED", 4 * 150)
     text = "inputs: {audio: {type: audio}}\noutputs: {out: length}\nnodes: {length: {type: test.length, input: inputs.audio}}\n"
 
     async def scenario() -> None:
         async with served(tmp_path, text, Length) as executor, executor.session("call") as session:
-            for rate in (16000, 8000, 16000, 16000):
+            for rate in (16000, 8000, 16000, 16000, 16000):
                 await session.send(AudioChunk.of(np.zeros(100, np.float32), rate))
             await session.finish()
-            assert await received(session) == []
+            assert [payload["samples"] for payload in await received(session)] == [100, 100]
         assert [(letter.key, letter.code) for letter in session.dead_letters] == [
-            *(("call#0001", "bad_input"), ("call#0002", "audio_too_long"), ("call#0003", "audio_too_long"))
+            *(("call#0003", "bad_input"), ("call#0004", "bad_input"))
         ]
 
     asyncio.run(scenario())
@@ -290,25 +290,28 @@ def test_sending_waits_while_results_are_unread(tmp_path: Path) -> None:
     """A slow consumer holds up its own sender, keeps a bounded number of items, and nobody else notices."""
 
     async def scenario() -> None:
-        async with tallying(tmp_path) as executor:
-            async with executor.session(max_in_flight=2, max_unread=5) as slow, executor.session() as quick:
-                sent: list[int] = []
+        async with (
+            tallying(tmp_path) as executor,
+            executor.session(max_in_flight=2, max_unread=5) as slow,
+            executor.session() as quick,
+        ):
+            sent: list[int] = []
 
-                async def send() -> None:
-                    for value in range(100):
-                        await slow.send(number(value))
-                        sent.append(value)
-                    await slow.finish()
+            async def send() -> None:
+                for value in range(100):
+                    await slow.send(number(value))
+                    sent.append(value)
+                await slow.finish()
 
-                sending = asyncio.create_task(send())
-                for value in range(200):
-                    await quick.send(number(value))
-                    assert await quick.receive() is not None
-                assert 5 <= len(sent) <= 5 + 2
-                assert len([item async for item in slow]) == 101
-                await sending
-                sending = asyncio.create_task(quick.send(number(1)))
-                await sending
+            sending = asyncio.create_task(send())
+            for value in range(200):
+                await quick.send(number(value))
+                assert await quick.receive() is not None
+            assert 5 <= len(sent) <= 5 + 2
+            assert len([item async for item in slow]) == 101
+            await sending
+            sending = asyncio.create_task(quick.send(number(1)))
+            await sending
 
     asyncio.run(scenario())
 
@@ -408,13 +411,16 @@ def test_on_error_fail_ends_the_session_with_the_error(tmp_path: Path) -> None:
     """A node with `on_error: fail` ends the session whose chunk failed, and no other."""
 
     async def scenario() -> None:
-        async with tallying(tmp_path, policies="on_error: fail") as executor:
-            async with executor.session() as session, executor.session() as other:
-                await session.send(number(-1))
-                with pytest.raises(NodeError, match="node 'work', record 'session-1#0000': RuntimeError: negative"):
-                    await session.receive()
-                await other.send(number(1))
-                assert await other.receive() is not None
+        async with (
+            tallying(tmp_path, policies="on_error: fail") as executor,
+            executor.session() as session,
+            executor.session() as other,
+        ):
+            await session.send(number(-1))
+            with pytest.raises(NodeError, match="node 'work', record 'session-1#0000': RuntimeError: negative"):
+                await session.receive()
+            await other.send(number(1))
+            assert await other.receive() is not None
 
     asyncio.run(scenario())
 
@@ -483,7 +489,7 @@ def test_an_idle_session_times_out(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with tallying(tmp_path) as executor:
             silent = executor.session("silent", idle_timeout=0.01)
-            with pytest.raises(SessionEndedError, match="session 'silent': nothing was sent or received for 0.01 s") as raised:
+            with pytest.raises(SessionEndedError, match="session 'silent': nothing was sent or received") as raised:
                 await silent.receive()
             assert raised.value.reason == "idle"
             deaf = executor.session("deaf", idle_timeout=0.01, max_unread=1)
