@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import msgspec
 
+from phonograph.blocking import BlockingExecutor
 from phonograph.engine.journal import DEAD_LETTERS, NoRunDirectory, RunDirectory, default_run_directory
 from phonograph.engine.outside import opened
 from phonograph.engine.plan import make_plan, plan_as_dict
@@ -261,6 +262,19 @@ class Executor:
             in_flight=max_in_flight, unread=max_unread, unread_bytes=max_unread_bytes, idle_timeout_s=timeout_s
         )
         return self._open_serving().session(session_id, limits)
+
+    def blocking(self) -> BlockingExecutor:
+        """This executor for code that does not await: a script, a notebook, threads beside the event loop that it is open in.
+
+        with Executor(manifest).blocking() as executor:
+            result = executor.submit({"audio": chunk})
+        """
+        return BlockingExecutor(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it is open in; None while it is not open."""
+        return self._loop if self._serving is not None else None
 
     def _open_serving(self) -> Serving:
         if self._serving is None:

@@ -186,6 +186,9 @@ class Serving(TurnTaking):
     def dismiss(self, owner: Owner) -> None:
         """End what waits of a request or session that nobody waits for any more."""
         owner.is_gone = True
+        self._let_go(owner)
+
+    def _let_go(self, owner: Owner) -> None:
         for lane in self._lanes:
             worker = lane.withdraw(owner)
             if worker is not None and isinstance(owner, Session):
@@ -209,7 +212,9 @@ class Serving(TurnTaking):
         return session
 
     def session_ended(self, session: Session) -> None:
+        """It is over, or about to be dismissed: whatever is still kept for it is let go of."""
         self._sessions.pop(session.id, None)
+        self._let_go(session)
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
         return tuple(one for one in super().node_metrics() if one.id in self._plan.graph.manifest.nodes or "~" in one.id)

@@ -52,11 +52,10 @@ class Stage(Protocol):
 
     def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None: ...
 
-    def dismiss(self, owner: Owner) -> None: ...
-
     def control(self, owner: Owner, message: object) -> None: ...
 
-    def session_ended(self, session: Session) -> None: ...
+    def session_ended(self, session: Session) -> None:
+        """Let go of all that is kept for it."""
 
 
 class Session:
@@ -209,10 +208,10 @@ class Session:
         if self._is_over or self._ended is not None:
             return
         self._ended = reason
+        self.is_gone = True
         self._unread.clear()
         self._unread_bytes = 0
         self._leave()
-        self._stage.dismiss(self)
 
     def deliver(self, output: str, item: Item, num_bytes: int) -> None:
         self._unread.append((item, num_bytes))

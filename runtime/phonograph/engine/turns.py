@@ -64,8 +64,8 @@ class TurnTaking(Scheduler):
         """Fill a worker's load with a turn of each that has something, as many as it can do soon."""
         turns: dict[Entry, Seat] = {}
         now, seats = self._now(), lane.seats
-        most = 1 if lane.plan.run == "inline" else min(load.most, seats.share_of(number))
-        while len(turns) < max(most, 1) and (seat := seats.take(number)) is not None:
+        most = max(1, min(load.most, seats.share_of(number)))
+        while len(turns) < most and (seat := seats.take(number)) is not None:
             if seat.messages:
                 await self._tell(lane, seat, visits)
                 seats.offer(seat)
@@ -92,6 +92,7 @@ class TurnTaking(Scheduler):
     async def _take_turns(self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat]) -> None:
         if visits.thread is None:
             load.run(visits)
+            await asyncio.sleep(0)  # what lies between nodes that run here has its turn too
         else:
             self._course.num_calls += 1
             try:
