@@ -2,7 +2,7 @@
 
 How to read it. `execution_time_ms` sums the busy time of all attempts in all workers, so it may exceed the wall time.
 `queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single
-calls, for a source batches of records.
+calls, for a source batches of records, for a node that takes batches those.
 `array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die;
 of a node that runs in processes, the sum of what each of them held at most.
 `native_peak_mb` is null where a node uses memory that cannot be seen (FFmpeg, soxr), and never a guess.
@@ -114,6 +114,13 @@ class LatencyMetrics(msgspec.Struct, frozen=True):
     p99: float
 
 
+class BatchMetrics(msgspec.Struct, frozen=True):
+    """The batches of a node: how many were formed, and the items in one on average. Parts of a batch that failed do not count."""
+
+    formed: int
+    mean_items: float
+
+
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `items_in` counts items, not attempts; `errors` counts failed attempts."""
 
@@ -134,6 +141,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     breaker: BreakerMetrics
     latency_ms: LatencyMetrics
     audio_seconds: float
+    batches: BatchMetrics | None = None
 
 
 class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,6 +219,8 @@ class NodeTotals:
         self.healed_items = 0
         self.passed_over = 0
         self.records_read = 0
+        self.batches = 0
+        self.batched_items = 0
         self.stopped_the_run = False
 
     def new_worker(self) -> NodeStats:
@@ -253,6 +263,7 @@ class NodeTotals:
             breaker=breaker,
             latency_ms=LatencyMetrics(*(_rounded(merged.latency.quantile(share) / 1e6) for share in (0.5, 0.95, 0.99))),
             audio_seconds=_rounded(merged.audio_seconds),
+            batches=BatchMetrics(self.batches, _rounded(self.batched_items / self.batches)) if self.batches else None,
         )
 
 

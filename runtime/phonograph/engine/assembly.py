@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from phonograph.engine.batching import BatchLane
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import Entry, Exit, Outlet, Target
 from phonograph.engine.gathering import Gathering
@@ -16,6 +17,8 @@ from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.flow.splits import reach_over, reaches, united
 from phonograph.flow.tickets import Gate
 from phonograph.graph.model import Link
+
+GiveUp = Callable[[Lane, NodeRun, Entry], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,11 @@ class Assembly:
     gates: tuple[Gate, ...]
 
 
+def lane_for(plan: SegmentPlan, nodes: tuple[NodeRun, ...], num_producers: int, give_up: GiveUp) -> Lane:
+    """The lane of a segment in a run."""
+    return (Lane if plan.batch is None else BatchLane)(plan, nodes, num_producers, give_up)
+
+
 def connect(
     plan: Plan,
     nodes: dict[str, NodeRun],
@@ -34,7 +42,7 @@ def connect(
     judge: Judge,
     *,
     measure: bool,
-    lane: Callable[[SegmentPlan, tuple[NodeRun, ...], int, Callable[[Lane, NodeRun, Entry], None]], Lane] = Lane,
+    lane: Callable[[SegmentPlan, tuple[NodeRun, ...], int, GiveUp], Lane] = lane_for,
     taps: Mapping[str, Target] = MappingProxyType({}),
 ) -> Assembly:
     """Make the lanes of a plan; give each node its exits to them.

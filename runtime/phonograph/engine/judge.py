@@ -65,8 +65,7 @@ class Judge:
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
-        is_final = isinstance(error, _NEVER_RETRIED) or course.is_aborting or _has_lost_its_state(node, item)
-        delay_s = None if is_final else node.plan.retry.delay_after(again.attempt, error)
+        delay_s = self.delay_after(node, again, error)
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
@@ -85,6 +84,12 @@ class Judge:
             self._breaker_changed(lane, node)
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
+        """Seconds until an item that failed is tried again; None when it is not."""
+        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
+            return None
+        return node.plan.retry.delay_after(entry.attempt, error)
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Give up an item that waited for a breaker until it could wait no longer."""

@@ -84,7 +84,9 @@ class Lane:
 
     @property
     def is_finished(self) -> bool:
-        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox.letters
+        if not self.queue.is_exhausted or self._ready or self.num_waiting or self.outbox.letters:
+            return False
+        return not any(load.waiting for load in self.loads)  # which may come back to the queue
 
     def close(self, link: Link) -> None:
         """Nothing more will come over one of the links that lead here."""
@@ -136,6 +138,10 @@ class Lane:
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
         return None if waiting >= self.queue.max_items else paused
+
+    def hurry(self) -> bool:
+        """Nothing else in the run can move: let go what waits for company. Whether something does."""
+        return False
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""

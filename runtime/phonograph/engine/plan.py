@@ -2,7 +2,7 @@
 
 A segment is a line of nodes that one worker runs for an item without queue or thread hop in between. Nodes fuse when nothing
 asks for a barrier: a fan-out, an explicit queue or worker count, a change of where nodes run. Sources, sinks and the nodes that
-gather stand alone.
+gather stand alone, and so do those that take several items in one call.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from phonograph.flow.gather import gather_type
 from phonograph.flow.splits import openers
-from phonograph.graph.model import Graph, GraphNode, Link, QueueBounds
+from phonograph.graph.model import Batching, Graph, GraphNode, Link, QueueBounds
 from phonograph.sink import Sink
 from phonograph.spec import Run
 
@@ -30,12 +30,14 @@ class SegmentPlan:
         num_workers: threads, or processes, that run it at the same time; 1 for inline segments, which run in the event loop; 0
             for a node that gathers, which needs no worker.
         queue: bounds of the queue in front of it.
+        batch: how items are gathered for its only node; None: each call is for one.
     """
 
     nodes: tuple[GraphNode, ...]
     run: Run
     num_workers: int
     queue: QueueBounds
+    batch: Batching | None = None
 
     @property
     def name(self) -> str:
@@ -117,10 +119,20 @@ def plan_as_dict(plan: Plan) -> Mapping[str, object]:
                 "run": segment.run,
                 "workers": segment.num_workers,
                 "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes},
+                **({"batch": _batch_as_dict(segment.batch)} if segment.batch is not None else {}),
                 **({"gathers_from": list(plan.openers[segment.name])} if segment.gathers else {}),
             }
             for segment in plan.segments
         ],
+    }
+
+
+def _batch_as_dict(batch: Batching) -> Mapping[str, object]:
+    return {
+        "max_items": batch.max_items,
+        "max_audio_s": batch.max_audio_s,
+        "max_wait_s": batch.max_wait_s,
+        "bucket": "duration" if batch.by_duration else None,
     }
 
 
@@ -130,6 +142,7 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
         and len(before.outputs) == 1
         and not node.inputs[0].is_dead_letters
         and node.inputs[0].queue is None
+        and before.batch is node.batch is None
         and gather_type(before) is gather_type(node) is None
         and (before.run, before.memory) == (node.run, node.memory)
         and before.workers == node.workers
@@ -143,7 +156,8 @@ def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
         num_workers = 1
     if gather_type(first) is not None:
         num_workers = 0
-    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=_queue_in_front_of(first))
+    queue = _queue_in_front_of(first)
+    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=queue, batch=first.batch)
 
 
 def _queue_in_front_of(node: GraphNode) -> QueueBounds:

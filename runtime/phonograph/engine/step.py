@@ -23,7 +23,7 @@ class Step:
 
     __slots__ = (
         *("account", "audio_in", "audio_out", "breaker", "call", "contract"),
-        *("node", "onward", "sees_audio", "spec", "stats"),
+        *("node", "onward", "sees_audio", "spec", "stats", "weigh"),
     )
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
@@ -38,6 +38,7 @@ class Step:
         if link is not None:
             self.onward = selector(link, chooses=plan.spec.chooses)
         self.call: Callable[[Item], Emitted]
+        self.weigh: Callable[[int], None] | None = None  # is told the bytes that an item of a batch takes and becomes
         if isinstance(self.node, Sink):
             self.call = self._store
         elif self.spec.stateful:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from phonograph._memory import leave
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.batch_call import Outcome, call_batch
 from phonograph.engine.emission import STRETCH_BYTES, STRETCH_ITEMS, Emission, payload_bytes
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.step import Step
@@ -144,6 +145,22 @@ class SegmentWorker:
             if account is not None:
                 leave(previous)
         return outcome
+
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
+        """Give several items to the segment's only node in one call; see `phonograph.engine.batch_call`.
+
+        Returns:
+            One outcome for each item; what the node raised, when the call failed.
+        """
+        try:
+            return self._call_batch(items, num_new)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # the user's, and not the node's
+            return as_exception(self.steps[0].spec, error)
+
+    def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
+        return call_batch(self.steps[0], items, num_new)
 
     def _advance(
         self,

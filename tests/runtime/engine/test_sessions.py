@@ -38,8 +38,8 @@ class Twice(Node[Params]):
     """Give each item twice."""
 
     def process(self, item: Item, state: None) -> Iterator[Item]:
-        for number in range(2):
-            yield item.child(number, item.payload)
+        for part in range(2):
+            yield item.child(part, item.payload)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
