@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import Exit, Outlet, Target
@@ -41,7 +42,8 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
             gatherings.append(Gathering(segment, members[0], producers[head], course, judge, measure=measure))
             targets[head] = gatherings[-1]
         else:
-            lanes.append(Lane(segment, members, producers[head], judge.shed_held))
+            drop = partial(course.drop, members[0], segment.queue.full)
+            lanes.append(Lane(segment, members, producers[head], judge.shed_held, drop))
             targets[head] = lanes[-1]
 
     counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}

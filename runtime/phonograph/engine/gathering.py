@@ -54,7 +54,11 @@ class Gathering:
         self.plan = plan
         self.node = node
         self.queue: BoundedQueue[Entry | Settled | _PortEnded | _Due] = BoundedQueue(
-            plan.queue.items, plan.queue.num_bytes, num_producers
+            plan.queue.items,
+            plan.queue.num_bytes,
+            num_producers,
+            full=plan.queue.full,
+            drop=lambda event: isinstance(event, Entry) and course.drop(node, plan.queue.full, event),
         )
         self.outbox = Outbox()
         self._course = course

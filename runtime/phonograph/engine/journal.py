@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from phonograph.engine.ledger import NO_FACTS
 from phonograph.errors import PhonographError, RunDirectoryError, in_words, words_with_type
 from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import Item, Outcome
@@ -146,12 +147,16 @@ class RunDirectory:
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
-    def record_ended(self, identity: Identity, outcome: Outcome) -> None:
-        """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept."""
+    def record_ended(self, identity: Identity, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
+        """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept.
+
+        Args:
+            facts: about the outcome.
+        """
         identity = identity._replace(key=self.secrets.clean(identity.key))
-        facts = {name: value for name, value in identity._asdict().items() if value is not None}
+        known = {name: value for name, value in identity._asdict().items() if value is not None}
         with self._writing():
-            self._records.append({**facts, "outcome": outcome.value})
+            self._records.append({**known, "outcome": outcome.value, **facts})
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Append to dead_letters.jsonl."""

@@ -42,6 +42,7 @@ class Lane:
     Args:
         num_producers: links that lead to it.
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
+        drop: called with what the queue drops.
     """
 
     def __init__(
@@ -50,10 +51,13 @@ class Lane:
         nodes: tuple[NodeRun, ...],
         num_producers: int,
         give_up: Callable[[Lane, NodeRun, Entry], None],
+        drop: Callable[[Entry], bool],
     ) -> None:
         self.plan = plan
         self.nodes = nodes
-        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes, num_producers)
+        bounds = plan.queue
+        self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full, drop=drop)
+        self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
@@ -79,7 +83,7 @@ class Lane:
         """The next entry to run now, or None; those that come back go first."""
         if self._ready:
             return self._ready.popleft()
-        if self.num_waiting >= self.queue.max_items:
+        if self.num_waiting >= self._may_wait:
             return None
         entry = self.queue.get_nowait()
         if entry is not None:
@@ -98,7 +102,7 @@ class Lane:
                 return entry
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
-        return None if waiting >= self.queue.max_items else paused
+        return None if waiting >= self._may_wait else paused
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""

@@ -236,6 +236,8 @@ class _Explainer:
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
         value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"
+        if queue.full != "block":
+            value += f", drops the {queue.full} when full"
         inserted = self._conversions.get(node.id)  # it has the queue of what it stands in front of
         entries = [self._manifest.nodes.get(node_id) for node_id in (inserted.before if inserted is not None else (node.id,))]
         given = [one for entry in entries if entry is not None for one in entry.inputs if one.queue is not None]

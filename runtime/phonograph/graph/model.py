@@ -9,7 +9,7 @@ from types import MappingProxyType
 from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, Position
 from phonograph.language.binding import secrets_of
-from phonograph.language.entries import QueueBounds
+from phonograph.language.entries import Full, QueueBounds
 from phonograph.language.manifest import Manifest
 from phonograph.language.policies import OnError
 from phonograph.porttype import PortType
@@ -17,7 +17,7 @@ from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, Run
 
-__all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
+__all__ = ["Conversion", "Edge", "Full", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ class GraphNode:
         workers: None: as the engine sees fit.
         asked_run: where the manifest wants it to run; None: as its type says.
         memory: bytes that each process it runs in may take for its work; None: no limit.
+        order: it gets items one by one, none before the one ahead of it has ended.
         position: in the manifest; of an inserted node, that of the edge.
     """
 
@@ -105,6 +106,7 @@ class GraphNode:
     position: Position
     asked_run: Run | None = None
     memory: int | None = None
+    order: bool = False
 
     @property
     def run(self) -> Run:

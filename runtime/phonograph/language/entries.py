@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import MappingProxyType
+from typing import Literal, cast, get_args
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields, policies
@@ -19,18 +20,23 @@ from phonograph.language.yaml12 import Located
 RESERVED = ("inputs", "outputs", "params", "env")
 """Names that mean something else where nodes are named."""
 
-NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS)
-STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS)
+NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS, "order")
+STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS, "order")
 _NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
 
 
+Full = Literal["block", "newest", "oldest"]
+"""What a full queue does with an item that comes: hold its sender, drop the item, or drop what has waited longest."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueBounds:
-    """How much may wait in a queue: items, and the bytes of their payloads."""
+    """How much may wait in a queue, items and the bytes of their payloads, and what happens when it is full."""
 
     items: int = 16
     num_bytes: int = 256 * 2**20
+    full: Full = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +80,8 @@ class NodeEntry:
         own: keys of policies that stand beside its type, and not only in the defaults.
         position: of the id, or of the step.
         auto_convert: whether conversions may be inserted in front of it.
-        origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers".
+        order: whether it gets what comes in the order of the sources.
+        origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers", "order".
     """
 
     id: str
@@ -91,6 +98,7 @@ class NodeEntry:
     memory: int | None = None
     own: frozenset[str] = frozenset()
     auto_convert: bool = True
+    order: bool = False
     origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -210,6 +218,9 @@ class EntryReader:
         node_type = found.read("type", fields.text)
         policy = read_policies(found, defaults, self._complaints)
         params = self._params(found)
+        order, origins = found.read("order", fields.truth), policy.origins
+        if (written := found.get("order")) is not None:
+            origins = MappingProxyType({**origins, "order": written.position})
         if located is None or node_type is None or inputs is None or params is None:
             self.unread.add(node_id)
             return None
@@ -228,7 +239,8 @@ class EntryReader:
             own=policy.own,
             position=position,
             auto_convert=policy.auto_convert,
-            origins=policy.origins,
+            order=bool(order),
+            origins=origins,
         )
 
     def _include_entry(
@@ -237,6 +249,9 @@ class EntryReader:
         if (also := found.get("type")) is not None:
             expected = "one of them: 'type' for a node, 'include' for a sub-graph"
             complain(self._complaints, "unknown_key", also.position, f"'type' beside 'include' in {found.what}", expected)
+        if (order := found.get("order")) is not None:
+            expected = "it on the nodes of the sub-graph that are to get their items in order"
+            complain(self._complaints, "unknown_key", order.position, f"'order' beside 'include' in {found.what}", expected)
         params = self._params(found)
         if fields.read(include, fields.path, what="'include'", complaints=self._complaints) is None:
             params = None
@@ -303,10 +318,11 @@ class EntryReader:
         return InputEntry(port, self._prefix + reference[0], reference[1], queue, position)
 
     def _queue(self, located: Located) -> QueueBounds:
-        found = Fields(located, what="'queue'", allowed=("items", "bytes"), complaints=self._complaints)
+        found = Fields(located, what="'queue'", allowed=("items", "bytes", "full"), complaints=self._complaints)
         usual = QueueBounds()
         items, num_bytes = found.read("items", fields.integer(1)), found.read("bytes", _queue_bytes)
-        return QueueBounds(items=items or usual.items, num_bytes=num_bytes or usual.num_bytes)
+        full = cast(Full | None, found.read("full", fields.one_of(*get_args(Full))))
+        return QueueBounds(items=items or usual.items, num_bytes=num_bytes or usual.num_bytes, full=full or usual.full)
 
 
 def step_ids(steps: tuple[Located, ...]) -> list[str]:

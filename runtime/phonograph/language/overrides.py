@@ -57,7 +57,7 @@ def _leaves(names: Iterable[str]) -> dict[str, _Place]:
 
 _FREE = _Place(is_open=True)  # parameters of nodes: their types know what may stand there
 _POLICIES = {**_leaves(policies.KEYS), "retry": _Place(_leaves(policies.RETRY)), "breaker": _Place(_leaves(policies.BREAKER))}
-_INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(("items", "bytes")))})
+_INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(("items", "bytes", "full")))})
 _NODE = {"params": _FREE, "input": _Place(below=_INPUT, is_open=True), **_POLICIES}
 _BELOW = {
     "params": _Place(below=_Place(_leaves(DECLARATION_KEYS))),
