@@ -161,7 +161,7 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that was inserted because two ends of an edge differ.
+    """A node that was inserted because two ends of an edge differ, or for the sake of order.
 
     `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how
     many items it did not hand on as they were.

@@ -64,7 +64,8 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
             reach = united(over[id(link)] for link in (*node.outputs, *node.dead_letters) if id(link) in over)
             for gather in opening:
                 gathering = by_name[gather]
-                own.append(Gate(gather, reach[gather], len(gathering.node.plan.ports[0]), gathering.tell))
+                num_ports, limit = len(gathering.node.plan.ports[0]), gathering.window
+                own.append(Gate(gather, reach[gather], num_ports, gathering.tell, limit))
         gates += own
         run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
         run.letters = Exit(outlets(node.dead_letters, chooses=False), own)

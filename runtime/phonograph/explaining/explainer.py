@@ -226,6 +226,8 @@ class _Explainer:
             return Fact("workers", "none", f"{node.spec.type} runs inline, in the event loop")
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")
+        if node.order:
+            return Fact("workers", "1", "order: true takes items one by one")
         if node.workers is not None:
             entry = self._decided_by(node)
             position = entry.origins.get("workers") if entry is not None else None

@@ -58,7 +58,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A node that the manifest does not have, inserted because two ends of an edge differ.
+    """A node that the manifest does not have, inserted because two ends of an edge differ, or for the sake of order.
 
     Args:
         node: its id. before: the nodes that it was inserted in front of.

@@ -1,6 +1,7 @@
 """BoundedQueue: order, bounds, closing, cancellation, what it drops."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,16 @@ async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def keeping(dropped: list[int]) -> Callable[[int], bool]:
+    """A drop that keeps what it is given."""
+
+    def drop(entry: int) -> bool:
+        dropped.append(entry)
+        return True
+
+    return drop
 
 
 def test_put_waits_for_room_by_items() -> None:
@@ -123,7 +134,7 @@ def test_a_full_queue_drops_the_newest() -> None:
 
     async def scenario() -> None:
         dropped: list[int] = []
-        queue: BoundedQueue[int] = BoundedQueue(2, 100, full="newest", drop=lambda entry: dropped.append(entry) is None)
+        queue: BoundedQueue[int] = BoundedQueue(2, 100, full="newest", drop=keeping(dropped))
         for number in range(4):
             await queue.put(number, 10)
         assert (dropped, [queue.get_nowait(), queue.get_nowait()], queue.num_bytes) == ([2, 3], [0, 1], 0)
@@ -136,7 +147,7 @@ def test_a_full_queue_drops_the_oldest() -> None:
 
     async def scenario() -> None:
         dropped: list[int] = []
-        queue: BoundedQueue[int] = BoundedQueue(3, 100, full="oldest", drop=lambda entry: dropped.append(entry) is None)
+        queue: BoundedQueue[int] = BoundedQueue(3, 100, full="oldest", drop=keeping(dropped))
         for number in range(4):
             await queue.put(number, 10)
         assert dropped == [0]
