@@ -185,6 +185,7 @@ class Executor:
                     records=records,
                     nodes=scheduler.node_metrics(),
                     conversions=scheduler.conversion_metrics(),
+                    memory_limit=scheduler.memory_limit_metrics(),
                 )
             )
         return RunReport(

@@ -173,8 +173,23 @@ class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
     items_changed: int
 
 
+class MemoryLimitMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What `limits.memory` did.
+
+    `pauses` counts how often a source was held back, `paused_ms` for how long, summed over the sources; `forced` the records that
+    were let in although they did not fit, because nothing else was in flight or could move. `record_mb` is what a record weighs
+    at one node, by the latest heavy ones.
+    """
+
+    limit_mb: float
+    pauses: int
+    paused_ms: float
+    forced: int
+    record_mb: float
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one manifest. `isa` is the instruction set that the kernels use."""
+    """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit."""
 
     name: str
     status: RunStatus
@@ -184,6 +199,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     records: RecordCounts
     nodes: tuple[NodeMetrics, ...]
     conversions: tuple[ConversionMetrics, ...] = ()
+    memory_limit: MemoryLimitMetrics | None = None
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ from phonograph.errors import ErrorBudgetError, PhonographError
 from phonograph.executor import Executor, RunReport
 from phonograph.flow.gather import child_order
 from phonograph.graph.model import Graph
+from phonograph.language.about import Limits
 from phonograph.log import command_logger
 from phonograph.redaction import Secrets
 
@@ -61,7 +62,7 @@ def run_case(case: Case, graph: Graph) -> Verdict:
         graph,
         nodes=MappingProxyType(nodes),
         manifest=manifest,
-        error_rate=1.0,
+        limits=Limits(),
         inputs={},
         outputs={},
         edges=(),

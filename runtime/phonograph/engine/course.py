@@ -27,6 +27,7 @@ class Course:
         error: why the run failed, if it did.
         is_draining: no more records are read. is_aborting: nothing that waits goes on.
         on_abort: is called when the run is to be stopped, perhaps more than once.
+        on_end: are called with the outcome of each record that ends.
         num_calls: calls that threads work on.
         num_events: counts whatever happens, so that one can see whether anything does.
     """
@@ -40,7 +41,7 @@ class Course:
         self.is_draining = False
         self.is_aborting = False
         self.on_abort: Callable[[], None] = lambda: None
-        self.on_end: Callable[[Outcome], None] = lambda outcome: None
+        self.on_end: list[Callable[[Outcome], None]] = []
         self.num_calls = 0
         self.num_events = 0
         self._num_failures = 0
@@ -110,7 +111,8 @@ class Course:
             self.run_directory.record_ended(identity, outcome, facts)
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
-        self.on_end(outcome)
+        for listener in self.on_end:
+            listener(outcome)
 
 
 def node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:

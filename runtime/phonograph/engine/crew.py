@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -11,6 +11,7 @@ from phonograph.breaker import CircuitBreaker
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
+from phonograph.engine.step import Step
 from phonograph.engine.threads import WorkerThread
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
@@ -77,6 +78,12 @@ class Crew:
             await post.make_member()  # all before the first is opened, so that processes start side by side
         for post in posts:
             await post.open()
+
+    def steps(self) -> Iterator[Step]:
+        """Every node of every worker of this process, once they are open."""
+        for post in self._all_workers():
+            if isinstance(post.member, SegmentWorker):
+                yield from post.member.steps
 
     async def finish(self) -> None:
         """Let the sinks complete outputs that span items. Raises NodeError, the first one after all have tried."""

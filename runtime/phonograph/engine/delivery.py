@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.queues import BoundedQueue
-from phonograph.engine.step import select, select_if_chosen
+from phonograph.engine.step import selector
 from phonograph.flow.splits import united
 from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
@@ -54,7 +54,7 @@ class Outlet:
         chooses: the node that it leaves sends an item over some of its links only.
     """
 
-    __slots__ = ("_target", "chooses", "link", "queue", "reach")
+    __slots__ = ("_target", "chooses", "link", "queue", "reach", "select")
 
     def __init__(self, link: Link, target: Target, reach: Reach, *, chooses: bool) -> None:
         self.link = link
@@ -62,10 +62,7 @@ class Outlet:
         self.queue = target.queue
         self.reach = reach
         self.chooses = chooses
-
-    def select(self, item: Item) -> Item | None:
-        """The item as the far end sees it; None when it goes another way. Raises NodeContractError."""
-        return select_if_chosen(self.link, item) if self.chooses else select(self.link, item)
+        self.select = selector(link, chooses=chooses)
 
     def hold(self, carried: Iterable[Carried]) -> Held:
         """Enter one more entry in those that matter beyond."""
@@ -98,7 +95,7 @@ class Exit:
         self.outlets = tuple(outlets)
         self.reach: Reach = united(outlet.reach for outlet in self.outlets)
         self._gates = tuple(gates)
-        self._only = self.outlets[0] if len(self.outlets) == 1 and not self.outlets[0].chooses else None
+        self._only = self.outlets[0] if len(self.outlets) == 1 and not self.outlets[0].chooses and not gates else None
 
     def choose(self, item: Item) -> Parcels:
         """What each reader gets of the item; nothing for those that it does not go to.
@@ -106,10 +103,25 @@ class Exit:
         Raises:
             NodeContractError: it lacks something that a reader needs.
         """
-        if self._only is not None:
-            return [(self._only, select(self._only.link, item))]
         chosen = [(outlet, outlet.select(item)) for outlet in self.outlets]
         return [(outlet, selected) for outlet, selected in chosen if selected is not None]
+
+    def send_at_once(self, item: Item, now: float) -> bool:
+        """Deliver an item that carries nothing, where it has one way to go and there is room; whether it was delivered.
+
+        Raises:
+            NodeContractError: it lacks something that the reader needs.
+        """
+        only = self._only
+        if only is None:
+            return False
+        selected = only.select(item)
+        assert selected is not None, "only who chooses may leave an item out"
+        num_bytes = payload_bytes(selected.payload)
+        if not only.queue.has_room_for(num_bytes):
+            return False
+        only.queue.append(Entry(selected, now), num_bytes)
+        return True
 
     async def send(self, parcels: Parcels, held: Held = ()) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""

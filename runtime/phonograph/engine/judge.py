@@ -41,6 +41,7 @@ class Judge:
             node.totals.healed_items += 1
         if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._course.now()):
             self._breaker_changed(lane, node)
+        lane.review_calm()
 
     def judge(self, lane: Lane, entry: Entry, failure: Failure) -> None:
         """Decide what becomes of an item that stopped: try again, hold, pass over, or give up.
@@ -82,6 +83,7 @@ class Judge:
             lane.review(node)
         elif node.breaker.fail(again.began, course.now()):
             self._breaker_changed(lane, node)
+        lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:

@@ -13,9 +13,12 @@ from collections.abc import Callable
 
 from phonograph.breaker import BreakerState, CircuitBreaker
 from phonograph.engine.delivery import Entry, Exit, Outbox
+from phonograph.engine.emission import payload_bytes
+from phonograph.engine.load import MOST_BYTES, Load
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.queues import BoundedQueue
 from phonograph.graph.model import GraphNode, Link
+from phonograph.item import Outcome
 from phonograph.metrics import NodeTotals
 
 
@@ -43,6 +46,10 @@ class Lane:
         num_producers: links that lead to it.
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
         drop: called with what the queue drops.
+
+    Attributes:
+        end: how an item ends that reaches no further. loads: one for each worker that has a thread.
+        is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
     """
 
     def __init__(
@@ -59,10 +66,17 @@ class Lane:
         self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full, drop=drop)
         self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
+        self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
+        self.loads: list[Load] = []
+        self.is_calm = True
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
         self._backing_off: dict[Entry, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
+
+    @property
+    def exit(self) -> Exit:
+        return self.nodes[-1].exit
 
     @property
     def num_waiting(self) -> int:
@@ -90,6 +104,29 @@ class Lane:
             entry.began = self._loop.time()
             self.nodes[0].totals.queue_wait_s += entry.began - entry.queued_at
         return entry
+
+    def fill(self, load: Load) -> None:
+        """Give a worker what it is to run in one hop: its share of what waits in the queue, or one entry that comes back."""
+        is_from_queue = not self._ready
+        most = min(load.most, -(-len(self.queue) // self.plan.num_workers)) if is_from_queue else 1
+        entry = self.take()
+        if entry is None:
+            return
+        load.waiting.append(entry)
+        num_bytes = payload_bytes(entry.item.payload) if most > 1 else 0
+        while len(load.waiting) < most and num_bytes < MOST_BYTES and (entry := self.take()) is not None:
+            load.waiting.append(entry)
+            num_bytes += payload_bytes(entry.item.payload)
+
+    def take_back(self, load: Load) -> None:
+        """Let what a worker was given and has not begun wait at the head of the queue again."""
+        for entry in reversed(load.take_back()):
+            entry.queued_at = entry.began  # the time until then was counted
+            self.queue.put_back(entry, payload_bytes(entry.item.payload))
+
+    def review_calm(self) -> None:
+        """To be called when a breaker of the lane may have changed."""
+        self.is_calm = all(node.breaker.is_closed and not node.breaker.failures for node in self.nodes)
 
     def take_beyond(self, paused: Entry, position: int) -> Entry | None:
         """The next entry for a worker whose node at `position` has more to give for `paused`; None while too many wait beyond it.
@@ -131,6 +168,7 @@ class Lane:
         if node.timer is not None:
             node.timer.cancel()
             node.timer = None
+        self.review_calm()
         while node.held:
             if breaker.admit(now):
                 entry = node.held.popleft()
@@ -148,8 +186,8 @@ class Lane:
         self.queue.nudge()
 
     def abandon(self) -> list[Entry]:
-        """Take every waiting entry out of back-off and breakers, for the run is being stopped."""
-        waiting = list(self._backing_off)
+        """Take every entry out of back-off, breakers and loads that waits there, for the run is being stopped."""
+        waiting = [*self._backing_off, *(entry for load in self.loads for entry in load.take_back())]
         for timer in self._backing_off.values():
             timer.cancel()
         self._backing_off.clear()

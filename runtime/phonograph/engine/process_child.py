@@ -87,10 +87,13 @@ class _Worker(SegmentWorker):
                 "raise its `memory`, or give it smaller records"
             ) from error
 
-    def run_as_told(self, item: Item, position: int, attempt: int, is_probe: bool, given: int, closed: tuple[bool, ...]) -> Pass:
+    def run_as_told(
+        self, item: Item, position: int, attempt: int, is_probe: bool, given: int, closed: tuple[bool, ...]
+    ) -> Pass | Item:
         """As `run`; `closed`: whether each node's breaker is. An item that failed as it came does not travel back."""
         self._hear(closed)
-        return _without(item, self.run(item, position, attempt, is_probe, given))
+        result = self.run(item, position, attempt, is_probe, given)
+        return result if isinstance(result, Item) else _without(item, result)
 
     def go_on_as_told(self, closed: tuple[bool, ...]) -> Pass:
         """As `go_on`."""
@@ -102,9 +105,9 @@ class _Worker(SegmentWorker):
         for told, is_closed in zip(self.told.values(), closed, strict=True):
             told.is_closed = is_closed
 
-    def refused(self, unsent: Pass | None, error: Exception) -> Pass:
+    def refused(self, unsent: Pass | Item | None, error: Exception) -> Pass:
         """What comes of a call whose result cannot be sent."""
-        if unsent is not None and unsent.paused_at is not None:
+        if isinstance(unsent, Pass) and unsent.paused_at is not None:
             self._paused.pop()
         outcome = Pass()
         position = self._channel.position
@@ -209,7 +212,7 @@ def _serve(channel: Channel, logged: _Logged) -> None:
         del arguments, result, error  # a waiting worker must not hold an item
 
 
-def _answer(channel: Channel, worker: _Worker, result: Pass | None, error: Exception | None, logged: _Logged) -> None:
+def _answer(channel: Channel, worker: _Worker, result: Pass | Item | None, error: Exception | None, logged: _Logged) -> None:
     stats, peaks, late = worker.taken_stats(), worker.peaks(), logged.late()
     try:
         channel.send(Answer(result, error, stats, peaks, late))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from phonograph.engine.worker import Pass
 from phonograph.graph.isolation import Blueprint
+from phonograph.item import Item
 from phonograph.metrics import NodeStats
 
 # A terminal or a service that is stopped sends them to every process; what they mean is for the run to decide.
@@ -35,13 +36,13 @@ class Answer:
     """What came of a call.
 
     Args:
-        result: a Pass, of `run_as_told`, with None in place of an item that it was given. error: what was raised instead.
+        result: of `run_as_told`, in a Pass with None in place of an item that it was given. error: what was raised instead.
         stats: of each node that was called, by its place in the segment, since the last answer.
         peaks: bytes of NumPy memory that each node's own code held at most so far.
         logged: records that did not fit into the socket for them.
     """
 
-    result: Pass | None
+    result: Pass | Item | None
     error: Exception | None
     stats: Mapping[int, NodeStats]
     peaks: tuple[int, ...]

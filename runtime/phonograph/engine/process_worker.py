@@ -74,7 +74,7 @@ class ProcessWorker:
                 raise
             raise NodeError(self._ids[0], None, f"could not be made in a process: {in_words(error)}") from error
 
-    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass:
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
         """As `SegmentWorker.run`. What the breakers say is what they said when the call began."""
         if not (is_probe or self._breakers[position].is_closed):
             return _failed(position, item, None)  # no process need be started to be told that
@@ -95,7 +95,7 @@ class ProcessWorker:
             except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
                 return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
             else:
-                return self._came(outcome, process, item, position)
+                return outcome if isinstance(outcome, Item) else self._came(outcome, process, item, position)
 
     def go_on(self) -> Pass:
         """As `SegmentWorker.go_on`. What a process that has died had to give is lost."""
@@ -113,6 +113,7 @@ class ProcessWorker:
             return _failed(at, item, died)
         except Exception as error:  # noqa: BLE001  # an answer that cannot be pickled
             return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
+        assert not isinstance(outcome, Item), "what goes on gives a Pass"
         return self._came(outcome, process, item, position)
 
     def _closed(self) -> tuple[bool, ...]:
@@ -180,7 +181,7 @@ class ProcessWorker:
             stats.errors += 1
             stats.called(start_ns, perf_counter_ns())
 
-    def _take(self, answer: Answer) -> Pass | None:
+    def _take(self, answer: Answer) -> Pass | Item | None:
         """What an answer gives, once what was measured and logged is where it belongs. Raises what the call raised."""
         for position, stats in answer.stats.items():
             self._stats[position].merge(stats)

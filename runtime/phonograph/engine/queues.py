@@ -77,6 +77,12 @@ class BoundedQueue(Generic[T]):
         _wake_one(self._putters)
         return entry
 
+    def put_back(self, entry: T, num_bytes: int) -> None:
+        """Make an entry that was taken the oldest one again, whatever room there is: it had its place before."""
+        self._entries.appendleft((entry, num_bytes))
+        self.num_bytes += num_bytes
+        _wake_one(self._getters)
+
     async def wait(self) -> None:
         """Return when something changed for a reader: an entry came, the queue closed, or `nudge` was called."""
         await self._wait_in(self._getters)

@@ -7,6 +7,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from phonograph._memory import leave
+from phonograph.engine.emission import payload_bytes
 from phonograph.errors import NodeContractError, naming_node
 from phonograph.graph.model import GraphNode
 from phonograph.item import Record
@@ -15,6 +16,7 @@ from phonograph.node import Source
 
 _BATCH_RECORDS = 64  # pays for the thread hop of a fast source
 _BATCH_NS = 5_000_000  # a slow source hands over what it has after 5 ms
+_BATCH_BYTES = 16 * 2**20  # and one with large payloads what it has by then: records in a batch are not admitted yet
 _END = object()
 
 
@@ -49,8 +51,9 @@ class SourceReader:
         previous = self._account.enter() if self._account is not None else None
         start_ns = end_ns = perf_counter_ns()
         batch: list[Record] = []
+        num_bytes = 0
         try:
-            while len(batch) < _BATCH_RECORDS and end_ns - start_ns < _BATCH_NS:
+            while len(batch) < _BATCH_RECORDS and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
                 record = next(self._records, _END)
                 end_ns = perf_counter_ns()
                 if record is _END:
@@ -58,6 +61,7 @@ class SourceReader:
                 if not isinstance(record, Record):
                     raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
                 batch.append(record)
+                num_bytes += payload_bytes(record.payload)
         except BaseException as error:
             self._stats.errors += 1
             self._error = error

@@ -18,29 +18,31 @@ from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.admission import Admission
 from phonograph.engine.assembly import connect
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
 from phonograph.engine.delivery import Entry, Parcels
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.ledger import Ledger
+from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
 from phonograph.engine.threads import WorkerThread
+from phonograph.engine.watch import Watch
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import NodeContractError, NodeError, PhonographError
 from phonograph.flow.tickets import ended_well, leave
-from phonograph.item import Item, Outcome, Record
+from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, ConversionMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
-_LOOK_EVERY_S = 0.02  # how long nothing may move before it is looked into
-_QUIET_TURNS = 16  # turns of the event loop; an item that can move does so within four
 
 
 class Scheduler:
@@ -65,9 +67,12 @@ class Scheduler:
         }
         self._course = Course(self._nodes, run_directory, log)
         self._course.on_abort = self._abandon
-        self._budget = Budget(self._course, plan.graph.error_rate)
+        self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
         self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        limit = plan.graph.limits.memory
+        self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
+        self._now = asyncio.get_running_loop().time
         self._quotas = _shares(sample, [source.id for source in plan.sources])
 
     @property
@@ -91,8 +96,11 @@ class Scheduler:
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
             await crew.open()
+            if self._admission is not None:
+                self._admission.begin(crew.steps())
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._watch(), name="watch") if self._assembly.gates else None
+                watching = Watch(course, self._assembly, self._admission)
+                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
                 if watch is not None:
@@ -136,6 +144,9 @@ class Scheduler:
             for one in self._plan.graph.conversions
         )
 
+    def memory_limit_metrics(self) -> MemoryLimitMetrics | None:
+        return None if self._admission is None else self._admission.metrics()
+
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -166,13 +177,19 @@ class Scheduler:
     async def _admit(self, node: NodeRun, batch: Sequence[Record]) -> None:
         """Take records in; those that are left when the run drains count as not read."""
         for record in batch:
+            if self._admission is not None:
+                await self._admission.enter(payload_bytes(record.payload))
             if self._course.is_draining:
                 return
             self._course.num_events += 1
-            attributes = MappingProxyType(dict(record.attributes))  # branches share it
+            attributes = record.attributes
+            if attributes is not NO_ATTRIBUTES:
+                attributes = MappingProxyType(dict(attributes))  # branches share it
             ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
             node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
+            if node.exit.send_at_once(item, self._now()):
+                continue
             parcels = node.exit.choose(item)
             if not parcels:  # a source that nothing reads
                 self.ledger.end(ordinal, Outcome.FILTERED)
@@ -184,47 +201,124 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             for post in posts:
                 group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
-        lane.nodes[-1].exit.close()
+        lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
 
     async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
-        inline, course = lane.plan.run == "inline", self._course
+        inline, load = lane.plan.run == "inline", Load()
+        lane.loads.append(load)
         paused: list[tuple[Entry, int]] = []  # which node has more to give for them; the last of them goes on first
         while paused or not lane.is_finished:
             if lane.outbox.letters:
                 await lane.outbox.send()
-                continue
-            entry = lane.take_beyond(*paused[-1]) if paused else lane.take()
-            if entry is None:
-                await lane.queue.wait()
-                continue
-            goes_on = bool(paused) and entry is paused[-1][0]
-            if goes_on:
-                paused.pop()
-            if course.is_aborting:
-                course.cancel(entry)
-                continue
-            arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
-            if entry.position == len(lane.nodes):  # an open breaker passed over the last node
-                result = Pass([entry.item])
-            elif inline:
-                result = worker.go_on() if goes_on else worker.run(*arguments)
+            elif paused or inline:
+                await self._run_one(lane, worker, None if inline else thread, paused)
             else:
-                course.num_calls += 1
-                try:
-                    result = await (thread.call(worker.go_on) if goes_on else thread.call(worker.run, *arguments))
-                finally:
-                    course.num_calls -= 1
-            await self._settle(lane, entry, result)
-            if result.paused_at is not None:
-                paused.append((entry, result.paused_at))
-            del entry, arguments, result  # a waiting worker must not keep an item's memory alive
+                await self._run_load(lane, worker, thread, load, paused)
         lane.queue.nudge()
 
-    async def _settle(self, lane: Lane, entry: Entry, result: Pass) -> None:
+    async def _run_load(
+        self,
+        lane: Lane,
+        worker: SegmentWorker | ProcessWorker,
+        thread: WorkerThread,
+        load: Load,
+        paused: list[tuple[Entry, int]],
+    ) -> None:
+        """Take what a worker can run in one hop to its thread; wait until there is something."""
+        course = self._course
+        lane.fill(load)
+        num_entries = len(load.waiting)
+        if not num_entries:
+            await lane.queue.wait()
+        elif course.is_aborting:
+            for entry in load.take_back():
+                course.cancel(entry)
+        elif load.waiting[0].position == len(lane.nodes):  # an open breaker passed over the last node
+            (entry,) = load.take_back()
+            await self._settle(lane, entry, entry.item)
+        else:
+            course.num_calls += 1
+            try:
+                call = thread.call(load.run, worker)
+                if num_entries > 1:
+                    await asyncio.wait((call,), timeout=LATE_S)
+                    if not call.done():
+                        lane.take_back(load)
+                        await self._settle_done(lane, load, paused)
+                await call
+            finally:
+                course.num_calls -= 1
+            lane.take_back(load)
+            await self._settle_done(lane, load, paused)
+
+    async def _settle_done(self, lane: Lane, load: Load, paused: list[tuple[Entry, int]]) -> None:
+        while load.done:
+            entry, result = load.done.popleft()
+            if type(result) is Item and self._settled_at_once(lane, entry, result):
+                continue
+            await self._settle(lane, entry, result)
+            if isinstance(result, Pass) and result.paused_at is not None:
+                paused.append((entry, result.paused_at))
+
+    async def _run_one(
+        self,
+        lane: Lane,
+        worker: SegmentWorker | ProcessWorker,
+        thread: WorkerThread | None,
+        paused: list[tuple[Entry, int]],
+    ) -> None:
+        """Take one entry through the lane, in its worker's thread if it has one; wait until there is something to take."""
+        course = self._course
+        entry = lane.take_beyond(*paused[-1]) if paused else lane.take()
+        if entry is None:
+            await lane.queue.wait()
+            return
+        goes_on = bool(paused) and entry is paused[-1][0]
+        if goes_on:
+            paused.pop()
+        if course.is_aborting:
+            course.cancel(entry)
+            return
+        arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
+        result: Pass | Item
+        if entry.position == len(lane.nodes):  # an open breaker passed over the last node
+            result = entry.item
+        elif thread is None:
+            result = worker.go_on() if goes_on else worker.run(*arguments)
+        else:
+            course.num_calls += 1
+            try:
+                result = await (thread.call(worker.go_on) if goes_on else thread.call(worker.run, *arguments))
+            finally:
+                course.num_calls -= 1
+        if type(result) is not Item or not self._settled_at_once(lane, entry, result):
+            await self._settle(lane, entry, result)
+        if isinstance(result, Pass) and result.paused_at is not None:
+            paused.append((entry, result.paused_at))
+
+    def _settled_at_once(self, lane: Lane, entry: Entry, item: Item) -> bool:
+        """Settle what most passes come to, one item that carries nothing, unless something must be waited for or told of it."""
+        if entry.held or entry.attempt > 1 or not lane.is_calm:
+            return False
+        exit = lane.exit
+        if not exit.outlets:
+            self.ledger.end(entry.item.ordinal, lane.end)
+        else:
+            try:
+                if not exit.send_at_once(item, self._now()):
+                    return False
+            except NodeContractError:  # which is judged like any other failure of the node
+                return False
+        self._course.num_events += 1
+        return True
+
+    async def _settle(self, lane: Lane, entry: Entry, result: Pass | Item) -> None:
         """Deliver, complete, filter or judge everything that came of one pass through a segment."""
         ordinal = entry.item.ordinal
+        if isinstance(result, Item):
+            result = Pass([result], range(entry.position, len(lane.nodes)))
         self._course.num_events += 1
         sendings, num_ended = _addressed(lane, result)
         num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
@@ -242,39 +336,19 @@ class Scheduler:
             self.ledger.end(ordinal, Outcome.FILTERED)
         if is_over and not num_after:  # all that came of it went before
             self.ledger.end(ordinal, Outcome.FILTERED)
-        end = Outcome.COMPLETED if lane.plan.is_sink else Outcome.FILTERED
         for _ in range(num_ended):
-            self.ledger.end(ordinal, end)
+            self.ledger.end(ordinal, lane.end)
         for parcels in sendings:
-            await lane.nodes[-1].exit.send(parcels, entry.held)
+            await lane.exit.send(parcels, entry.held)
         if entry.held:
             if num_ended + result.num_filtered:
                 ended_well(entry.held)
             if is_over:
                 leave(entry.held)
 
-    # Where branches meet.
-
-    async def _watch(self) -> None:
-        """Widen the gates that someone waits at when nothing else can happen; see `phonograph.flow.tickets`."""
-        course = self._course
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            waited_at = [gate for gate in self._assembly.gates if gate.is_waited_at]
-            if not waited_at or self._is_something_coming:
-                continue
-            before = course.num_events
-            for _ in range(_QUIET_TURNS):
-                await asyncio.sleep(0)
-            if course.num_events == before and not self._is_something_coming:
-                for gate in waited_at:
-                    gate.widen()
-                    course.tell("info", "gate_widened", node=gate.gather, open_tickets=int(gate.limit))
-
-    @property
-    def _is_something_coming(self) -> bool:
-        """A thread works on a call, or an item will come back from a back-off or a breaker."""
-        return self._course.num_calls > 0 or any(lane.num_waiting for lane in self._assembly.lanes)
+    def _queued_bytes(self) -> int:
+        lanes, gatherings = self._assembly.lanes, self._assembly.gatherings
+        return sum(lane.queue.num_bytes for lane in lanes) + sum(one.queue.num_bytes for one in gatherings)
 
     def _abandon(self) -> None:
         for gate in self._assembly.gates:
@@ -286,7 +360,7 @@ class Scheduler:
 
 def _addressed(lane: Lane, result: Pass) -> tuple[list[Parcels], int]:
     """What the readers of a lane get of the items that reached its end, and how many end here."""
-    exit = lane.nodes[-1].exit
+    exit = lane.exit
     sendings: list[Parcels] = []
     num_ended = 0
     for item in result.emitted:

@@ -33,7 +33,7 @@ class Step:
         # The item as the next step sees it; None when it goes another way. At the end of the segment nobody asks.
         self.onward: Callable[[Item], Item | None] = lambda item: item
         if link is not None:
-            self.onward = partial(select_if_chosen if plan.spec.chooses else select, link)
+            self.onward = selector(link, chooses=plan.spec.chooses)
         self.call: Callable[[Item], Emitted]
         if isinstance(self.node, Sink):
             self.call = self._store
@@ -100,6 +100,25 @@ class Step:
         return 0.0 if self.audio_out is None else sum(_audio_seconds(one, self.audio_out) for one in made)
 
 
+def selector(link: Link, *, chooses: bool) -> Callable[[Item], Item | None]:
+    """What tells an item as the far end of a link sees it; None when it goes another way. Raises NodeContractError.
+
+    Args:
+        chooses: the node that the link leaves sends an item over some of its links only.
+    """
+    if chooses:
+        return partial(select_if_chosen, link)
+    if len(link.ports) != 1 or link.ports[0][0] != link.ports[0][1]:
+        return partial(select, link)
+    ((name, _),) = link.ports
+
+    def unchanged(item: Item) -> Item:
+        payload = item.payload
+        return item if name in payload and len(payload) == 1 else select(link, item)
+
+    return unchanged
+
+
 def select(link: Link, item: Item) -> Item:
     """The item as the far end of a link sees it: payloads under the names of the target's ports.
 
@@ -107,8 +126,6 @@ def select(link: Link, item: Item) -> Item:
         NodeContractError: the producer left out a port that the link needs.
     """
     payload = item.payload
-    if len(link.ports) == len(payload) == 1 and link.ports[0][0] == link.ports[0][1] and link.ports[0][0] in payload:
-        return item
     try:
         return item.with_payload({target: payload[source] for source, target in link.ports})
     except KeyError as error:

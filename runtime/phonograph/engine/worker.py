@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from time import perf_counter_ns
 
 from phonograph._memory import leave
@@ -45,12 +46,12 @@ class Pass:
 
     __slots__ = ("emitted", "num_failures", "num_filtered", "paused_at", "trail")
 
-    def __init__(self, emitted: list[Item] | None = None) -> None:
+    def __init__(self, emitted: list[Item] | None = None, trail: Iterable[int] = ()) -> None:
         self.emitted: list[Item] = emitted or []
         self.num_filtered = 0
         self.num_failures = 0
         self.paused_at: int | None = None
-        self.trail: list[int | Failure] = []
+        self.trail: list[int | Failure] = [*trail]
 
     def fail(self, position: int, item: Item, error: Exception | None, given: int = 0) -> None:
         self.num_failures += 1
@@ -99,7 +100,7 @@ class SegmentWorker:
         if first is not None:
             raise first
 
-    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass:
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
         """Take an item through the segment from `position` on.
 
         Args:
@@ -108,8 +109,8 @@ class SegmentWorker:
             given: how many items attempts before have handed on there.
 
         Returns:
-            What came of it; when a node has more to give, `go_on` tells what comes then. Meanwhile other items may be run, but
-            only from positions beyond that node.
+            What came of it; an item says that it reached the end, and that nothing else came. When a node has more to give,
+            `go_on` tells what comes then. Meanwhile other items may be run, but only from positions beyond that node.
         """
         outcome = Pass()
         emissions: list[Emission] = []
@@ -124,7 +125,9 @@ class SegmentWorker:
         finally:
             if account is not None:
                 leave(previous)
-        return outcome
+        if outcome.num_failures or outcome.num_filtered or outcome.paused_at is not None or len(outcome.emitted) != 1:
+            return outcome
+        return outcome.emitted[0]
 
     def go_on(self) -> Pass:
         """What comes next of the pass that was paused last."""

@@ -271,8 +271,9 @@ class _Explainer:
             yield Fact(who, _listed(targets) if targets else file, "")
 
     def _limits(self) -> tuple[Fact, ...]:
-        place = self._manifest.error_rate_at
-        return () if place is None else (Fact("error_rate", f"{self._graph.error_rate:g}", self._place(place)),)
+        limits = self._graph.limits
+        words = {"error_rate": f"{limits.error_rate:g}", "memory": size_in_words(limits.memory or 0)}
+        return tuple(Fact(name, words[name], self._place(place)) for name, place in limits.places.items())
 
     def _path(self, path: str) -> str:
         return path_in_words(path, *self._folders)

@@ -140,7 +140,7 @@ class _Builder:
         return Graph(
             name=self._manifest.name,
             nodes=MappingProxyType(nodes),
-            error_rate=self._manifest.error_rate,
+            limits=self._manifest.limits,
             manifest=self._manifest,
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
             outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, Position
+from phonograph.language.about import Limits
 from phonograph.language.binding import secrets_of
 from phonograph.language.entries import Full, QueueBounds
 from phonograph.language.manifest import Manifest
@@ -119,7 +120,7 @@ class Graph:
 
     Args:
         nodes: by id; a node stands after those that feed it, else in the order of the manifest.
-        error_rate: share of dead-lettered records above which a run fails.
+        limits: what a run may at most do.
         inputs: what comes from outside, by name; a graph that has some cannot run by itself.
         outputs: what goes outside, by name, as edges to a target called `outputs`.
         edges: every edge between two nodes, or from `inputs` into one, with the types at its ends, in the order of the manifest.
@@ -128,7 +129,7 @@ class Graph:
 
     name: str
     nodes: Mapping[str, GraphNode]
-    error_rate: float
+    limits: Limits
     manifest: Manifest
     inputs: Mapping[str, PortType] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, Edge] = field(default_factory=lambda: MappingProxyType({}))

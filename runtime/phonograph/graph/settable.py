@@ -37,6 +37,7 @@ def _paths(manifest: Manifest, registry: Registry) -> Iterator[tuple[str, str]]:
         yield from _policies(f"nodes.{entry.id}")
     yield from _policies("defaults")
     yield "limits.error_rate", "share of dead letters above which a run fails"
+    yield "limits.memory", "what the process should stay within"
     yield "name", "name of the pipeline"
     yield "description", "what it is for"
 

@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a run may at most do.
+
+    Args:
+        error_rate: share of dead-lettered records above which it fails.
+        memory: bytes that the process should stay within; None: no limit.
+        places: where those that are given stand.
+    """
+
+    error_rate: float = 1.0
+    memory: int | None = None
+    places: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
+
+
+LIMITS = ("error_rate", "memory")
 
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
 
@@ -26,14 +48,17 @@ def read_name(found: Fields, complaints: list[Complaint]) -> str:
     return name or ""
 
 
-def read_error_rate(found: Fields, complaints: list[Complaint]) -> tuple[float, Position | None]:
-    """The share of dead-lettered records above which a run fails, out of `limits`, and where it stands."""
+def read_limits(found: Fields, complaints: list[Complaint]) -> Limits:
+    """The section `limits`."""
     located = found.get("limits")
     if located is None:
-        return 1.0, None
-    limits = Fields(located, what="'limits'", allowed=("error_rate",), complaints=complaints)
-    written, rate = limits.get("error_rate"), limits.read("error_rate", fields.number(0, 1))
-    return 1.0 if rate is None else rate, None if written is None else written.position
+        return Limits()
+    given = Fields(located, what="'limits'", allowed=LIMITS, complaints=complaints)
+    rate = given.read("error_rate", fields.number(0, 1))
+    places = {name: written.position for name in LIMITS if (written := given.get(name)) is not None}
+    return Limits(
+        error_rate=1.0 if rate is None else rate, memory=given.read("memory", fields.size), places=MappingProxyType(places)
+    )
 
 
 def check_subgraph(found: Fields, complaints: list[Complaint]) -> None:
@@ -41,7 +66,7 @@ def check_subgraph(found: Fields, complaints: list[Complaint]) -> None:
     check_version(found, complaints)
     read_name(found, complaints)
     found.read("description", fields.text)
-    read_error_rate(found, complaints)
+    read_limits(found, complaints)
     tests = found.get("tests")
     if tests is not None and not isinstance(tests.value, tuple):
         complain(complaints, "wrong_type", tests.position, f"'tests' is {describe(tests.value)}", "a list of cases")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from phonograph.errors import Complaint, ManifestError, Position
 from phonograph.language import fields
-from phonograph.language.about import check_version, read_error_rate, read_name
+from phonograph.language.about import Limits, check_version, read_limits, read_name
 from phonograph.language.entries import InputDeclaration, InputEntry, NodeEntry
 from phonograph.language.fields import Fields
 from phonograph.language.include import Files, Source, path_beside, read_start, with_fragments
@@ -38,11 +38,11 @@ class Manifest:
     Args:
         path: as it was given.
         nodes: in the order of the text, those of sub-graphs in place of the nodes that include them: `clean/vad`.
-        error_rate: share of dead-lettered records above which a run fails. error_rate_at: where that stands; None: nowhere.
         input_folder, output_folder: absolute; where relative paths to read and to write start.
         inputs: what a program that embeds the manifest sends, by name; a node reads it as `inputs.NAME`.
         outputs: what such a program receives: name -> the node and port that it comes from.
         plugins: absolute paths of Python files with node types of its own, each with where it is named.
+        limits: what a run may at most do.
         tests: the section of this name, as it stands.
         files: every file that was read: the manifest itself, then what it includes.
         subgraphs: by the id of the node that includes one.
@@ -54,14 +54,13 @@ class Manifest:
     description: str
     params: Mapping[str, Parameter]
     nodes: Mapping[str, NodeEntry]
-    error_rate: float
     input_folder: str
     output_folder: str
     position: Position
     inputs: Mapping[str, InputDeclaration] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, InputEntry] = field(default_factory=lambda: MappingProxyType({}))
     plugins: tuple[tuple[str, Position], ...] = ()
-    error_rate_at: Position | None = None
+    limits: Limits = field(default_factory=Limits)
     tests: Located | None = None
     files: tuple[Path, ...] = ()
     subgraphs: Mapping[str, Subgraph] = field(default_factory=lambda: MappingProxyType({}))
@@ -158,15 +157,14 @@ class _ManifestReader:
         secrets = Secrets(
             value for one in levels.parameters if one.is_secret for value in (one.value, one.default) if isinstance(value, str)
         )
-        error_rate, error_rate_at = read_error_rate(self._root, self._complaints)
+        limits = read_limits(self._root, self._complaints)
         manifest = Manifest(
             path=self._file,
             name=name,
             description=self._root.read("description", fields.text) or "",
             params=level.parameters,
             nodes=MappingProxyType(nodes),
-            error_rate=error_rate,
-            error_rate_at=error_rate_at,
+            limits=limits,
             input_folder=self._home.read_from,
             output_folder=self._home.write_to,
             position=Position(str(self._file), 1, 1),

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from phonograph.errors import Complaint, ManifestError, Position, listed, nearest
 from phonograph.language import policies
+from phonograph.language.about import LIMITS
 from phonograph.language.entries import NODE_KEYS, STEP_KEYS, step_ids
 from phonograph.language.fields import complain
 from phonograph.language.keys import MANIFEST
@@ -66,7 +67,7 @@ _BELOW = {
     "outputs": _Place(below=_Place()),
     "nodes": _Place(below=_Place({**_leaves(NODE_KEYS), **_NODE})),
     "steps": _Place(below=_Place({**_leaves(STEP_KEYS), **_NODE})),
-    "limits": _Place(_leaves(("error_rate",))),
+    "limits": _Place(_leaves(LIMITS)),
     "tests": _FREE,
 }
 # What is included is merged in before anything is overridden.

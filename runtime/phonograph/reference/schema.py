@@ -116,7 +116,15 @@ def _top() -> Json:
             "minItems": 1,
             "items": ref("step"),
         },
-        "limits": described("when a run counts as failed", record({"error_rate": ref("error_rate")})),
+        "limits": described(
+            "what a run may at most do",
+            record(
+                {
+                    "error_rate": ref("error_rate"),
+                    "memory": described("what the process should stay within; sources pause where it would not", SIZE),
+                }
+            ),
+        ),
         "tests": {
             "description": "cases that `run-pipeline test` runs: what goes in, what should come out",
             "type": "array",

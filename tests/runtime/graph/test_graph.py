@@ -117,7 +117,7 @@ def test_node_has_typed_parameters_and_policies(tmp_path: Path) -> None:
     assert mono.retry == RetryPolicy(max_retries=2, jitter_s=0, retryable=(KeyError,))
     assert mono.breaker == BreakerPolicy(when_open="skip")
     assert (mono.on_error, mono.workers, graph.nodes["out"].workers) == ("skip", None, 2)
-    assert (graph.name, graph.error_rate) == ("demo", 0.5)
+    assert (graph.name, graph.limits.error_rate) == ("demo", 0.5)
     assert mono.spec.factory(mono.params, mono.id).node_id == "mono"
 
 

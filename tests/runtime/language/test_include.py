@@ -50,7 +50,7 @@ def test_what_the_manifest_says_holds_key_by_key(tmp_path: Path) -> None:
     )
     assert (manifest.params["rate"].value, manifest.params["rate"].help) == (8000, "Hz")
     assert manifest.nodes["clips"].retry == {"max_retries": 1, "jitter_s": 0}
-    assert (manifest.nodes["clips"].on_error, manifest.error_rate) == ("skip", 0.25)
+    assert (manifest.nodes["clips"].on_error, manifest.limits.error_rate) == ("skip", 0.25)
 
 
 def test_of_two_fragments_the_later_one_holds(tmp_path: Path) -> None:

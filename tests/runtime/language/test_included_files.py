@@ -129,7 +129,8 @@ def test_what_a_subgraph_says_of_itself_is_read(tmp_path: Path) -> None:
     assert [line.replace(" (included at main.yaml:3:22)", "") for line in lines] == [
         "part.yaml:1:7: wrong_type 'name' is the number 7; expected text; put it in quotes",
         "part.yaml:2:14: wrong_type 'description' is a list; expected text; put it in quotes",
-        "part.yaml:3:10: unknown_key unknown key 'error_rat' in 'limits'; expected one of error_rate; did you mean 'error_rate'?",
+        "part.yaml:3:10: unknown_key unknown key 'error_rat' in 'limits'; expected one of error_rate, memory; "
+        "did you mean 'error_rate'?",
         "part.yaml:4:8: wrong_type 'tests' is the number 3; expected a list of cases",
     ]
 
@@ -138,7 +139,7 @@ def test_limits_of_a_subgraph_do_not_hold_for_the_manifest(tmp_path: Path) -> No
     """They are for the sub-graph when it is run alone."""
     (tmp_path / "part.yaml").write_text("limits: {error_rate: 0.5}\nnodes: {a: {type: source.clips, params: {paths: x}}}\n")
     (tmp_path / "main.yaml").write_text(HEAD + "nodes: {p: {include: part.yaml}}\n")
-    assert load_manifest(tmp_path / "main.yaml").error_rate == 1.0
+    assert load_manifest(tmp_path / "main.yaml").limits.error_rate == 1.0
 
 
 def test_name_and_description_of_a_fragment_are_read(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_manifest_without_settings(tmp_path: Path) -> None:
     manifest = read(tmp_path, NODE % 1)
     node = manifest.nodes["a"]
     assert (node.on_error, node.workers, dict(node.retry), dict(node.breaker)) == ("dead_letter", None, {}, {})
-    assert manifest.error_rate == 1.0
+    assert manifest.limits.error_rate == 1.0
 
 
 def test_inputs_are_references_or_maps(tmp_path: Path) -> None:

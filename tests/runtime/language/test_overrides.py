@@ -83,7 +83,7 @@ def test_settings_that_the_manifest_does_not_have(path: Path) -> None:
     """Limits, defaults and policies are known to the language wherever they may stand."""
     overrides = ["limits.error_rate=0.1", "defaults.breaker.failure_threshold=9", "nodes.vad.retry.max_retries=0", "name=other"]
     manifest = load_manifest(path, overrides=overrides)
-    assert (manifest.error_rate, manifest.name) == (0.1, "other")
+    assert (manifest.limits.error_rate, manifest.name) == (0.1, "other")
     assert manifest.nodes["vad"].breaker == {"failure_threshold": 9}
     assert (manifest.nodes["vad"].retry, manifest.nodes["mono"].retry) == ({"max_retries": 0}, {"max_retries": 2})
     assert manifest.nodes["vad"].origins["retry.max_retries"].note == NOTE

@@ -1,0 +1,1 @@
+"""Claims about the engine: speed, flow, sessions, scale, and what is left of a run."""
