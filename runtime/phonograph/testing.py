@@ -4,6 +4,11 @@ registry = Registry()
 for target in (NumberSource, FlakyNode, Discard, MyNode):
     registry.register(target)
 report = Executor(load_manifest(path), registry=registry, run_dir=folder).run()
+
+A node that streams gives for chunks, joined, what it gives for audio in one piece:
+
+item = item_with({"audio": AudioChunk.of(samples, 16_000)})
+assert deviation(run_whole([my_node], item), run_chunked([my_node], item, seed)).largest == 0
 """
 
 from __future__ import annotations
@@ -14,12 +19,25 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from phonograph.chunking.comparison import Deviation, deviation
+from phonograph.chunking.line import chunk_lengths, run_chunked, run_whole
 from phonograph.errors import BadInputError, TransientError
 from phonograph.item import Item, Record
 from phonograph.node import Node, Params, Source, node
 from phonograph.sink import Part, Sink, Written
 
-__all__ = ["Discard", "FlakyNode", "NumberSource", "PassOn", "item_with"]
+__all__ = [
+    "Deviation",
+    "Discard",
+    "FlakyNode",
+    "NumberSource",
+    "PassOn",
+    "chunk_lengths",
+    "deviation",
+    "item_with",
+    "run_chunked",
+    "run_whole",
+]
 
 
 class NumberSourceParams(Params, frozen=True):

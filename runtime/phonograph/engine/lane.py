@@ -45,10 +45,9 @@ class Lane:
     Args:
         num_producers: links that lead to it.
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
-        drop: called with what the queue drops.
 
     Attributes:
-        end: how an item ends that reaches no further. loads: one for each worker that has a thread.
+        end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
         is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
     """
 
@@ -58,16 +57,16 @@ class Lane:
         nodes: tuple[NodeRun, ...],
         num_producers: int,
         give_up: Callable[[Lane, NodeRun, Entry], None],
-        drop: Callable[[Entry], bool],
     ) -> None:
         self.plan = plan
         self.nodes = nodes
         bounds = plan.queue
-        self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full, drop=drop)
+        self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full)
         self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
+        self.num_idle = 0
         self.is_calm = True
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
@@ -106,9 +105,8 @@ class Lane:
         return entry
 
     def fill(self, load: Load) -> None:
-        """Give a worker what it is to run in one hop: its share of what waits in the queue, or one entry that comes back."""
-        is_from_queue = not self._ready
-        most = min(load.most, -(-len(self.queue) // self.plan.num_workers)) if is_from_queue else 1
+        """Give a worker what it is to run in one hop: of the queue what idle workers leave it, or one entry that comes back."""
+        most = 1 if self._ready else min(load.most, -(-len(self.queue) // (1 + self.num_idle)))
         entry = self.take()
         if entry is None:
             return
@@ -140,6 +138,10 @@ class Lane:
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
         return None if waiting >= self._may_wait else paused
+
+    def hurry(self) -> bool:
+        """Nothing else in the run can move: let go what waits for company. Whether something does."""
+        return False
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""

@@ -96,7 +96,7 @@ class Ledger(Generic[IdentityT]):
             self._facts.setdefault(ordinal, {}).setdefault(outcome, facts)
         entry[0] -= 1
         entry[1] = max(entry[1], _RANK[outcome])
-        if entry[0] == 0:
+        if not entry[0]:
             self._finish(ordinal, _GRAVITY[entry[1]])
 
     def cancel_all(self) -> None:
@@ -126,10 +126,9 @@ class Ledger(Generic[IdentityT]):
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
         identity = self._identities.pop(ordinal)
-        parts = self._parts.pop(ordinal, None)
         facts = self._facts.pop(ordinal, {}).get(outcome, NO_FACTS) if self._facts else NO_FACTS
-        if parts is not None:
-            for part in parts:
+        if ordinal < 0:
+            for part in self._parts.pop(ordinal):
                 self.end(part, outcome, facts)
             return
         self.counts[outcome] += 1

@@ -22,8 +22,10 @@ class BoundedQueue(Generic[T]):
         max_items, max_bytes: bounds on what is waiting.
         num_producers: who may put; the queue closes when all of them have closed it.
         full: what becomes of what `put` finds no room for, see `Full`.
+
+    Attributes:
         drop: is called with what is dropped, and has to account for it. It answers False for what may not be dropped; when there
-            is nothing else, `put` waits.
+            is nothing else, `put` waits. To be set where `full` is not "block".
     """
 
     def __init__(
@@ -33,13 +35,12 @@ class BoundedQueue(Generic[T]):
         num_producers: int = 1,
         *,
         full: Full = "block",
-        drop: Callable[[T], bool] = lambda entry: False,
     ) -> None:
         self.max_items = max_items
         self.max_bytes = max_bytes
         self.num_bytes = 0
         self._full = full
-        self._drop = drop
+        self.drop: Callable[[T], bool] = lambda entry: False
         self._entries: deque[tuple[T, int]] = deque()
         self._getters: deque[asyncio.Future[None]] = deque()
         self._putters: deque[asyncio.Future[None]] = deque()
@@ -53,7 +54,7 @@ class BoundedQueue(Generic[T]):
 
     async def put(self, entry: T, num_bytes: int) -> None:
         """Append an entry that holds `num_bytes`, waiting for room; or drop it, or what has waited longest."""
-        if self._full == "newest" and not self.has_room_for(num_bytes) and self._drop(entry):
+        if self._full == "newest" and not self.has_room_for(num_bytes) and self.drop(entry):
             return
         while not self.has_room_for(num_bytes):
             if self._full != "oldest" or not self._drop_oldest():
@@ -104,7 +105,7 @@ class BoundedQueue(Generic[T]):
     def _drop_oldest(self) -> bool:
         """Drop the oldest entry that may be dropped; False when there is none."""
         for place, (entry, num_bytes) in enumerate(self._entries):
-            if self._drop(entry):  # what it appends stands behind
+            if self.drop(entry):  # what it appends stands behind
                 del self._entries[place]
                 self.num_bytes -= num_bytes
                 return True

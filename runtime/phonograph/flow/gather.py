@@ -105,6 +105,11 @@ class Gather(Node[ParamsT]):
         """How many tickets of an opener may be open at one time."""
         return MAX_OPEN
 
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        """Whether it makes one item of items of different records, and not only of parts of one."""
+        return False
+
     def arrive(self, part: Part) -> Results:
         raise NotImplementedError(f"{type(self).__name__} has no arrive")
 

@@ -37,7 +37,7 @@ class Ordering:
     def wires_in(self, wires: Sequence[Wire]) -> list[Wire]:
         """Those into the node behind it, leading here instead."""
         ports = {port.name: port for port in self.ports}
-        return [replace(wire, target=self.id, target_port=ports[wire.target_port.name], queue=None) for wire in wires]
+        return [replace(wire, target=self.id, target_port=ports[wire.target_port.name], queue=None, batch=None) for wire in wires]
 
     def wires_out(self, wires: Sequence[Wire]) -> list[Wire]:
         """Those from here into the node behind it, which has its queue in front of itself."""
@@ -68,6 +68,10 @@ def ordering(
     if "workers" in entry.own and entry.workers is not None and entry.workers > 1:
         expected = "'workers: 1', or none of the two; several workers do not end items in the order in which they take them"
         complain(complaints, "wrong_value", position, f"'order' beside 'workers: {entry.workers}' on {what}", expected)
+        return None
+    if any(wire.batch is not None for wire in wires):
+        expected = "one of the two; in a batch several items are on their way at a time"
+        complain(complaints, "wrong_value", position, f"'order' beside 'batch' on {what}", expected)
         return None
     try:
         orders = registry.get(_TYPE)

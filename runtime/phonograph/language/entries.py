@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Literal, cast, get_args
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields, policies
+from phonograph.language.batches import Batching, read_batching
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
 from phonograph.language.policies import AskedRun, OnError, Policies, Settings, read_policies
+from phonograph.language.queues import QueueBounds, read_queue
 from phonograph.language.references import Scope, interpolate
 from phonograph.language.yaml12 import Located
 
@@ -21,22 +22,10 @@ RESERVED = ("inputs", "outputs", "params", "env")
 """Names that mean something else where nodes are named."""
 
 NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS, "order")
+INPUT_KEYS = ("from", "queue", "batch")
 STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS, "order")
 _NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
-
-
-Full = Literal["block", "newest", "oldest"]
-"""What a full queue does with an item that comes: hold its sender, drop the item, or drop what has waited longest."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueBounds:
-    """How much may wait in a queue, items and the bytes of their payloads, and what happens when it is full."""
-
-    items: int = 16
-    num_bytes: int = 256 * 2**20
-    full: Full = "block"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +37,7 @@ class InputEntry:
         source, source_port: where it comes from; a None port is the source's default one. The source `*` with the port
             `dead_letter` stands for every node but the one that reads it and those after it, `clean/*` for those of the
             sub-graph `clean`. The source `inputs` has the manifest's own inputs as its ports.
-        queue: None when the manifest says nothing about it.
+        queue, batch: None when the manifest says nothing about it.
         through: the port types that sub-graphs declare for the inputs by which it comes in, the innermost first.
     """
 
@@ -58,6 +47,7 @@ class InputEntry:
     queue: QueueBounds | None
     position: Position
     through: tuple[str, ...] = ()
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,28 +291,22 @@ class EntryReader:
         return complete if len(complete) == len(entries) else None
 
     def _input(self, port: str, located: Located) -> InputEntry | None:
-        queue, origin = None, located
+        queue, batch, origin = None, None, located
         if isinstance(located.value, Mapping):
-            found = Fields(located, what=f"input {port!r}", allowed=("from", "queue"), complaints=self._complaints)
+            found = Fields(located, what=f"input {port!r}", allowed=INPUT_KEYS, complaints=self._complaints)
             source = found.require("from", "NODE or NODE.PORT")
             if source is None:
                 return None
-            bounds = found.get("queue")
-            queue, origin = None if bounds is None else self._queue(bounds), source
+            bounds, batching = found.get("queue"), found.get("batch")
+            queue, origin = None if bounds is None else read_queue(bounds, self._complaints), source
+            batch = None if batching is None else read_batching(batching, self._complaints)
         reference = fields.read(origin, reference_to, what=f"input {port!r}", complaints=self._complaints)
-        return None if reference is None else self._from(port, reference, queue, origin.position)
+        return None if reference is None else replace(self._from(port, reference, queue, origin.position), batch=batch)
 
     def _from(
         self, port: str | None, reference: tuple[str, str | None], queue: QueueBounds | None, position: Position
     ) -> InputEntry:
         return InputEntry(port, self._prefix + reference[0], reference[1], queue, position)
-
-    def _queue(self, located: Located) -> QueueBounds:
-        found = Fields(located, what="'queue'", allowed=("items", "bytes", "full"), complaints=self._complaints)
-        usual = QueueBounds()
-        items, num_bytes = found.read("items", fields.integer(1)), found.read("bytes", _queue_bytes)
-        full = cast(Full | None, found.read("full", fields.one_of(*get_args(Full))))
-        return QueueBounds(items=items or usual.items, num_bytes=num_bytes or usual.num_bytes, full=full or usual.full)
 
 
 def step_ids(steps: tuple[Located, ...]) -> list[str]:
@@ -358,13 +342,6 @@ def reference_to(value: object) -> tuple[str, str | None]:
     if not node or (separator and not port):
         raise fields.MismatchError(expected, code="wrong_value")
     return node, port or None
-
-
-def _queue_bytes(value: object) -> int:
-    num_bytes = fields.size(value)
-    if num_bytes < 1:
-        raise fields.MismatchError("at least 1B", code="wrong_value")
-    return num_bytes
 
 
 def _last_part(step: Located) -> str | None:

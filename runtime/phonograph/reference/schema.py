@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.language.entries import QueueBounds
+from phonograph.language.batches import MAX_ITEMS, MAX_WAIT_S
 from phonograph.language.keys import FRAGMENT, MANIFEST
 from phonograph.language.parameters import TYPES
+from phonograph.language.queues import QueueBounds
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.reference import catalogue
 from phonograph.reference.schema_parts import (
@@ -179,6 +180,17 @@ def _language() -> Json:
                 }
             ),
         ),
+        "batch": described(
+            "gathers items that the node takes in one call; only for types that have `process_batch`",
+            record(
+                {
+                    "max_items": described("in one call", _whole(1), default=MAX_ITEMS),
+                    "max_audio": described("seconds of audio in one call; an item with more goes alone", DURATION),
+                    "max_wait": described("of an item for others", DURATION, default=duration_in_words(MAX_WAIT_S)),
+                    "bucket": described("which items come together", one_of({"duration": "those of like duration"})),
+                }
+            ),
+        ),
         "retry": described(
             "tries again after failures that may heal",
             record(
@@ -324,7 +336,7 @@ def _wired(spec: NodeSpec) -> Json:
 
 
 def _edge() -> Json:
-    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue")}
+    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue"), "batch": ref("batch")}
     return reference_or(record(fields, required=("from",)))
 
 

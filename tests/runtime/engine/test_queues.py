@@ -134,7 +134,8 @@ def test_a_full_queue_drops_the_newest() -> None:
 
     async def scenario() -> None:
         dropped: list[int] = []
-        queue: BoundedQueue[int] = BoundedQueue(2, 100, full="newest", drop=keeping(dropped))
+        queue: BoundedQueue[int] = BoundedQueue(2, 100, full="newest")
+        queue.drop = keeping(dropped)
         for number in range(4):
             await queue.put(number, 10)
         assert (dropped, [queue.get_nowait(), queue.get_nowait()], queue.num_bytes) == ([2, 3], [0, 1], 0)
@@ -147,7 +148,8 @@ def test_a_full_queue_drops_the_oldest() -> None:
 
     async def scenario() -> None:
         dropped: list[int] = []
-        queue: BoundedQueue[int] = BoundedQueue(3, 100, full="oldest", drop=keeping(dropped))
+        queue: BoundedQueue[int] = BoundedQueue(3, 100, full="oldest")
+        queue.drop = keeping(dropped)
         for number in range(4):
             await queue.put(number, 10)
         assert dropped == [0]
@@ -162,7 +164,8 @@ def test_what_may_not_be_dropped_waits(full: Full) -> None:
     """Where everything that could go has to stay, a queue that drops holds the sender as any other."""
 
     async def scenario() -> None:
-        queue: BoundedQueue[int] = BoundedQueue(2, 100, full=full, drop=lambda entry: entry > 0)
+        queue: BoundedQueue[int] = BoundedQueue(2, 100, full=full)
+        queue.drop = lambda entry: entry > 0
         await queue.put(-1, 0)
         await queue.put(1, 0)
         sending = asyncio.create_task(queue.put(-2, 0))
