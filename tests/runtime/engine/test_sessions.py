@@ -19,9 +19,10 @@ from phonograph.flow.collect import Collect
 from phonograph.flow.filter import Filter
 from phonograph.flow.join import Join
 from phonograph.flow.merge import Merge
+from phonograph.flow.order import Order
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
-from served import served
+from served import Gate, served
 from talking import TallyNode, nothing_is_kept, number, received, tallying
 
 
@@ -253,5 +254,39 @@ def test_collections_are_made_chunk_by_chunk(tmp_path: Path) -> None:
             assert [[one["number"] for one in payload["items"]] for payload in await received(session)] == [
                 *([0, 0], [1, 1], [2, 2])
             ]
+
+    asyncio.run(scenario())
+
+
+def test_the_end_waits_for_what_is_put_into_order(tmp_path: Path) -> None:
+    """Where items wait for earlier ones of other sessions, the end of theirs does not go ahead of them."""
+    gate = Gate()
+
+    @node("test.first_waits", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+    class FirstWaits(Node[Params]):
+        """Keep the number 0 back."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if not item.payload["record"]["number"]:
+                gate.pass_through()
+            return item
+
+    text = "inputs: {record: {type: record}}\noutputs: {out: tally}\nnodes:\n"
+    text += "  first: {type: test.first_waits, input: inputs.record, workers: 2}\n"
+    text += "  ordered: {type: flow.order, input: first}\n  tally: {type: test.tally, input: ordered}\n"
+
+    async def scenario() -> None:
+        async with (
+            served(tmp_path, text, FirstWaits, Order, TallyNode) as executor,
+            executor.session() as slow,
+            executor.session() as quick,
+        ):
+            await slow.send(number(0))
+            await quick.send(number(1))
+            await asyncio.gather(slow.finish(), quick.finish())
+            await asyncio.to_thread(gate.entered.wait, 30)
+            gate.leave.set()
+            assert (await received(quick))[-1] == {"all": [1]}
+            assert (await received(slow))[-1] == {"all": [0]}
 
     asyncio.run(scenario())
