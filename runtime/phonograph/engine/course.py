@@ -70,8 +70,8 @@ class Course:
     def drop(self, node: NodeRun, policy: Full, entry: Entry) -> bool:
         """End an entry because the queue in front of a node is full; who waits for it learns that it will not come.
 
-        The end of a session is never dropped: False then. A dead letter that is dropped lands in the run directory, as any that no
-        reader keeps.
+        The end of a session is never dropped: False then. A dead letter that is dropped lands in the run directory, as any that
+        no reader keeps.
         """
         if entry.item.payload is END:
             return False
