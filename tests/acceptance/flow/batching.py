@@ -101,7 +101,7 @@ def a_fixed_cost_is_shared_by_a_batch() -> Figure:
 @claim(issue="flow", bar="the 3 and no other; at most 1 + 2 x 15 = 31 calls, wherever the 3 are", fast=True)
 def bad_items_cost_nobody_else() -> Figure:
     """Of a batch of 64 with 3 bad items exactly those 3 are dead letters, after a bounded number of calls."""
-    # A call fails when a bad item is in it: of those for 64, 32, 16, 8, 4, 2 items at most 1, 2, 3, 3, 3, 3, each cut in two then.
+    # A call fails when a bad item is in it: of those for 64, 32, 16, 8, 4, 2 items at most 1, 2, 3, 3, 3, 3; each is cut in two.
     numbers = random.Random(7)
     placements = [[0, 1, 2], [61, 62, 63], [0, 16, 32], [5, 27, 50], *(numbers.sample(range(64), 3) for _ in range(16))]
     num_calls, is_exact = [], True
