@@ -46,6 +46,9 @@ class Gathering:
     Args:
         num_producers: links that lead to it.
         measure: count and time what it does.
+
+    Attributes:
+        window: how many tickets of one of its openers may be open.
     """
 
     def __init__(
@@ -54,13 +57,18 @@ class Gathering:
         self.plan = plan
         self.node = node
         self.queue: BoundedQueue[Entry | Settled | _PortEnded | _Due] = BoundedQueue(
-            plan.queue.items, plan.queue.num_bytes, num_producers
+            plan.queue.items,
+            plan.queue.num_bytes,
+            num_producers,
+            full=plan.queue.full,
         )
+        self.queue.drop = lambda event: isinstance(event, Entry) and course.drop(node, plan.queue.full, event)
         self.outbox = Outbox()
         self._course = course
         self._judge = judge
         gather = gather_type(node.plan)
         assert gather is not None
+        self.window = gather.window(node.plan.params)
         self._machine: Gather[Any] = gather(node.plan.params, node.plan.id)
         self._machine.ports = tuple(port.name for port in node.plan.ports[0])
         self._open_links = [0] * len(self._machine.ports)
@@ -127,13 +135,13 @@ class Gathering:
         if self._course.is_aborting:
             self._course.cancel(entry)
             return []
-        ((port_name, _),) = entry.item.payload.items()
+        port = self._machine.ports.index(next(iter(entry.item.payload)))
         own = [
             (carried, ports) for carried, ports in entry.held if isinstance(carried, Ticket) and carried.gate.gather == node_id
         ]
         oldest = min((ticket for ticket, _ in own), key=lambda ticket: ticket.number, default=None)
         record = self._course.ledger.identity(entry.item.ordinal).key
-        part = Part(self._machine.ports.index(port_name), entry.item, oldest, record, now)
+        part = Part(port, entry.item, oldest, record, now)
         self._held[part] = tuple(held for held in entry.held if held not in own)
         start_ns = perf_counter_ns()
         results = self._machine.arrive(part)
