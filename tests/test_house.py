@@ -25,8 +25,9 @@ ORDER = (
     ("graph",),
     ("flow",),
     ("engine",),
-    ("executor", "chunking", "testing"),
+    ("executor",),
     ("explaining", "drawing", "cases", "benching"),
+    ("chunking", "testing"),
     ("reference",),
     ("cli",),
 )
