@@ -106,6 +106,7 @@ class NodeSpec:
         variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
         chooses: an item leaves by one of the outputs, and not by all of them.
         joins: it brings items together by key, so that its inputs must be branches of one node.
+        batches: one call can take several items.
     """
 
     type: str
@@ -135,6 +136,7 @@ class NodeSpec:
     variadic: bool = False
     chooses: bool = False
     joins: bool = False
+    batches: bool = False
     origin: str = ""
 
     def streaming_with(self, params: Params) -> Streaming:

@@ -227,6 +227,8 @@ def _behaviour(spec: NodeSpec) -> Iterator[tuple[str, str]]:
         yield "items", f"{CARDINALITY[spec.cardinality]} ({spec.cardinality})"
     yield "runs", _RUNS[spec.run]
     yield "streaming", f"{STREAMING[spec.streaming]} ({spec.streaming}){LESS_BY_PARAMETERS if spec.streaming_of else ''}"
+    if spec.batches:
+        yield "batches", "takes several items in one call; `batch` on its input says which"
     if spec.tolerance:
         yield "tolerance", f"values may be {spec.tolerance:g} from those of audio in one piece"
     if spec.latency_samples != 0:

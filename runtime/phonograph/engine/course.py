@@ -99,6 +99,8 @@ class Course:
             self.fail(unwritable)
         for listener in self.on_end:
             listener(outcome)
+        if identity.owner is not None:
+            identity.owner.record_ended(outcome)
 
 
 def node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from phonograph.engine.emission import payload_bytes
@@ -14,6 +15,9 @@ from phonograph.flow.splits import united
 from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
 from phonograph.item import Item
+
+END: Mapping[str, Any] = MappingProxyType({})
+"""The payload of the item that goes behind all others of a session, and takes the state of nodes with it."""
 
 
 class Entry:

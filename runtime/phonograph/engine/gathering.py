@@ -165,7 +165,8 @@ class Gathering:
         if len(set(ordinals)) == 1:
             ledger.add(item.ordinal, 1 - len(ordinals))
         else:
-            item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key)))
+            owner = ledger.identity(ordinals[0]).owner
+            item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key, owner=owner)))
         parcels = self.node.exit.choose(item)
         # Parts of one ticket reach the same ports from here on, so that it is enough to name each ticket once.
         held = tuple(dict(one for part in made.parts for one in self._held[part]).items())

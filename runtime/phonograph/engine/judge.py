@@ -64,9 +64,7 @@ class Judge:
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
-        delay_s = (
-            None if isinstance(error, _NEVER_RETRIED) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
-        )
+        delay_s = self.delay_after(node, again, error)
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
@@ -85,6 +83,12 @@ class Judge:
             self._breaker_changed(lane, node)
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
+        """Seconds until an item that failed is tried again; None when it is not."""
+        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting:
+            return None
+        return node.plan.retry.delay_after(entry.attempt, error)
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Give up an item that waited for a breaker until it could wait no longer."""
@@ -110,6 +114,9 @@ class Judge:
             self._ledger.end(entry.item.ordinal, Outcome.SKIPPED)
             return
         letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
+        owner = self._ledger.identity(item.ordinal).owner
+        if owner is not None:
+            owner.letter(letter, node_error(node, item.key, error) if on_error == "fail" else None)
         if is_read:
             self._post(outbox, node, entry, letter)
         else:
@@ -120,7 +127,7 @@ class Judge:
                 self._ledger.end(entry.item.ordinal, Outcome.CANCELLED)
                 return
         self._ledger.end(entry.item.ordinal, Outcome.DEAD_LETTERED)
-        if on_error == "fail":
+        if on_error == "fail" and owner is None:
             course.fail(node_error(node, item.key, error))
 
     def _post(self, outbox: Outbox, node: NodeRun, entry: Entry, letter: DeadLetter) -> None:

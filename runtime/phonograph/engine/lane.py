@@ -47,7 +47,7 @@ class Lane:
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
 
     Attributes:
-        end: how an item ends that reaches no further. loads: one for each worker that has a thread.
+        end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
         is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
     """
 
@@ -64,6 +64,7 @@ class Lane:
         self.outbox = Outbox()
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
+        self.num_idle = 0
         self.is_calm = True
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
@@ -102,9 +103,8 @@ class Lane:
         return entry
 
     def fill(self, load: Load) -> None:
-        """Give a worker what it is to run in one hop: its share of what waits in the queue, or one entry that comes back."""
-        is_from_queue = not self._ready
-        most = min(load.most, -(-len(self.queue) // self.plan.num_workers)) if is_from_queue else 1
+        """Give a worker what it is to run in one hop: of the queue what idle workers leave it, or one entry that comes back."""
+        most = 1 if self._ready else min(load.most, -(-len(self.queue) // (1 + self.num_idle)))
         entry = self.take()
         if entry is None:
             return
@@ -136,6 +136,10 @@ class Lane:
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
         return None if waiting >= self.queue.max_items else paused
+
+    def hurry(self) -> bool:
+        """Nothing else in the run can move: let go what waits for company. Whether something does."""
+        return False
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""

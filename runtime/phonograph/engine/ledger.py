@@ -87,7 +87,7 @@ class Ledger(Generic[IdentityT]):
             raise ConservationError(f"an item of record {ordinal} ended as {outcome.value} after its record had ended")
         entry[0] -= 1
         entry[1] = max(entry[1], _RANK[outcome])
-        if entry[0] == 0:
+        if not entry[0]:
             self._finish(ordinal, _GRAVITY[entry[1]])
 
     def cancel_all(self) -> None:
@@ -117,9 +117,8 @@ class Ledger(Generic[IdentityT]):
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
         identity = self._identities.pop(ordinal)
-        parts = self._parts.pop(ordinal, None)
-        if parts is not None:
-            for part in parts:
+        if ordinal < 0:
+            for part in self._parts.pop(ordinal):
                 self.end(part, outcome)
             return
         self.counts[outcome] += 1

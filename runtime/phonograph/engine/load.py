@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TURN_NS = 1_000_000  # a hop takes some 25 us, so it costs little beside this; and nobody waits much longer for a turn
 MOST_ENTRIES = 64
-MOST_BYTES = 16 * 2**20
+MOST_BYTES = 2**20
 LATE_S = 0.005  # after which what is done is not withheld any longer, and what has not begun may be run by others
 
 

@@ -19,7 +19,8 @@ from types import MappingProxyType
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
-from phonograph.engine.assembly import connect
+from phonograph.engine.assembly import Assembly, connect
+from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
@@ -69,7 +70,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
-        self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._assembly = self._connect()
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
         self._now = asyncio.get_running_loop().time
@@ -155,6 +156,9 @@ class Scheduler:
         for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
 
+    def _connect(self) -> Assembly:
+        return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
+
     # Moving items.
 
     async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
@@ -198,9 +202,11 @@ class Scheduler:
             await node.exit.send(parcels)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
+        batches = Batches(lane, self._course, self._judge, self._settle) if isinstance(lane, BatchLane) else None
         async with asyncio.TaskGroup() as group:
             for post in posts:
-                group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
+                pump = self._pump(lane, post.member, post.thread) if batches is None else batches.pump(post.member, post.thread)
+                group.create_task(pump, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
@@ -231,7 +237,11 @@ class Scheduler:
         lane.fill(load)
         num_entries = len(load.waiting)
         if not num_entries:
-            await lane.queue.wait()
+            lane.num_idle += 1
+            try:
+                await lane.queue.wait()
+            finally:
+                lane.num_idle -= 1
         elif course.is_aborting:
             for entry in load.take_back():
                 course.cancel(entry)

@@ -94,6 +94,11 @@ class Gather(Node[ParamsT]):
         """Where its tickets open."""
         return cls.opening
 
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        """Whether it makes one item of items of different records, and not only of parts of one."""
+        return False
+
     def arrive(self, part: Part) -> Results:
         raise NotImplementedError(f"{type(self).__name__} has no arrive")
 

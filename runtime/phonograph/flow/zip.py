@@ -56,6 +56,10 @@ class Zip(Gather[ZipParams]):
         self._ended: set[int] = set()
         self._number = 0
 
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        return True
+
     def arrive(self, part: Part) -> Results:
         refused = self._lineup.add(part)
         if refused is None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, Position
 from phonograph.language.about import Limits
+from phonograph.language.batches import Batching
 from phonograph.language.binding import secrets_of
 from phonograph.language.entries import QueueBounds
 from phonograph.language.manifest import Manifest
@@ -18,7 +19,7 @@ from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, Run
 
-__all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
+__all__ = ["Batching", "Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Link:
 
     Args:
         ports: (source port, target port) of each edge.
-        queue: None when the manifest says nothing about it.
+        queue, batch: None when the manifest says nothing about it.
         is_dead_letters: it carries the dead letters of the source, and not what the source makes.
     """
 
@@ -36,6 +37,7 @@ class Link:
     ports: tuple[tuple[str, str], ...]
     queue: QueueBounds | None
     is_dead_letters: bool = False
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,11 @@ class GraphNode:
     @property
     def run(self) -> Run:
         return self.asked_run or self.spec.run
+
+    @property
+    def batch(self) -> Batching | None:
+        """How items are gathered for its calls; None: each call is for one."""
+        return next((link.batch for link in self.inputs if link.batch is not None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

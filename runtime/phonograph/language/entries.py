@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields, policies
+from phonograph.language.batches import Batching, read_batching
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
 from phonograph.language.policies import AskedRun, OnError, Policies, Settings, read_policies
@@ -20,6 +21,7 @@ RESERVED = ("inputs", "outputs", "params", "env")
 """Names that mean something else where nodes are named."""
 
 NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS)
+INPUT_KEYS = ("from", "queue", "batch")
 STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS)
 _NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
@@ -42,7 +44,7 @@ class InputEntry:
         source, source_port: where it comes from; a None port is the source's default one. The source `*` with the port
             `dead_letter` stands for every node but the one that reads it and those after it, `clean/*` for those of the
             sub-graph `clean`. The source `inputs` has the manifest's own inputs as its ports.
-        queue: None when the manifest says nothing about it.
+        queue, batch: None when the manifest says nothing about it.
         through: the port types that sub-graphs declare for the inputs by which it comes in, the innermost first.
     """
 
@@ -52,6 +54,7 @@ class InputEntry:
     queue: QueueBounds | None
     position: Position
     through: tuple[str, ...] = ()
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,16 +289,17 @@ class EntryReader:
         return complete if len(complete) == len(entries) else None
 
     def _input(self, port: str, located: Located) -> InputEntry | None:
-        queue, origin = None, located
+        queue, batch, origin = None, None, located
         if isinstance(located.value, Mapping):
-            found = Fields(located, what=f"input {port!r}", allowed=("from", "queue"), complaints=self._complaints)
+            found = Fields(located, what=f"input {port!r}", allowed=INPUT_KEYS, complaints=self._complaints)
             source = found.require("from", "NODE or NODE.PORT")
             if source is None:
                 return None
-            bounds = found.get("queue")
+            bounds, batching = found.get("queue"), found.get("batch")
             queue, origin = None if bounds is None else self._queue(bounds), source
+            batch = None if batching is None else read_batching(batching, self._complaints)
         reference = fields.read(origin, reference_to, what=f"input {port!r}", complaints=self._complaints)
-        return None if reference is None else self._from(port, reference, queue, origin.position)
+        return None if reference is None else replace(self._from(port, reference, queue, origin.position), batch=batch)
 
     def _from(
         self, port: str | None, reference: tuple[str, str | None], queue: QueueBounds | None, position: Position

@@ -139,6 +139,7 @@ def entry(spec: NodeSpec) -> dict[str, Any]:
         "streaming_depends_on_parameters": spec.streaming_of is not None,
         "tolerance": spec.tolerance,
         "stateful": spec.stateful,
+        "batches": spec.batches,
         "latency_samples": spec.latency_samples,
         "side_effects": spec.side_effects,
         "example": spec.example,

@@ -91,6 +91,8 @@ def _facts(spec: NodeSpec) -> Iterator[str]:
     if spec.kind == "transform":
         yield f"- **Items**: {CARDINALITY[spec.cardinality]}"
         yield f"- **In a stream**: {STREAMING[spec.streaming]}{LESS_BY_PARAMETERS if spec.streaming_of else ''}"
+    if spec.batches:
+        yield "- **Takes batches**: `batch` on its input gathers items for one call"
     if spec.attributes:
         listed = ", ".join(f"`{name}` ({kind})" for name, kind in spec.attributes.items())
         yield f"- **Sets attributes** {listed}"

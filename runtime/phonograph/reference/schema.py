@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from phonograph.breaker import BreakerPolicy
+from phonograph.language.batches import MAX_ITEMS, MAX_WAIT_S
 from phonograph.language.entries import QueueBounds
 from phonograph.language.keys import FRAGMENT, MANIFEST
 from phonograph.language.parameters import TYPES
@@ -173,6 +174,17 @@ def _language() -> Json:
                 }
             ),
         ),
+        "batch": described(
+            "gathers items that the node takes in one call; only for types that have `process_batch`",
+            record(
+                {
+                    "max_items": described("in one call", _whole(1), default=MAX_ITEMS),
+                    "max_audio": described("seconds of audio in one call; an item with more goes alone", DURATION),
+                    "max_wait": described("of an item for others", DURATION, default=duration_in_words(MAX_WAIT_S)),
+                    "bucket": described("which items come together", one_of({"duration": "those of like duration"})),
+                }
+            ),
+        ),
         "retry": described(
             "tries again after failures that may heal",
             record(
@@ -315,7 +327,7 @@ def _wired(spec: NodeSpec) -> Json:
 
 
 def _edge() -> Json:
-    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue")}
+    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue"), "batch": ref("batch")}
     return reference_or(record(fields, required=("from",)))
 
 
