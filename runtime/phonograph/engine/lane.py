@@ -84,7 +84,9 @@ class Lane:
 
     @property
     def is_finished(self) -> bool:
-        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox.letters
+        if not self.queue.is_exhausted or self._ready or self.num_waiting or self.outbox.letters:
+            return False
+        return not any(load.waiting for load in self.loads)  # which may come back to the queue
 
     def close(self, link: Link) -> None:
         """Nothing more will come over one of the links that lead here."""
