@@ -12,6 +12,7 @@ import pytest
 
 from phonograph.flow.collect import Collect
 from phonograph.flow.filter import Filter
+from phonograph.flow.order import Order
 from phonograph.graph.builder import load_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
@@ -214,7 +215,7 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
-        *(Merge, Join, BrokenPorts, Route, Filter, Collect, AudioSink, AnySink, TextSink, MoreSink),
+        *(Merge, Join, BrokenPorts, Route, Filter, Collect, Order, AudioSink, AnySink, TextSink, MoreSink),
     ):
         made.register(declared)
     return made

@@ -25,7 +25,7 @@ ORDER = (
     ("graph",),
     ("flow",),
     ("engine",),
-    ("executor",),
+    ("blocking", "executor"),
     ("explaining", "drawing", "cases", "benching"),
     ("chunking", "testing"),
     ("reference",),

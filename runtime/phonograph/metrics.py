@@ -122,7 +122,10 @@ class BatchMetrics(msgspec.Struct, frozen=True):
 
 
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. `items_in` counts items, not attempts; `errors` counts failed attempts."""
+    """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
+
+    `items_dropped` are those that the queue in front of it dropped, as its policy says.
+    """
 
     id: str
     type: str
@@ -133,6 +136,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     queue_wait_ms: float
     items_in: int
     items_out: int
+    items_dropped: int
     errors: int
     retries: int
     retried_items: int
@@ -157,7 +161,7 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that was inserted because two ends of an edge differ.
+    """A node that was inserted because two ends of an edge differ, or for the sake of order.
 
     `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how
     many items it did not hand on as they were.
@@ -217,6 +221,7 @@ class NodeTotals:
         self.retries = 0
         self.retried_items = 0
         self.healed_items = 0
+        self.items_dropped = 0
         self.passed_over = 0
         self.records_read = 0
         self.batches = 0
@@ -255,6 +260,7 @@ class NodeTotals:
             queue_wait_ms=_rounded(self.queue_wait_s * 1e3),
             items_in=merged.items_in,
             items_out=merged.items_out + self.records_read,
+            items_dropped=self.items_dropped,
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,

@@ -92,8 +92,8 @@ class Stretches:
             self._stretch = self._begin(item)
             self._next, self._form = item.start_sample, form
         self._last = msgspec.structs.replace(item, payload={})
+        self._next += num_samples
         given += self._items(self._stretch.push(item), item)
-        self._next += num_samples  # behind a chunk that was refused there is a gap
         return given
 
     def end(self) -> list[Item]:

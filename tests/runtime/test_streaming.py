@@ -80,22 +80,6 @@ def test_what_is_apart_is_a_stretch_of_its_own() -> None:
     assert [stretches.push(chunk(1, start))[0].discontinuity for start in (0, 1)] == [True, True]
 
 
-def test_a_chunk_that_is_refused_leaves_a_gap() -> None:
-    """What was before it still comes, and what is behind it is another stretch."""
-
-    class Picky(Gathered):
-        def push(self, item: Item) -> Sequence[Piece]:
-            if item.audio.num_samples == 3:
-                raise BadInputError("three samples")
-            return super().push(item)
-
-    stretches = Stretches(lambda item: Picky(item, "node"))
-    assert stretches.push(chunk(2, 0)) == []
-    with pytest.raises(BadInputError):
-        stretches.push(chunk(3, 2))
-    assert [places(made) for made in [*stretches.push(chunk(1, 5)), *stretches.end()]] == [[0, 1], [5]]
-
-
 def test_a_stream_without_chunks_gives_nothing() -> None:
     """Nothing came, so nothing goes."""
     assert gathered() == []

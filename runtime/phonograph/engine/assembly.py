@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 from phonograph.engine.batching import BatchLane
@@ -65,6 +66,7 @@ def connect(
             targets[head] = gatherings[-1]
         else:
             lanes.append(lane(segment, members, producers[head], judge.shed_held))
+            lanes[-1].queue.drop = partial(course.drop, members[0], segment.queue.full)
             targets[head] = lanes[-1]
 
     counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}
@@ -85,7 +87,8 @@ def connect(
             reach = united(over[id(link)] for link in (*node.outputs, *node.dead_letters) if id(link) in over)
             for gather in opening:
                 gathering = by_name[gather]
-                own.append(Gate(gather, reach[gather], len(gathering.node.plan.ports[0]), gathering.tell))
+                num_ports, limit = len(gathering.node.plan.ports[0]), gathering.window
+                own.append(Gate(gather, reach[gather], num_ports, gathering.tell, limit))
         gates += own
         run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
         run.letters = Exit(outlets(node.dead_letters, chooses=False), own)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from phonograph.engine.ledger import NO_FACTS
 from phonograph.errors import PhonographError, RunDirectoryError, in_words, words_with_type
 from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import Item, Outcome
@@ -31,10 +32,12 @@ class Owner(Protocol):
     Attributes:
         is_live: it is a session, whose items keep their order everywhere and meet the state that they left.
         is_gone: nobody waits any more; what waits of it ends as cancelled.
+        ends: at how many of its links the end of the session has come to a node that gathers, by its id.
     """
 
     is_live: bool
     is_gone: bool
+    ends: dict[str, int]
 
     def deliver(self, output: str, item: Item, num_bytes: int) -> None:
         """An item has come to an output of the manifest."""
@@ -176,16 +179,23 @@ class RunDirectory:
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
-    def record_ended(self, identity: Identity, outcome: Outcome) -> None:
-        """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept."""
+    def record_ended(self, identity: Identity, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
+        """Journal the end of a record, with the size and time of its file where there is one; no secret in its key is kept.
+
+        Args:
+            facts: about the outcome.
+        """
         key, size, mtime_ns, _ = identity
         row = f'{{"key": {_quoted(self.secrets.clean(key))}'  # put together here, for that takes a quarter of the time
         if size is not None:
             row += f', "size": {size}'
         if mtime_ns is not None:
             row += f', "mtime_ns": {mtime_ns}'
+        row += f', "outcome": "{_WORDS[outcome]}"'
+        for name, value in facts.items():
+            row += f', "{name}": {_quoted(value)}'
         try:
-            self._records.append_text(f'{row}, "outcome": "{_WORDS[outcome]}"}}')
+            self._records.append_text(row + "}")
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -277,7 +287,7 @@ class NoRunDirectory(RunDirectory):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
 
-    def record_ended(self, identity: Identity, outcome: Outcome) -> None:
+    def record_ended(self, identity: Identity, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
         pass
 
     def add_dead_letter(self, letter: DeadLetter) -> None:

@@ -60,7 +60,9 @@ class Lane:
     ) -> None:
         self.plan = plan
         self.nodes = nodes
-        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes, num_producers)
+        bounds = plan.queue
+        self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full)
+        self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
@@ -96,7 +98,7 @@ class Lane:
         """The next entry to run now, or None; those that come back go first."""
         if self._ready:
             return self._ready.popleft()
-        if self.num_waiting >= self.queue.max_items:
+        if self.num_waiting >= self._may_wait:
             return None
         entry = self.queue.get_nowait()
         if entry is not None:
@@ -137,7 +139,7 @@ class Lane:
                 return entry
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
-        return None if waiting >= self.queue.max_items else paused
+        return None if waiting >= self._may_wait else paused
 
     def hurry(self) -> bool:
         """Nothing else in the run can move: let go what waits for company. Whether something does."""

@@ -118,7 +118,7 @@ def plan_as_dict(plan: Plan) -> Mapping[str, object]:
                 "nodes": [node.id for node in segment.nodes],
                 "run": segment.run,
                 "workers": segment.num_workers,
-                "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes},
+                "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes, "full": segment.queue.full},
                 **({"batch": _batch_as_dict(segment.batch)} if segment.batch is not None else {}),
                 **({"gathers_from": list(plan.openers[segment.name])} if segment.gathers else {}),
             }
@@ -165,7 +165,9 @@ def _queue_in_front_of(node: GraphNode) -> QueueBounds:
     given = [link.queue for link in node.inputs if link.queue is not None]
     if not given:
         return QueueBounds()
-    return QueueBounds(items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given))
+    return QueueBounds(
+        items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given), full=given[0].full
+    )
 
 
 def _has_single_writer(node: GraphNode) -> bool:

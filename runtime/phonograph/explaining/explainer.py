@@ -18,8 +18,9 @@ from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts,
 from phonograph.explaining.words import path_in_words, value_in_words
 from phonograph.graph.model import Batching, Edge, Graph, GraphNode
 from phonograph.language.binding import secrets_of
-from phonograph.language.entries import NodeEntry, QueueBounds
+from phonograph.language.entries import NodeEntry
 from phonograph.language.parameters import Parameter
+from phonograph.language.queues import QueueBounds
 from phonograph.language.subgraphs import Subgraph
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.language.yaml12 import Located
@@ -231,6 +232,8 @@ class _Explainer:
             return Fact("workers", "none", f"{node.spec.type} runs inline, in the event loop")
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")
+        if node.order:
+            return Fact("workers", "1", "order: true takes items one by one")
         if node.workers is not None:
             entry = self._decided_by(node)
             position = entry.origins.get("workers") if entry is not None else None
@@ -241,6 +244,8 @@ class _Explainer:
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
         value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"
+        if queue.full != "block":
+            value += f", drops the {queue.full} when full"
         inserted = self._conversions.get(node.id)  # it has the queue of what it stands in front of
         entries = [self._manifest.nodes.get(node_id) for node_id in (inserted.before if inserted is not None else (node.id,))]
         given = [one for entry in entries if entry is not None for one in entry.inputs if one.queue is not None]

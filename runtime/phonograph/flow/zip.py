@@ -116,7 +116,7 @@ class Zip(Gather[ZipParams]):
         parts = tuple(part for part in places if part is not None)
         if len(parts) < len(places):
             failed = self._named(places.index(None))
-            return [Left(part, f"its partner at {failed}, number {number}, has failed") for part in parts]
+            return [Left(part, f"its partner at {failed}, number {number}, failed or was dropped") for part in parts]
         first = parts[0].item
         payload = {self.ports[part.port]: part.value for part in parts}
         key = f"{first.key}+{self.node_id.replace('/', '.')}-{number:04d}"

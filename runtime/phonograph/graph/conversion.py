@@ -12,7 +12,7 @@ import msgspec
 from phonograph.errors import Position
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.item import Item
-from phonograph.language.entries import QueueBounds
+from phonograph.language.queues import QueueBounds
 from phonograph.node import Emitted, Node
 from phonograph.porttype import Between, Bound, OneOf, PortType
 from phonograph.spec import NodeSpec, Params, Port

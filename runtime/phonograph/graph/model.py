@@ -11,15 +11,15 @@ from phonograph.errors import Complaint, Position
 from phonograph.language.about import Limits
 from phonograph.language.batches import Batching
 from phonograph.language.binding import secrets_of
-from phonograph.language.entries import QueueBounds
 from phonograph.language.manifest import Manifest
 from phonograph.language.policies import OnError
+from phonograph.language.queues import Full, QueueBounds
 from phonograph.porttype import PortType
 from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, Run
 
-__all__ = ["Batching", "Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
+__all__ = ["Batching", "Conversion", "Edge", "Full", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A node that the manifest does not have, inserted because two ends of an edge differ.
+    """A node that the manifest does not have, inserted because two ends of an edge differ, or for the sake of order.
 
     Args:
         node: its id. before: the nodes that it was inserted in front of.
@@ -90,6 +90,7 @@ class GraphNode:
         workers: None: as the engine sees fit.
         asked_run: where the manifest wants it to run; None: as its type says.
         memory: bytes that each process it runs in may take for its work; None: no limit.
+        order: it gets items one by one, none before the one ahead of it has ended.
         position: in the manifest; of an inserted node, that of the edge.
     """
 
@@ -108,6 +109,7 @@ class GraphNode:
     position: Position
     asked_run: Run | None = None
     memory: int | None = None
+    order: bool = False
 
     @property
     def run(self) -> Run:

@@ -10,9 +10,10 @@ from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.graph.model import Link
 from phonograph.graph.order import reach, targets
 from phonograph.language.batches import Batching
-from phonograph.language.entries import InputEntry, NodeEntry, QueueBounds
+from phonograph.language.entries import InputEntry, NodeEntry
 from phonograph.language.fields import complain
 from phonograph.language.manifest import Manifest
+from phonograph.language.queues import QueueBounds
 from phonograph.porttype import PortType
 from phonograph.spec import NodeSpec, Params, Port, Ports
 
@@ -161,9 +162,9 @@ class Wiring:
                 wires.append(
                     Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through, given.batch)
                 )
+        self._check_one_queue(node)
         if not node.is_variadic:
             self._check_one_node(node)
-            self._check_one_queue(entry)
         self._check_batches(entry, spec)
         if spec is not None and spec.kind != "source" and named is not None:
             self._check_all_connected(entry, spec, named[0])
@@ -258,10 +259,18 @@ class Wiring:
             found = f"the inputs of node {entry.id!r} come from {_listed([*made, *failed])}"
             self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(known, bool(failed))}")
 
-    def _check_one_queue(self, entry: NodeEntry) -> None:
-        """All inputs of a node that does not gather share one queue."""
+    def _check_one_queue(self, node: BoundNode) -> None:
+        """All inputs of a node share one queue; those of a node that gathers may each say how much it holds."""
+        entry = node.entry
         given = [one for one in entry.inputs if one.queue is not None]
-        if len({one.queue for one in given}) > 1:
+        if node.is_variadic:
+            policies = [one.queue.full if one.queue is not None else "block" for one in entry.inputs]
+            other = next((number for number, full in enumerate(policies) if full != policies[0]), None)
+            if other is not None:
+                found = f"a full queue of node {entry.id!r} does as its inputs say: {policies[0]}, {policies[other]}"
+                expected = "the same 'full' for each of them, for they share one queue"
+                self._complain("wrong_value", entry.inputs[other].position, found, expected)
+        elif len({one.queue for one in given}) > 1:
             found = f"the inputs of node {entry.id!r} have different queues"
             self._complain("wrong_value", given[1].position, found, "one queue, for all of them come from one node")
 
