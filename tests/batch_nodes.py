@@ -50,6 +50,8 @@ class _Together(Node[TogetherParams]):
     def _result(self, item: Item, how: str, numbers: list[int]) -> Any:
         if how == "bad_input":
             raise BadInputError(f"{item.key} is bad")
+        if how == "at_fault":
+            return BadInputError(f"{item.key} is bad")
         if how == "fault":
             raise RuntimeError(f"{item.key} is too much")
         if how == "exit":

@@ -25,7 +25,7 @@ ORDER = (
     ("graph",),
     ("flow",),
     ("engine",),
-    ("executor", "chunking", "testing"),
+    ("blocking", "executor", "chunking", "testing"),
     ("explaining", "drawing", "cases", "benching"),
     ("reference",),
     ("cli",),

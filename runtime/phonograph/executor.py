@@ -7,6 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +15,14 @@ from typing import Any, Self
 
 import msgspec
 
+from phonograph.blocking import BlockingExecutor
 from phonograph.engine.journal import DEAD_LETTERS, NoRunDirectory, RunDirectory, default_run_directory
 from phonograph.engine.outside import opened
 from phonograph.engine.plan import make_plan, plan_as_dict
 from phonograph.engine.requests import Result
 from phonograph.engine.scheduler import Scheduler
 from phonograph.engine.serving import Serving
+from phonograph.engine.sessions import Session, SessionLimits
 from phonograph.errors import Complaint, ExecutorClosedError, GraphError, PhonographError
 from phonograph.graph.builder import build_graph
 from phonograph.graph.model import Graph
@@ -218,6 +221,60 @@ class Executor:
             ExecutorClosedError: the executor is not open, or was closed or broke before the record had ended.
         """
         return await self._open_serving().submit(inputs, key, attributes)
+
+    def session(
+        self,
+        session_id: str | None = None,
+        *,
+        idle_timeout: float | timedelta | None = None,
+        max_in_flight: int = 16,
+        max_unread: int = 256,
+        max_unread_bytes: int = 16 * 2**20,
+    ) -> Session:
+        """Open a live session: chunks in, results out, in order. Nodes keep a state for it, which they give up at its end.
+
+            async with executor.session() as session:
+                await session.send(chunk)
+                await session.finish()
+                async for item in session: ...
+
+        Leaving the block ends what is not at its end yet. How nodes take chunks depends on what their types say of streaming:
+        causal nodes chunk by chunk; those that want whole audio get it at the end, up to 256 MiB.
+
+        Args:
+            session_id: names it in keys, logs and dead letters; None: `session-<number>`.
+            idle_timeout: seconds (or timedelta) without a chunk sent or a result received after which it ends; None: never.
+            max_in_flight: chunks on their way. max_unread, max_unread_bytes: results that nobody has received. Where one of
+                them is reached, `send` waits; each session has as much for itself.
+
+        Raises:
+            GraphError: a node cannot take chunks; every complaint at once.
+            ExecutorClosedError: the executor is not open.
+            ValueError: a session of this id is open.
+        """
+        timeout_s = idle_timeout.total_seconds() if isinstance(idle_timeout, timedelta) else idle_timeout
+        if timeout_s is not None and timeout_s <= 0:
+            raise ValueError(f"idle_timeout is {timeout_s:g} s; expected more than 0, or None for ever")
+        for name, value in (("max_in_flight", max_in_flight), ("max_unread", max_unread), ("max_unread_bytes", max_unread_bytes)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; expected at least 1")
+        limits = SessionLimits(
+            in_flight=max_in_flight, unread=max_unread, unread_bytes=max_unread_bytes, idle_timeout_s=timeout_s
+        )
+        return self._open_serving().session(session_id, limits)
+
+    def blocking(self) -> BlockingExecutor:
+        """This executor for code that does not await: a script, a notebook, threads beside the event loop that it is open in.
+
+        with Executor(manifest).blocking() as executor:
+            result = executor.submit({"audio": chunk})
+        """
+        return BlockingExecutor(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it is open in; None while it is not open."""
+        return self._loop if self._serving is not None else None
 
     def _open_serving(self) -> Serving:
         if self._serving is None:

@@ -135,9 +135,11 @@ class Node(Generic[ParamsT]):
         if type(self).process_batch is Node.process_batch:
             raise NotImplementedError(f"{type(self).__name__} has no process")
         (emitted,) = self.process_batch([item], [state])
+        if isinstance(emitted, Exception):
+            raise emitted
         return emitted
 
-    def process_batch(self, items: Sequence[Item], states: Sequence[Any]) -> Sequence[Emitted]:
+    def process_batch(self, items: Sequence[Item], states: Sequence[Any]) -> Sequence[Emitted | Exception]:
         """The same for several items, of different records, in one call. A node that has this needs no `process`.
 
         Args:
@@ -145,18 +147,22 @@ class Node(Generic[ParamsT]):
             states: of each item's record or stream.
 
         Returns:
-            One result for each item, in their order, each as `process` gives it. Generators are run to their end.
+            One result for each item, in their order, each as `process` gives it, or an exception that is this item's alone.
+            Generators are run to their end.
 
         Raises:
             As `process`. What it raises is held against the batch: after an error that heals it is tried again, after any other
-            each half is given to another call, down to the items at fault. So nothing visible outside may have happened to the
-            others, or it must not matter that it happens twice.
+            each half is given to another call, down to the items at fault. So states must be as they were then, and what is
+            visible outside must be no worse for happening twice.
         """
         raise NotImplementedError(f"{type(self).__name__} has no process_batch")
 
     def flush(self, state: Any) -> Emitted:
         """What remains when the record or stream has ended."""
         return None
+
+    def control(self, message: Any, state: Any) -> None:
+        """Take a message that a program sends to a live session (`Session.control`), ahead of all audio that waits."""
 
 
 class Source(Node[ParamsT]):

@@ -53,7 +53,14 @@ class NumberSource(Source[NumberSourceParams]):
             yield Record(key=f"{self.node_id}/{number}", payload={"record": {"number": number}})
 
 
-@node("testing.pass", inputs={"record": "record"}, outputs={"record": "record"}, run="inline", sees_native_memory=True)
+@node(
+    "testing.pass",
+    inputs={"record": "record"},
+    outputs={"record": "record"},
+    run="inline",
+    sees_native_memory=True,
+    streaming="causal",
+)
 class PassOn(Node[Params]):
     """Hand items on as they come."""
 

@@ -89,6 +89,8 @@ def _given(step: Step, items: Sequence[Item]) -> list[Outcome]:
 
 def _kept(step: Step, item: Item, state: Any, emitted: Any) -> Outcome:
     """What came of one item, held against the node's ports; what is wrong with it is no fault of the others."""
+    if isinstance(emitted, Exception):
+        return emitted
     contract = step.contract
     try:
         if step.spec.stateful:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from phonograph.engine.delivery import Entry
+from phonograph.engine.delivery import END, Entry
 from phonograph.engine.journal import DeadLetter, Identity, RunDirectory
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
@@ -70,8 +70,11 @@ class Course:
     def drop(self, node: NodeRun, policy: Full, entry: Entry) -> bool:
         """End an entry because the queue in front of a node is full; who waits for it learns that it will not come.
 
-        A dead letter that is dropped lands in the run directory, as any that no reader keeps.
+        The end of a session is never dropped: False then. A dead letter that is dropped lands in the run directory, as any that
+        no reader keeps.
         """
+        if entry.item.payload is END:
+            return False
         if not node.totals.items_dropped:
             self.tell("warning", "queue_full", node=node.plan.id, drops=policy)
         node.totals.items_dropped += 1

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from phonograph.engine.course import Course
-from phonograph.engine.delivery import Entry, Outbox
+from phonograph.engine.delivery import END, Entry, Outbox, pass_end
 from phonograph.engine.journal import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import NodeRun
@@ -64,6 +64,7 @@ class Gathering:
         )
         self.queue.drop = lambda event: isinstance(event, Entry) and course.drop(node, plan.queue.full, event)
         self.outbox = Outbox()
+        self._num_producers = num_producers
         self._course = course
         self._judge = judge
         gather = gather_type(node.plan)
@@ -76,6 +77,7 @@ class Gathering:
             self._open_links[port_of(link, node.plan)] += 1
         self._stats = node.totals.new_worker() if measure else NodeStats()
         self._held: dict[Part, Held] = {}  # of each part in the machine, what it carries further
+        self._ending: list[Entry] = []  # of sessions whose end has come over every link
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self, link: Link) -> None:
@@ -95,7 +97,9 @@ class Gathering:
         try:
             while True:
                 event = self.queue.get_nowait()
-                if event is not None:
+                if isinstance(event, Entry) and event.item.payload is END:
+                    await self._end_of_session(event)
+                elif event is not None:
                     await self._apply(self._answer(event))
                     self._set_timer()
                     del event
@@ -150,6 +154,30 @@ class Gathering:
         leave(tuple(own))
         return results
 
+    async def _end_of_session(self, entry: Entry) -> None:
+        """Hand it on when it has come over every link; tickets have told before what else can come of the session."""
+        owner, node_id = self._course.ledger.identity(entry.item.ordinal).owner, self.node.plan.id
+        assert owner is not None, "a session"
+        owner.ends[node_id] = owner.ends.get(node_id, 0) + 1
+        own = tuple(one for one in entry.held if isinstance(one[0], Ticket) and one[0].gate.gather == node_id)
+        leave(own)
+        entry.held = tuple(one for one in entry.held if one not in own)
+        if owner.ends[node_id] < self._num_producers:
+            self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
+            leave(entry.held)
+        else:
+            self._ending.append(entry)
+            await self._pass_ends()
+
+    async def _pass_ends(self) -> None:
+        """Hand on the ends of sessions of which nothing is kept here any more."""
+        kept = {part.item.session for part in self._held}
+        for entry in [entry for entry in self._ending if entry.item.session not in kept]:
+            self._ending.remove(entry)
+            await self.outbox.send()
+            await pass_end((self.node.exit, self.node.letters), entry, entry.held, self._course.ledger)
+            leave(entry.held)
+
     async def _apply(self, results: Results) -> None:
         for result in results:
             parts = _gone(result)
@@ -164,6 +192,8 @@ class Gathering:
                 leave(self._held.pop(part))
                 part.let_go()
             await self.outbox.send()
+        if self._ending:
+            await self._pass_ends()
 
     async def _send(self, made: Made) -> None:
         """Account for what became one item, and deliver it."""

@@ -32,10 +32,12 @@ class Owner(Protocol):
     Attributes:
         is_live: it is a session, whose items keep their order everywhere and meet the state that they left.
         is_gone: nobody waits any more; what waits of it ends as cancelled.
+        ends: at how many of its links the end of the session has come to a node that gathers, by its id.
     """
 
     is_live: bool
     is_gone: bool
+    ends: dict[str, int]
 
     def deliver(self, output: str, item: Item, num_bytes: int) -> None:
         """An item has come to an output of the manifest."""

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from phonograph.engine.conversation import manner
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.journal import DeadLetter
@@ -19,7 +20,7 @@ from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
-from phonograph.item import Outcome
+from phonograph.item import Item, Outcome
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
@@ -86,7 +87,7 @@ class Judge:
 
     def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
         """Seconds until an item that failed is tried again; None when it is not."""
-        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting:
+        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
             return None
         return node.plan.retry.delay_after(entry.attempt, error)
 
@@ -174,3 +175,8 @@ class Judge:
             facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
         self._course.tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
         lane.review(node)
+
+
+def _has_lost_its_state(node: NodeRun, item: Item) -> bool:
+    """Whether an item of a session would meet another state if it were tried again; in a run, each attempt makes a fresh one."""
+    return item.session is not None and manner(node.plan) == "state"

@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
+from phonograph.audio import AudioChunk
 from phonograph.engine.journal import DeadLetter
 from phonograph.errors import PhonographError, RequestFailedError
-from phonograph.item import Item, Outcome
+from phonograph.item import NO_ATTRIBUTES, Item, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Request:
 
     def __init__(self, outputs: Iterable[str]) -> None:
         self.is_gone = False
+        self.ends: dict[str, int] = {}
         self._outputs: dict[str, list[Item]] = {name: [] for name in outputs}
         self._letters: list[DeadLetter] = []
         self._error: PhonographError | None = None
@@ -87,3 +90,12 @@ class Request:
         outputs = {name: tuple(items) for name, items in self._outputs.items()}
         metrics = RequestMetrics(outcome, round((time.perf_counter() - self._began) * 1e3, 6))
         return Result(MappingProxyType(outputs), tuple(self._letters), metrics)
+
+
+def described(payload: Mapping[str, Any], attributes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The attributes of what is sent: those given, and those that decoded audio has, so that routes by duration work."""
+    for chunk in payload.values():
+        if isinstance(chunk, AudioChunk):
+            told = {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
+            return MappingProxyType({**told, **(attributes or {})})
+    return MappingProxyType(dict(attributes)) if attributes else NO_ATTRIBUTES

@@ -42,7 +42,7 @@ class Seat:
         self.owner = owner
         self.worker = worker
         self.waiting: deque[Entry] = deque()
-        self.messages: deque[object] = deque()
+        self.messages: list[object] = []
         self.num_away = 0
         self.num_ends = 0
         self.is_listed = False
@@ -58,16 +58,12 @@ class Seating:
     """The seats of one lane, in place of its queue.
 
     Args:
-        owner_of: whose a record is, by its ordinal.
-        end_early: is called with the end of a session that came over one link, when more are to come.
+        course: of the executor.
     """
 
-    def __init__(
-        self, num_workers: int, num_producers: int, owner_of: Callable[[int], Owner], end_early: Callable[[Entry], None]
-    ) -> None:
+    def __init__(self, num_workers: int, num_producers: int, course: Course) -> None:
         self.max_items = self.num_bytes = 0
-        self._owner_of = owner_of
-        self._end_early = end_early
+        self._course = course
         self._num_producers = self._num_open = num_producers
         self._seats: dict[Owner, Seat] = {}
         self._all: deque[Seat] = deque()
@@ -81,14 +77,24 @@ class Seating:
 
     def append(self, entry: Entry, num_bytes: int = 0) -> None:
         """Let an entry wait behind those that its owner has here."""
-        seat = self.seat_of(self._owner_of(entry.item.ordinal))
+        owner = self.owner_of(entry)
+        if owner.is_gone:
+            self._course.cancel(entry)
+            return
+        seat = self.seat_of(owner)
         if entry.item.payload is END:
             seat.num_ends += 1
-            if seat.num_ends < self._num_producers:
-                self._end_early(entry)
+            if seat.num_ends < self._num_producers:  # it is to come over other links too
+                self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
+                leave(entry.held)
                 return
         seat.waiting.append(entry)
         self.offer(seat)
+
+    def owner_of(self, entry: Entry) -> Owner:
+        owner = self._course.ledger.identity(entry.item.ordinal).owner
+        assert owner is not None, "whatever comes here was sent by somebody"
+        return owner
 
     def seat_of(self, owner: Owner) -> Seat:
         seat = self._seats.get(owner)
@@ -121,6 +127,19 @@ class Seating:
             if future is not None and not future.done():
                 self._wake(worker)
                 break
+
+    def tell(self, owner: Owner, message: object) -> None:
+        """Let a message go before all that its owner has waiting."""
+        seat = self.seat_of(owner)
+        seat.messages.append(message)
+        self.offer(seat)
+
+    def has_turn_for(self, worker: int) -> bool:
+        return bool(self._own[worker] or self._all)
+
+    def share_of(self, worker: int) -> int:
+        """How many turns a worker may take at once, so that others have as many of those that sit with all."""
+        return len(self._own[worker]) + -(-len(self._all) // len(self._own))
 
     def take(self, worker: int) -> Seat | None:
         """The seat that has been waiting longest, of those that a worker works for; None when there is none."""
@@ -184,11 +203,11 @@ class ServingLane(Lane):
         super().__init__(plan, nodes, num_producers, given_up)
         self._course = course
         self._away: set[Entry] = set()
-        self.seats = Seating(plan.num_workers, num_producers, self._owner_of, self._end_early)
+        self.seats = Seating(plan.num_workers, num_producers, course)
         self.queue = cast(BoundedQueue[Entry], self.seats)
 
     def resume(self, entry: Entry) -> None:
-        seat = self._is_back(entry) or self.seats.seat_of(self._owner_of(entry.item.ordinal))
+        seat = self._is_back(entry) or self.seats.seat_of(self.seats.owner_of(entry))
         seat.waiting.appendleft(entry)
         self.seats.offer(seat)
 
@@ -206,11 +225,15 @@ class ServingLane(Lane):
             self._is_back(entry)
         return waiting
 
-    def withdraw(self, owner: Owner) -> None:
-        """End what waits of a request or session that is gone; what a worker has of it ends when that is done with it."""
+    def withdraw(self, owner: Owner) -> int | None:
+        """End what waits of a request or session that is gone; what a worker has of it ends when that is done with it.
+
+        Returns:
+            The worker that it sat with; None if it had no seat, or sat with all.
+        """
         seat = self.seats.leave(owner)
         entries = list(seat.waiting) if seat is not None else []
-        for entry in [entry for entry in self._away if self._owner_of(entry.item.ordinal) is owner]:
+        for entry in [entry for entry in self._away if self.seats.owner_of(entry) is owner]:
             timer = self._backing_off.pop(entry, None)
             if timer is not None:
                 timer.cancel()
@@ -224,24 +247,16 @@ class ServingLane(Lane):
             seat.messages.clear()
         for entry in entries:
             self._course.cancel(entry)
-
-    def _owner_of(self, ordinal: int) -> Owner:
-        owner = self._course.ledger.identity(ordinal).owner
-        assert owner is not None, "whatever comes here was sent by somebody"
-        return owner
-
-    def _end_early(self, entry: Entry) -> None:
-        self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
-        leave(entry.held)
+        return None if seat is None else seat.worker
 
     def _goes_away(self, entry: Entry) -> None:
         self._away.add(entry)
-        self.seats.seat_of(self._owner_of(entry.item.ordinal)).num_away += 1
+        self.seats.seat_of(self.seats.owner_of(entry)).num_away += 1
 
     def _is_back(self, entry: Entry) -> Seat | None:
         if entry not in self._away:
             return None
         self._away.discard(entry)
-        seat = self.seats.seat_of(self._owner_of(entry.item.ordinal))
+        seat = self.seats.seat_of(self.seats.owner_of(entry))
         seat.num_away -= 1
         return seat

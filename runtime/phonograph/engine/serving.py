@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,21 +18,21 @@ import msgspec
 from phonograph.audio import AudioChunk
 from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.budget import Budget
+from phonograph.engine.conversation import manner, takes_messages
 from phonograph.engine.course import Course
-from phonograph.engine.crew import Crew, Post
-from phonograph.engine.delivery import Entry
+from phonograph.engine.crew import Crew
+from phonograph.engine.delivery import END
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, Owner, RunDirectory
-from phonograph.engine.lane import Lane
 from phonograph.engine.outside import Tap
 from phonograph.engine.plan import ENTRANCE, Plan
 from phonograph.engine.port_contract import PortContract
-from phonograph.engine.process_worker import ProcessWorker
-from phonograph.engine.requests import Request, Result
-from phonograph.engine.scheduler import Scheduler
-from phonograph.engine.seats import Seat, ServingLane
-from phonograph.engine.worker import Pass, SegmentWorker
-from phonograph.errors import AudioFormatError, BadInputError, ExecutorClosedError
+from phonograph.engine.requests import Request, Result, described
+from phonograph.engine.seats import ServingLane
+from phonograph.engine.sessions import Session, SessionLimits
+from phonograph.engine.turns import TurnTaking
+from phonograph.engine.visits import Visits
+from phonograph.errors import AudioFormatError, BadInputError, Complaint, ExecutorClosedError, GraphError
 from phonograph.item import Item, Outcome
 from phonograph.log import Logger
 from phonograph.metrics import NodeMetrics
@@ -42,7 +41,7 @@ MAX_REQUESTS = 64
 """Requests that are worked on at one time; others wait, so that not all of many are half done at once."""
 
 
-class Serving(Scheduler):
+class Serving(TurnTaking):
     """A plan that serves. Make it in the event loop that it serves in; `open` it once and `close` it.
 
     Args:
@@ -64,8 +63,17 @@ class Serving(Scheduler):
         self._is_open = asyncio.Event()
         self._is_closing = False
         self._num_requests = 0
+        self._sessions: dict[str, Session] = {}
+        self._num_sessions = 0
         self._group: asyncio.TaskGroup | None = None
         self._running: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """As of a scheduler; whatever ends it, nobody waits for a result any more."""
+        try:
+            await super().run()
+        finally:
+            self._end_sessions()
 
     async def open(self) -> None:
         """Open the workers. Raises NodeError, and nothing is left then."""
@@ -89,6 +97,7 @@ class Serving(Scheduler):
         """End: sessions at once, requests when they are done, or also at once. Nothing of it is left then."""
         self._is_closing = True
         assert self._running is not None
+        self._end_sessions()
         try:
             if at_once:  # outputs that span records are not completed then
                 self.drain()
@@ -116,7 +125,12 @@ class Serving(Scheduler):
             try:
                 if self._admission is not None:
                     await self._admission.enter(payload_bytes(payload))
-                await self.let_in(request, self._item(key or f"request-{self.ledger.num_read}", payload, attributes or {}))
+                key = key or f"request-{self.ledger.num_read}"
+                entering = self.let_in(
+                    request, Item(key=key, ordinal=0, payload=payload, attributes=described(payload, attributes))
+                )
+                if entering is not None:
+                    await asyncio.shield(entering)
                 result = await request.result()
             except asyncio.CancelledError:
                 self.dismiss(request)
@@ -153,37 +167,57 @@ class Serving(Scheduler):
                 raise error(f"input {name!r} got {breach[0]}; expected {breach[1]}")
         return dict(inputs)
 
-    async def let_in(self, owner: Owner, item: Item) -> None:
-        """Take in one record. Cancelled while it waits, it goes on; `dismiss` ends it then."""
+    def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None:
+        """Take in one record. What is returned is done when it is in; None: it is."""
         ordinal = self.ledger.read(Identity(item.key, owner=owner))
         item = msgspec.structs.replace(item, ordinal=ordinal)
         exit = self._entrance.exit
-        if exit.send_at_once(item, self._now()):
-            return
-        parcels = exit.choose(item)
+        is_end = item.payload is END
+        parcels = [(outlet, item) for outlet in exit.outlets] if is_end else exit.choose(item)
         if not parcels:
             self.ledger.end(ordinal, Outcome.FILTERED)
-            return
+            return None
         self.ledger.add(ordinal, len(parcels) - 1)
+        if exit.send_all_at_once(parcels, self._now()):
+            return None
         assert self._group is not None
-        await asyncio.shield(self._group.create_task(exit.send(parcels)))
+        return self._group.create_task(exit.send(parcels))
 
     def dismiss(self, owner: Owner) -> None:
         """End what waits of a request or session that nobody waits for any more."""
         owner.is_gone = True
+        self._let_go(owner)
+
+    def _let_go(self, owner: Owner) -> None:
         for lane in self._lanes:
-            lane.withdraw(owner)
+            worker = lane.withdraw(owner)
+            if worker is not None and isinstance(owner, Session):
+                self._visits[lane.plan.name][worker].forget(owner.id)
+
+    def control(self, owner: Owner, message: object) -> None:
+        """Give a message to the nodes that take some, wherever the session is."""
+        for lane in self._lanes:
+            if any(takes_messages(node.plan.spec.factory) for node in lane.nodes):
+                lane.seats.tell(owner, message)
+
+    def session(self, session_id: str | None, limits: SessionLimits) -> Session:
+        """See `Executor.session`."""
+        self.require_open()
+        self._require_streaming()
+        self._num_sessions += 1
+        session_id = session_id or f"session-{self._num_sessions}"
+        if session_id in self._sessions:
+            raise ValueError(f"session {session_id!r} is open already; expected an id of its own, or None")
+        session = self._sessions[session_id] = Session(session_id, self, limits, tuple(self._contracts))
+        return session
+
+    def session_ended(self, session: Session) -> None:
+        """It is over, or about to be dismissed: whatever is still kept for it is let go of."""
+        self._sessions.pop(session.id, None)
+        self._let_go(session)
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
         return tuple(one for one in super().node_metrics() if one.id in self._plan.graph.manifest.nodes or "~" in one.id)
-
-    @staticmethod
-    def _item(key: str, payload: Mapping[str, Any], attributes: Mapping[str, Any]) -> Item:
-        return Item(key=key, ordinal=0, payload=payload, attributes=MappingProxyType({**_told_by(payload), **attributes}))
-
-    @property
-    def _lanes(self) -> tuple[ServingLane, ...]:
-        return self._assembly.lanes  # type: ignore[return-value]  # made below
 
     def _connect(self) -> Assembly:
         course = self._course
@@ -199,64 +233,41 @@ class Serving(Scheduler):
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         self._group = group
         for lane in self._lanes:
-            group.create_task(self._serve_lane(lane, crew), name=f"lane {lane.plan.name}")
+            self._visits[lane.plan.name] = [Visits(lane.plan, post) for post in crew.workers[lane.plan.name]]
+            group.create_task(self._serve_lane(lane), name=f"lane {lane.plan.name}")
         for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
         self._is_open.set()
 
-    async def _serve_lane(self, lane: ServingLane, crew: Crew) -> None:
-        async with asyncio.TaskGroup() as group:
-            for number, post in enumerate(crew.workers[lane.plan.name]):
-                group.create_task(self._serve(lane, number, post), name=f"worker of {lane.plan.name}")
-        lane.nodes[-1].exit.close()
-        for node in lane.nodes:
-            node.letters.close()
+    def _abandon(self) -> None:
+        super()._abandon()
+        if self.error is not None:  # soon, because whoever broke it is in the middle of accounting for it
+            asyncio.get_running_loop().call_soon(self._end_sessions)
 
-    async def _serve(self, lane: ServingLane, number: int, post: Post[SegmentWorker | ProcessWorker]) -> None:
-        """One worker's work: a turn for each that has something, one after another."""
-        seats = lane.seats
-        while not lane.is_finished:
-            if lane.outbox.letters:
-                await lane.outbox.send()
-                continue
-            seat = seats.take(number)
-            if seat is None:
-                await seats.wait(number)
-                continue
-            await self._take_turn(lane, seat, post)
-            del seat
-        seats.nudge()
+    def _end_sessions(self) -> None:
+        for session in list(self._sessions.values()):
+            closed = ExecutorClosedError(f"session {session.id!r}")
+            closed.__cause__ = self.error
+            session.end(closed)
 
-    async def _take_turn(self, lane: ServingLane, seat: Seat, post: Post[SegmentWorker | ProcessWorker]) -> None:
-        if not seat.waiting:  # it was withdrawn
-            return
-        entry = seat.waiting.popleft()
-        seat.num_away += 1
-        lane.seats.offer(seat)  # of a request, other workers may have the next
-        try:
-            if self._course.is_aborting or seat.owner.is_gone:
-                self._course.cancel(entry)
-            else:
-                await self._settle(lane, entry, await self._passed(lane, entry, post))
-        finally:
-            seat.num_away -= 1
-            if seat.has_work:
-                lane.seats.offer(seat)
-            elif seat.worker is None and not seat.num_away:
-                lane.seats.leave(seat.owner)
-
-    async def _passed(self, lane: Lane, entry: Entry, post: Post[SegmentWorker | ProcessWorker]) -> Pass | Item:
-        """All that comes of one entry of a request."""
-        if entry.position == len(lane.nodes):  # an open breaker passed over the last node
-            return entry.item
-        arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
-        if lane.plan.run == "inline":
-            return _whole(post.member, *arguments)
-        self._course.num_calls += 1
-        try:
-            return await post.thread.call(_whole, post.member, *arguments)
-        finally:
-            self._course.num_calls -= 1
+    def _require_streaming(self) -> None:
+        """Raises GraphError when a node cannot take the chunks of a session."""
+        complaints: list[Complaint] = []
+        for lane in self._lanes:
+            for node in (run.plan for run in lane.nodes):
+                found = f"node {node.id!r} ({node.spec.type})"
+                if manner(node) is None:
+                    found += " is of a type that takes whole records only"
+                    expected = (
+                        'in a session one that says how it streams (`streaming="causal"`), or takes audio, which is gathered'
+                    )
+                    complaints.append(Complaint("streaming", node.position, found, expected))
+                elif node.run == "process":
+                    complaints.append(
+                        Complaint("streaming", node.position, f"{found} runs in a process", "a thread, in sessions")
+                    )
+        if complaints:
+            raise GraphError(complaints)
 
 
 class _Unlimited(Budget):
@@ -270,24 +281,3 @@ class _Unlimited(Budget):
 
     def _record_ended(self, outcome: Outcome) -> None:
         pass
-
-
-def _whole(worker: SegmentWorker | ProcessWorker, *arguments: Any) -> Pass | Item:
-    """A pass to its very end. What it gives is kept for the caller anyway, so nothing is saved by giving it in stretches."""
-    outcome = worker.run(*arguments)
-    while isinstance(outcome, Pass) and outcome.paused_at is not None:
-        more = worker.go_on()
-        outcome.emitted += more.emitted
-        outcome.trail += more.trail
-        outcome.num_filtered += more.num_filtered
-        outcome.num_failures += more.num_failures
-        outcome.paused_at = more.paused_at
-    return outcome
-
-
-def _told_by(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The attributes that audio has when it was decoded, so that routes by duration work."""
-    for chunk in payload.values():
-        if isinstance(chunk, AudioChunk):
-            return {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
-    return {}

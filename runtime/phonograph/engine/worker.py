@@ -157,7 +157,7 @@ class SegmentWorker:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # the user's, and not the node's
-            return _as_exception(self.steps[0].spec, error)
+            return as_exception(self.steps[0].spec, error)
 
     def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
         return call_batch(self.steps[0], items, num_new)
@@ -196,7 +196,7 @@ class SegmentWorker:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
-                outcome.fail(position, item, _as_exception(step.spec, error))
+                outcome.fail(position, item, as_exception(step.spec, error))
                 return
             if emitted.rest is None:
                 outcome.trail.append(position)
@@ -254,7 +254,7 @@ class SegmentWorker:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # as above
             emissions.pop()
-            outcome.fail(emission.position, emission.item, _as_exception(step.spec, error), given)
+            outcome.fail(emission.position, emission.item, as_exception(step.spec, error), given)
             return
         if emission.rest is None:
             outcome.trail.append(emission.position)
@@ -299,7 +299,7 @@ class SegmentWorker:
         stats.audio_seconds += step.audio_seconds(emission.ready, None)
 
 
-def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:
+def as_exception(spec: NodeSpec, error: BaseException) -> Exception:
     """SystemExit and its like end programs, and a node must not: from a node they are a failure as any other."""
     if isinstance(error, Exception):
         return error

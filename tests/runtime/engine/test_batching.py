@@ -105,6 +105,15 @@ def test_only_the_item_that_ends_its_process_is_lost(tmp_path: Path, how: str) -
     assert [letter["key"] for letter in dead_letters(report)] == ["n/2"]
 
 
+def test_an_exception_in_the_place_of_a_result_is_of_that_item_alone(tmp_path: Path) -> None:
+    """A node that knows which item is at fault says so, and nothing is called again."""
+    diary = tmp_path / "diary"
+    report, stored = run_batches(tmp_path, f"on: {{'1': at_fault}}, diary: {diary}", count=4)
+    assert (numbers(stored), calls(diary)) == ([0, 2, 3], [[0, 1, 2, 3]])
+    assert [(letter["key"], letter["code"]) for letter in dead_letters(report)] == [("n/1", "bad_input")]
+    assert node_metrics(report)["work"].errors == 1
+
+
 def test_a_batch_that_fails_is_cut_in_half(tmp_path: Path) -> None:
     """Down to the item at fault; what succeeded is not called again."""
     diary = tmp_path / "diary"
