@@ -199,7 +199,7 @@ def test_a_batch_that_is_tried_again_keeps_the_order_of_its_sessions(tmp_path: P
     async def scenario() -> None:
         async with batched(tmp_path, "test.doubles", "max_items: 2, max_wait: 1h", ", retry: {base_delay: 1ms}") as executor:
             found = await asyncio.gather(talk(executor.session(), [1, 13, 3]), talk(executor.session(), [4, 5, 6]))
-        assert found == [[2, 26, 6], [8, 10, 12]]
+        assert list(found) == [[2, 26, 6], [8, 10, 12]]
 
     asyncio.run(scenario())
 
