@@ -12,6 +12,7 @@ from phonograph.flow.collect import Collect
 from phonograph.flow.join import Join
 from phonograph.flow.merge import Merge
 from phonograph.flow.order import Order
+from phonograph.flow.window import Window
 from phonograph.flow.zip import Zip
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
@@ -70,7 +71,7 @@ class Work(Node[Params]):
         return item
 
 
-TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect, Order)
+TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect, Window, Order)
 
 
 @dataclass
