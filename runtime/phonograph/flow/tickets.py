@@ -11,8 +11,8 @@ another item out. No run can lock up by that. A gathering node always takes what
 queue further down, or for a ticket whose live entries are all further down, since all of them left the opener. "Further down" has
 an end in a graph without cycles, so the entry that is furthest down can always move. Three nodes break the rule: `flow.zip`,
 `flow.collect` by count and `flow.window` over all records keep items, with whatever tickets they carry, for partners of later
-records, which perhaps come from the very gate that waits. When nothing at all moves, the scheduler therefore widens the gates that
-someone waits at: bounded scheduling of process networks, after T. M. Parks (1995).
+records, which perhaps come from the very gate that waits. When nothing at all moves, the scheduler therefore widens the gates
+that someone waits at: bounded scheduling of process networks, after T. M. Parks (1995).
 """
 
 from __future__ import annotations

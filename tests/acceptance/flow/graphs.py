@@ -1,4 +1,4 @@
-"""Claims about graphs where branches part and meet: they end, nothing is lost on the way, order is kept, nobody stalls another."""
+"""Claims about graphs where branches part and meet: they end, nothing is lost, order is kept, nobody stalls another."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def a_list_in_order_is_the_same_with_any_number_of_workers() -> Figure:
 
 @claim(
     issue="flow",
-    bar=f"a sibling stores as many records as the slow sink's queue holds ({ROOM}), or all that drop: all",
+    bar=f"{ROOM} records, as its queue holds; with a queue that drops all {COUNT}",
     fast=True,
 )
 def a_slow_sink_does_not_stall_its_sibling() -> Figure:
-    """While a sink takes nothing at all, its sibling goes on as far as the queue of the sink has room, and to the end if that drops."""
+    """While a sink stores nothing at all, its sibling goes on until the sink's queue is full; and to the end if that drops."""
     stored = {full: _stored_beside_a_stuck_sink(full) for full in ("block", "newest", "oldest")}
     met = stored["block"] >= ROOM and stored["newest"] == stored["oldest"] == COUNT
     return Figure(", ".join(f"{full}: {number}" for full, number in stored.items()), met=met)
