@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
@@ -40,7 +40,7 @@ class SourceReader:
             self._is_open = True
             self._records = iter(self._source.read())
 
-    def next_batch(self) -> list[Record]:
+    def next_batch(self, clock_ns: Callable[[], int] = perf_counter_ns) -> list[Record]:
         """The next records; empty when the source has ended.
 
         An error of the source is raised once the records that it gave before have been handed over.
@@ -49,13 +49,13 @@ class SourceReader:
         if self._error is not None:
             raise self._error
         previous = self._account.enter() if self._account is not None else None
-        start_ns = end_ns = perf_counter_ns()
+        start_ns = end_ns = clock_ns()
         batch: list[Record] = []
         num_bytes = 0
         try:
             while len(batch) < _BATCH_RECORDS and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
                 record = next(self._records, _END)
-                end_ns = perf_counter_ns()
+                end_ns = clock_ns()
                 if record is _END:
                     break
                 if not isinstance(record, Record):

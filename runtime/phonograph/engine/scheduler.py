@@ -33,7 +33,7 @@ from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
-from phonograph.engine.threads import WorkerThread
+from phonograph.engine.threads import Worker
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import NodeContractError, NodeError, PhonographError
@@ -163,7 +163,7 @@ class Scheduler:
             while not course.is_draining and quota != node.totals.records_read:
                 course.num_calls += 1
                 try:
-                    batch = await post.thread.call(post.member.next_batch)
+                    batch = await post.thread.call(post.member.next_batch, post.thread.clock_ns)
                 finally:
                     course.num_calls -= 1
                 if not batch:
@@ -205,7 +205,7 @@ class Scheduler:
         for node in lane.nodes:
             node.letters.close()
 
-    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
+    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: Worker) -> None:
         inline, load = lane.plan.run == "inline", Load()
         lane.loads.append(load)
         paused: list[tuple[Entry, int]] = []  # which node has more to give for them; the last of them goes on first
@@ -222,7 +222,7 @@ class Scheduler:
         self,
         lane: Lane,
         worker: SegmentWorker | ProcessWorker,
-        thread: WorkerThread,
+        thread: Worker,
         load: Load,
         paused: list[tuple[Entry, int]],
     ) -> None:
@@ -241,7 +241,7 @@ class Scheduler:
         else:
             course.num_calls += 1
             try:
-                call = thread.call(load.run, worker)
+                call = thread.call(load.run, worker, thread.clock_ns)
                 if num_entries > 1:
                     await asyncio.wait((call,), timeout=LATE_S)
                     if not call.done():
@@ -266,7 +266,7 @@ class Scheduler:
         self,
         lane: Lane,
         worker: SegmentWorker | ProcessWorker,
-        thread: WorkerThread | None,
+        thread: Worker | None,
         paused: list[tuple[Entry, int]],
     ) -> None:
         """Take one entry through the lane, in its worker's thread if it has one; wait until there is something to take."""
