@@ -61,6 +61,7 @@ setup(
     ext_modules=cythonize(
         [
             extension("phonograph._memory", "runtime/phonograph"),
+            extension("phonograph._meter", "runtime/phonograph"),
             extension("phonograph._isa", "runtime/phonograph"),
             kernel("energy"),
             kernel("convert", CONVERT_FLAGS),

@@ -11,6 +11,7 @@ from phonograph.errors import BadInputError
 from phonograph.flow.collect import Collect
 from phonograph.flow.join import Join
 from phonograph.flow.merge import Merge
+from phonograph.flow.order import Order
 from phonograph.flow.zip import Zip
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
@@ -69,7 +70,7 @@ class Work(Node[Params]):
         return item
 
 
-TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect)
+TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect, Order)
 
 
 @dataclass

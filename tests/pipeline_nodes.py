@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +12,12 @@ import pytest
 
 from phonograph.flow.collect import Collect
 from phonograph.flow.filter import Filter
+from phonograph.flow.order import Order
 from phonograph.graph.builder import load_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
-from phonograph.node import InputPath, Node, OutputPath, Params, Port, PortType, Source, node
+from phonograph.item import Item
+from phonograph.node import Emitted, InputPath, Node, OutputPath, Params, Port, PortType, Source, node
 from phonograph.sink import Sink
 from phonograph.spec import Ports
 
@@ -81,6 +84,9 @@ class Vad(Node[VadParams]):
 class Cut(Node[Params]):
     """Cut segments out."""
 
+    def process_batch(self, items: Sequence[Item], states: Sequence[None]) -> Sequence[Emitted]:
+        raise NotImplementedError
+
 
 @node("audio.narrow", inputs={"audio": "audio[rate=8000]"}, outputs="audio")
 class Narrow(Node[Params]):
@@ -109,6 +115,9 @@ class Mel(Node[MelParams]):
 @node("asr.model", inputs={"features": "features[bins=80]"}, outputs="text")
 class Model(Node[Params]):
     """Take 80 bins."""
+
+    def process_batch(self, items: Sequence[Item], states: Sequence[None]) -> Sequence[Emitted]:
+        raise NotImplementedError
 
 
 @node("signal.mix", inputs={"left": "audio[rate=r]", "right": "audio[rate=r]"}, outputs={"audio": "audio[rate=r, channels=2]"})
@@ -206,7 +215,7 @@ def registry() -> Registry:
     made = Registry()
     for declared in (
         *(Clips, Decode, Resample, Vad, Cut, Narrow, Stereo, LowRates, Mel, Model, Mix, Split, Both),
-        *(Merge, Join, BrokenPorts, Route, Filter, Collect, AudioSink, AnySink, TextSink, MoreSink),
+        *(Merge, Join, BrokenPorts, Route, Filter, Collect, Order, AudioSink, AnySink, TextSink, MoreSink),
     ):
         made.register(declared)
     return made

@@ -37,6 +37,7 @@ class ConvertParams(Params, frozen=True):
     "audio.convert",
     inputs={"audio": "audio[rate=r, channels=c]"},
     outputs={"audio": "audio[rate=r, channels=c]"},
+    streaming="causal",
     sees_native_memory=True,
     attributes={"sample_format": "str", "num_nan": "int", "channels": "int"},
     example="""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phonograph.audio import AudioChunk, Segment
+    from phonograph.engine.journal import DeadLetter
+    from phonograph.engine.requests import RequestMetrics, Result
     from phonograph.errors import (
         AudioCancelledError,
         AudioCorruptError,
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
         CircuitOpenError,
         Complaint,
         ErrorBudgetError,
+        ExecutorClosedError,
         GraphError,
         InstructionSetError,
         ManifestError,
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
         NodeError,
         OutputError,
         PhonographError,
+        RequestFailedError,
         RunDirectoryError,
+        SessionEndedError,
         TransientError,
     )
     from phonograph.executor import Executor, Progress, RunReport
@@ -68,6 +73,7 @@ _MODULES = {
         "CircuitOpenError",
         "Complaint",
         "ErrorBudgetError",
+        "ExecutorClosedError",
         "GraphError",
         "InstructionSetError",
         "ManifestError",
@@ -75,9 +81,13 @@ _MODULES = {
         "NodeError",
         "OutputError",
         "PhonographError",
+        "RequestFailedError",
         "RunDirectoryError",
+        "SessionEndedError",
         "TransientError",
     ),
+    "engine.journal": ("DeadLetter",),
+    "engine.requests": ("RequestMetrics", "Result"),
     "executor": ("Executor", "Progress", "RunReport"),
     "item": ("Item", "Outcome", "Record"),
     "language.manifest": ("Manifest", "load_manifest"),
@@ -115,9 +125,11 @@ __all__ = [
     "BadInputError",
     "CircuitOpenError",
     "Complaint",
+    "DeadLetter",
     "Duration",
     "ErrorBudgetError",
     "Executor",
+    "ExecutorClosedError",
     "ExpressionText",
     "FilePart",
     "GraphError",
@@ -141,10 +153,14 @@ __all__ = [
     "Progress",
     "Record",
     "Registry",
+    "RequestFailedError",
+    "RequestMetrics",
+    "Result",
     "RunDirectoryError",
     "RunReport",
     "Secret",
     "Segment",
+    "SessionEndedError",
     "Sink",
     "Size",
     "Source",

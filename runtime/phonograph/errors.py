@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
 
@@ -338,6 +338,46 @@ class OutputError(PhonographError):
     code = "output"
 
 
+class RequestFailedError(PhonographError):
+    """Something of a request failed. Raised by `Result.raise_for_failure` alone.
+
+    Args:
+        dead_letters: what failed, where and why; see `phonograph.engine.journal.DeadLetter`.
+    """
+
+    code = "request_failed"
+
+    def __init__(self, dead_letters: Sequence[Any]) -> None:
+        first, more = dead_letters[0], len(dead_letters) - 1
+        others = f" (and {more} more)" if more else ""
+        super().__init__(f"node {first.node!r}, record {first.key!r}: {first.code}: {first.message}{others}")
+        self.dead_letters = tuple(dead_letters)
+
+
+class ExecutorClosedError(PhonographError):
+    """The executor is not open, or was closed or broke before the request or session had ended. What broke it is the cause."""
+
+    code = "executor_closed"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: the executor is not open; expected it inside `async with executor:`")
+
+
+class SessionEndedError(PhonographError):
+    """A session ended before it was finished.
+
+    Args:
+        reason: `cancelled`; `idle`: nothing was sent or received for the time-out; `closed`: the executor was.
+    """
+
+    code = "session_ended"
+
+    def __init__(self, session: str, reason: Literal["cancelled", "idle", "closed", "finished"], message: str) -> None:
+        super().__init__(f"session {session!r}: {message}")
+        self.session = session
+        self.reason = reason
+
+
 class ErrorBudgetError(PhonographError):
     """More records failed than `limits.error_rate` allows, or every one did. The run ends as failed."""
 
@@ -438,6 +478,9 @@ CODES: dict[str, str] = {
     "audio_cancelled": "The decoding was stopped; nothing is wrong with the audio.",
     "audio_format": "The audio's shape, rate, channels or sample format is not accepted here.",
     "output": "Results cannot be stored.",
+    "request_failed": "Something of a request failed.",
+    "executor_closed": "The executor is not open, or was closed or broke meanwhile.",
+    "session_ended": "A session was cancelled, timed out or cut off before it was finished.",
     "error_budget": "More records failed than the manifest allows.",
     "run_directory": "The run directory cannot be used.",
     "instruction_set": "The environment asks for kernels that this processor cannot run.",
@@ -490,6 +533,7 @@ CODES: dict[str, str] = {
     "unreachable": "No item can ever get there.",
     "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
     "shared_file": "Two sinks of different types write to the same path.",
+    "streaming": "A node cannot take the chunks of a session.",
     "process": "A node cannot run in a process of its own; or one does, which is only said.",
     "inline": "A node runs in the event loop, so that no time-out can end a call of it.",
 }

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
-from phonograph.engine.journal import DEAD_LETTERS, RunDirectory, default_run_directory
+from phonograph.blocking import BlockingExecutor
+from phonograph.engine.journal import DEAD_LETTERS, NoRunDirectory, RunDirectory, default_run_directory
+from phonograph.engine.outside import opened
 from phonograph.engine.plan import make_plan, plan_as_dict
+from phonograph.engine.requests import Result
 from phonograph.engine.scheduler import Scheduler
-from phonograph.errors import Complaint, GraphError, PhonographError
+from phonograph.engine.serving import Serving
+from phonograph.engine.sessions import Session, SessionLimits
+from phonograph.errors import Complaint, ExecutorClosedError, GraphError, PhonographError
 from phonograph.graph.builder import build_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
@@ -65,17 +76,23 @@ class Progress(msgspec.Struct, frozen=True):
 class Executor:
     """Runs one manifest; each call of `run` is a run of its own.
 
+    A manifest with `inputs` is not run but sent things, while the executor is open:
+
+        async with Executor(manifest) as executor:
+            result = await executor.submit({"audio": chunk})
+
     Args:
         manifest: from `load_manifest`.
         registry: where node types come from; None: the installed packages.
-        run_dir: folder for plan, journal, dead letters and metrics; None: `.phonograph/<name>-<hash of outputs>`.
+        run_dir: folder for plan, journal, dead letters and metrics; None: `.phonograph/<name>-<hash of outputs>` for a run, and
+            none at all for a manifest with `inputs`.
         workers: threads for parts of the graph that do not say how many; None: one for each core.
         metrics: False turns measuring off.
         sample: read so many records in all, shared out over the sources; None: every record.
         log: None: the standard logger `phonograph`.
 
     Raises:
-        GraphError: the manifest's nodes do not form a runnable graph, or want inputs from outside; every complaint at once.
+        GraphError: the manifest's nodes do not form a runnable graph; every complaint at once.
     """
 
     def __init__(
@@ -96,10 +113,13 @@ class Executor:
         if sample is not None and sample < 1:
             raise ValueError(f"sample is {sample}; expected at least 1, or None for every record")
         self.graph = manifest if isinstance(manifest, Graph) else build_graph(manifest, registry or Registry.installed())
-        _refuse_inputs(self.graph)
         self.plan = make_plan(self.graph, workers=workers)
         self.run_directory = Path(run_dir) if run_dir is not None else default_run_directory(self.graph)
         self.report: RunReport | None = None  # of the latest run, also when that was cancelled
+        self._workers = workers
+        self._keeps_run_directory = run_dir is not None
+        self._serving: Serving | None = None
+        self._leaving = contextlib.AsyncExitStack()
         self._measure = metrics
         self._sample = sample
         self._log = log or library_logger()
@@ -112,6 +132,7 @@ class Executor:
         """Run to the end and return the report. For code without an event loop; inside one, await `run_async`.
 
         Raises:
+            GraphError: the manifest has `inputs`, which nothing feeds.
             RunDirectoryError: the run directory is held by another run or cannot be written.
             RuntimeError: called inside a running event loop.
         """
@@ -123,6 +144,7 @@ class Executor:
 
     async def run_async(self) -> RunReport:
         """Run to the end in the running event loop. Cancelling it cancels the run: nothing more is started or waited for."""
+        refuse_inputs(self.graph)
         self._started = time.perf_counter()
         self._loop = asyncio.get_running_loop()
         with RunDirectory(self.run_directory, self.graph.secrets) as directory:
@@ -145,6 +167,137 @@ class Executor:
                 if report.metrics is not None:
                     directory.write_metrics(report.metrics)
         return report
+
+    async def __aenter__(self) -> Self:
+        """Open the workers of a manifest with `inputs`.
+
+        Raises:
+            GraphError: it has none, or has nodes that cannot be there besides.
+            NodeError: a node could not be opened.
+            RuntimeError: it is open already.
+        """
+        if self._serving is not None:
+            raise RuntimeError("the executor is open already; expected one `async with` at a time, or an executor for each")
+        plan = make_plan(opened(self.graph), workers=self._workers)
+        self._started = time.perf_counter()
+        secrets = self.graph.secrets
+        directory = RunDirectory(self.run_directory, secrets) if self._keeps_run_directory else NoRunDirectory(secrets)
+        async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(directory)
+            directory.write_plan(plan_as_dict(plan))
+            serving = Serving(plan, directory, self._log, measure=self._measure)
+            await serving.open()
+            stack.push(partial(self._close_books, serving, directory))
+            stack.push_async_exit(partial(self._close, serving))
+            self._leaving = stack.pop_all()
+        self._loop = asyncio.get_running_loop()
+        self._serving = self._scheduler = serving
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close. Sessions end at once; requests are seen through, unless an exception leaves the block."""
+        await self._leaving.__aexit__(kind, error, trace)
+
+    async def submit(
+        self, inputs: Mapping[str, Any], *, key: str | None = None, attributes: Mapping[str, Any] | None = None
+    ) -> Result:
+        """Send one request, and wait for what becomes of it. It is one record, and whole, as in a run.
+
+        Of many requests at once, 64 are worked on; the others wait for their turn. Cancelling it ends what waits of the request;
+        a call of a node that runs is not interrupted.
+
+        Args:
+            inputs: a payload for each of the manifest's inputs, of its family: AudioChunk, str, bytes, array.
+            key: names the record in dead letters, logs and the keys of items; None: `request-<number>`.
+            attributes: facts about it that every node can read. Those of audio (`duration`, `sample_rate`,
+                `channels`) need not be given.
+
+        Returns:
+            What came to the manifest's outputs, and the dead letters: a record that failed is no exception.
+
+        Raises:
+            BadInputError, AudioFormatError: `inputs` are not what the manifest declares.
+            NodeError: the record failed at a node with `on_error: fail`.
+            ExecutorClosedError: the executor is not open, or was closed or broke before the record had ended.
+        """
+        return await self._open_serving().submit(inputs, key, attributes)
+
+    def session(
+        self,
+        session_id: str | None = None,
+        *,
+        idle_timeout: float | timedelta | None = None,
+        max_in_flight: int = 16,
+        max_unread: int = 256,
+        max_unread_bytes: int = 16 * 2**20,
+    ) -> Session:
+        """Open a live session: chunks in, results out, in order. Nodes keep a state for it, which they give up at its end.
+
+            async with executor.session() as session:
+                await session.send(chunk)
+                await session.finish()
+                async for item in session: ...
+
+        Leaving the block ends what is not at its end yet. How nodes take chunks depends on what their types say of streaming:
+        causal nodes chunk by chunk; those that want whole audio get it at the end, up to 256 MiB.
+
+        Args:
+            session_id: names it in keys, logs and dead letters; None: `session-<number>`.
+            idle_timeout: seconds (or timedelta) without a chunk sent or a result received after which it ends; None: never.
+            max_in_flight: chunks on their way. max_unread, max_unread_bytes: results that nobody has received. Where one of
+                them is reached, `send` waits; each session has as much for itself.
+
+        Raises:
+            GraphError: a node cannot take chunks; every complaint at once.
+            ExecutorClosedError: the executor is not open.
+            ValueError: a session of this id is open.
+        """
+        timeout_s = idle_timeout.total_seconds() if isinstance(idle_timeout, timedelta) else idle_timeout
+        if timeout_s is not None and timeout_s <= 0:
+            raise ValueError(f"idle_timeout is {timeout_s:g} s; expected more than 0, or None for ever")
+        for name, value in (("max_in_flight", max_in_flight), ("max_unread", max_unread), ("max_unread_bytes", max_unread_bytes)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; expected at least 1")
+        limits = SessionLimits(
+            in_flight=max_in_flight, unread=max_unread, unread_bytes=max_unread_bytes, idle_timeout_s=timeout_s
+        )
+        return self._open_serving().session(session_id, limits)
+
+    def blocking(self) -> BlockingExecutor:
+        """This executor for code that does not await: a script, a notebook, threads beside the event loop that it is open in.
+
+        with Executor(manifest).blocking() as executor:
+            result = executor.submit({"audio": chunk})
+        """
+        return BlockingExecutor(self)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop that it is open in; None while it is not open."""
+        return self._loop if self._serving is not None else None
+
+    def _open_serving(self) -> Serving:
+        if self._serving is None:
+            raise ExecutorClosedError(self.graph.name)
+        return self._serving
+
+    async def _close(
+        self, serving: Serving, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await serving.close(at_once=kind is not None)
+
+    def _close_books(
+        self,
+        serving: Serving,
+        directory: RunDirectory,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._serving = self._scheduler = None
+        self.report = self._report(serving, "success")
+        if self.report.metrics is not None:
+            directory.write_metrics(self.report.metrics)
 
     def stop(self) -> None:
         """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread.
@@ -198,8 +351,8 @@ class Executor:
         )
 
 
-def _refuse_inputs(graph: Graph) -> None:
-    """A graph that is fed from outside cannot run by itself."""
+def refuse_inputs(graph: Graph) -> None:
+    """Raises GraphError for a graph that is fed from outside, and so cannot run by itself."""
     expected = "a source in its place, or another manifest that includes this one"
     complaints = [
         Complaint("missing_input", declared.position, f"nothing feeds the manifest's input {name!r}", expected)

@@ -24,6 +24,8 @@ class Outcome(enum.Enum):
     DEAD_LETTERED = "dead_lettered"  # a node failed on it; the dead letter says where and why
     CANCELLED = "cancelled"  # the run was stopped while it was in flight
 
+    __hash__ = object.__hash__  # each is one object; Enum's own hash is a Python function, and outcomes are counted for each item
+
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a source reads: one clip, one row, one live stream; the unit of accounting.

@@ -2,7 +2,7 @@
 
 How to read it. `execution_time_ms` sums the busy time of all attempts in all workers, so it may exceed the wall time.
 `queue_wait_ms` far above it names a node that is a bottleneck: items wait there. `latency_ms` are single
-calls, for a source batches of records.
+calls, for a source batches of records, for a node that takes batches those.
 `array_peak_mb` is the most NumPy memory that the node's own code held at one time, arrays it handed on included until they die;
 of a node that runs in processes, the sum of what each of them held at most.
 `native_peak_mb` is null where a node uses memory that cannot be seen (FFmpeg, soxr), and never a guess.
@@ -10,101 +10,93 @@ of a node that runs in processes, the sum of what each of them held at most.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from phonograph._memory import ArrayAccount
+from phonograph._meter import CallMeter, bucket_of, upper_edge
 
 NodeStatus = Literal["success", "retried", "skipped", "failed"]
 RunStatus = Literal["success", "completed_with_errors", "failed", "interrupted"]
 
-_SUB_BUCKETS = 4  # bits: a bucket is at most 1/16 wide, so a quantile is at most 6 % high
-
 
 class Histogram:
-    """Counts of nanoseconds in log-linear buckets: constant memory, any range."""
+    """Counts of nanoseconds in log-linear buckets: constant memory, any range.
 
-    __slots__ = ("counts", "total")
+    Args:
+        counts: by bucket, counted on; None: there are none yet.
+    """
 
-    def __init__(self) -> None:
-        self.counts: dict[int, int] = {}
-        self.total = 0
+    __slots__ = ("counts",)
+
+    def __init__(self, counts: dict[int, int] | None = None) -> None:
+        self.counts: dict[int, int] = {} if counts is None else counts
 
     def add(self, nanoseconds: int) -> None:
-        shift = nanoseconds.bit_length() - _SUB_BUCKETS - 1
-        bucket = nanoseconds if shift <= 0 else (shift << _SUB_BUCKETS) + (nanoseconds >> shift)
+        bucket = bucket_of(nanoseconds)
         self.counts[bucket] = self.counts.get(bucket, 0) + 1
-        self.total += 1
 
     def merge(self, other: Histogram) -> None:
         for bucket, count in other.counts.items():
             self.counts[bucket] = self.counts.get(bucket, 0) + count
-        self.total += other.total
 
     def quantile(self, share: float) -> float:
         """Upper edge, in nanoseconds, of the bucket that holds the value at `share` (0 to 1); 0 when empty."""
-        rank = share * self.total
+        rank = share * sum(self.counts.values())
         seen = 0
         for bucket in sorted(self.counts):
             seen += self.counts[bucket]
             if seen >= rank:
-                return float(_upper_edge(bucket))
+                return float(upper_edge(bucket))
         return 0.0
 
 
-def _upper_edge(bucket: int) -> int:
-    first = 1 << (_SUB_BUCKETS + 1)
-    if bucket < first:
-        return bucket
-    shift = (bucket >> _SUB_BUCKETS) - 1
-    mantissa = bucket - (shift << _SUB_BUCKETS)
-    return ((mantissa + 1) << shift) - 1
+class NodeStats(CallMeter):
+    """What one worker measured of one node. Written by that worker alone, so without locks.
 
+    Args:
+        account: made the current one at each call; None: memory is not counted.
+    """
 
-class NodeStats:
-    """What one worker measured of one node. Written by that worker alone, so without locks."""
+    __slots__ = ("array_peak_bytes", "audio_seconds", "items_changed")
 
-    __slots__ = (
-        *("array_peak_bytes", "audio_seconds", "busy_ns", "calls", "errors", "first_ns"),
-        *("items_changed", "items_in", "items_out", "last_ns", "latency"),
-    )
-
-    def __init__(self) -> None:
+    def __init__(self, account: ArrayAccount | None = None) -> None:
+        super().__init__(None if account is None else account.enter)
         self.array_peak_bytes = 0  # of a worker process; threads share an account
-        self.items_in = 0
-        self.items_out = 0
         self.items_changed = 0  # of an inserted conversion
-        self.calls = 0
-        self.errors = 0
-        self.busy_ns = 0
-        self.first_ns = 0
-        self.last_ns = 0
         self.audio_seconds = 0.0
-        self.latency = Histogram()
 
-    def called(self, start_ns: int, end_ns: int) -> None:
-        """Account for one call of the node between two readings of the performance counter."""
-        if not self.calls:
-            self.first_ns = start_ns
-        self.calls += 1
-        self.last_ns = end_ns
-        self.busy_ns += end_ns - start_ns
-        self.latency.add(end_ns - start_ns)
+    @property
+    def latency(self) -> Histogram:
+        """How long single calls took."""
+        return Histogram(self.buckets)
 
     def merge(self, other: NodeStats) -> None:
         if other.calls:
             self.first_ns = min(self.first_ns, other.first_ns) if self.calls else other.first_ns
             self.last_ns = max(self.last_ns, other.last_ns)
-        self.items_in += other.items_in
-        self.items_out += other.items_out
-        self.items_changed += other.items_changed
-        self.calls += other.calls
-        self.errors += other.errors
-        self.busy_ns += other.busy_ns
-        self.audio_seconds += other.audio_seconds
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
         self.latency.merge(other.latency)
+
+    def __reduce__(self) -> tuple[Callable[..., NodeStats], tuple[Any, ...]]:
+        return _stats_with, ({name: getattr(self, name) for name in _FIELDS}, self.buckets)
+
+
+_SUMMED = ("audio_seconds", "busy_ns", "calls", "errors", "items_changed", "items_in", "items_out")
+_FIELDS = (*_SUMMED, "array_peak_bytes", "first_ns", "last_ns")
+
+
+def _stats_with(fields: dict[str, Any], buckets: dict[int, int]) -> NodeStats:
+    """What another process measured."""
+    stats = NodeStats()
+    for name, value in fields.items():
+        setattr(stats, name, value)
+    stats.buckets.update(buckets)
+    return stats
 
 
 class BreakerMetrics(msgspec.Struct, frozen=True):
@@ -122,8 +114,18 @@ class LatencyMetrics(msgspec.Struct, frozen=True):
     p99: float
 
 
+class BatchMetrics(msgspec.Struct, frozen=True):
+    """The batches of a node: how many were formed, and the items in one on average. Parts of a batch that failed do not count."""
+
+    formed: int
+    mean_items: float
+
+
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One node. `items_in` counts items, not attempts; `errors` counts failed attempts."""
+    """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
+
+    `items_dropped` are those that the queue in front of it dropped, as its policy says.
+    """
 
     id: str
     type: str
@@ -134,6 +136,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     queue_wait_ms: float
     items_in: int
     items_out: int
+    items_dropped: int
     errors: int
     retries: int
     retried_items: int
@@ -142,6 +145,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     breaker: BreakerMetrics
     latency_ms: LatencyMetrics
     audio_seconds: float
+    batches: BatchMetrics | None = None
 
 
 class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +161,7 @@ class RecordCounts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """A node that was inserted because two ends of an edge differ.
+    """A node that was inserted because two ends of an edge differ, or for the sake of order.
 
     `changes` says what it does, `loses` what is lost by that for certain or maybe (empty when nothing is), `items_changed` how
     many items it did not hand on as they were.
@@ -217,12 +221,15 @@ class NodeTotals:
         self.retries = 0
         self.retried_items = 0
         self.healed_items = 0
+        self.items_dropped = 0
         self.passed_over = 0
         self.records_read = 0
+        self.batches = 0
+        self.batched_items = 0
         self.stopped_the_run = False
 
     def new_worker(self) -> NodeStats:
-        stats = NodeStats()
+        stats = NodeStats(self.account)
         self.workers.append(stats)
         return stats
 
@@ -253,6 +260,7 @@ class NodeTotals:
             queue_wait_ms=_rounded(self.queue_wait_s * 1e3),
             items_in=merged.items_in,
             items_out=merged.items_out + self.records_read,
+            items_dropped=self.items_dropped,
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,
@@ -261,6 +269,7 @@ class NodeTotals:
             breaker=breaker,
             latency_ms=LatencyMetrics(*(_rounded(merged.latency.quantile(share) / 1e6) for share in (0.5, 0.95, 0.99))),
             audio_seconds=_rounded(merged.audio_seconds),
+            batches=BatchMetrics(self.batches, _rounded(self.batched_items / self.batches)) if self.batches else None,
         )
 
 

@@ -22,6 +22,14 @@ or a typed function, when it has neither:
 A class sets the attributes that it changes. For a function that returns audio, those of `duration`, `sample_rate` and `channels`
 that the item has are set to what the audio is.
 
+A node that does several items at once for less than one by one, such as a model on an accelerator, has `process_batch`, or is a
+function of lists:
+
+    @node("asr.embed", batch=True)
+    def embed(audio: list[AudioChunk], *, scale: float = 1.0) -> list[NDArray[np.float32]]: ...
+
+The manifest says on its input which items come together (`batch:`); without that, each call is for one.
+
 Life cycle of a class, in one worker: `open()`; then for each record `start()`, `process(item, state)`, `flush(state)`; at the
 end `close()`. Every worker has an instance of its own, so attributes set in `open` need no lock. In batch a whole file is one
 session of one chunk.
@@ -30,7 +38,7 @@ session of one chunk.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar, cast, get_args
 
@@ -38,6 +46,7 @@ import msgspec
 import numpy as np
 
 from phonograph.audio import AudioChunk
+from phonograph.errors import NodeContractError
 from phonograph.item import Item, Record
 from phonograph.porttype import PortType
 from phonograph.signature import Axes, Signature
@@ -58,6 +67,7 @@ from phonograph.spec import (
     Secret,
     Size,
     Streaming,
+    StreamingOf,
     fields_of,
 )
 
@@ -122,11 +132,37 @@ class Node(Generic[ParamsT]):
         Raises:
             BadInputError: the record is at fault. TransientError: try again. Anything else: see `phonograph.errors`.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no process")
+        if type(self).process_batch is Node.process_batch:
+            raise NotImplementedError(f"{type(self).__name__} has no process")
+        (emitted,) = self.process_batch([item], [state])
+        if isinstance(emitted, Exception):
+            raise emitted
+        return emitted
+
+    def process_batch(self, items: Sequence[Item], states: Sequence[Any]) -> Sequence[Emitted | Exception]:
+        """The same for several items, of different records, in one call. A node that has this needs no `process`.
+
+        Args:
+            items: in the order in which they came; how many, and of which durations, the manifest says.
+            states: of each item's record or stream.
+
+        Returns:
+            One result for each item, in their order, each as `process` gives it, or an exception that is this item's alone.
+            Generators are run to their end.
+
+        Raises:
+            As `process`. What it raises is held against the batch: after an error that heals it is tried again, after any other
+            each half is given to another call, down to the items at fault. So states must be as they were then, and what is
+            visible outside must be no worse for happening twice.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no process_batch")
 
     def flush(self, state: Any) -> Emitted:
         """What remains when the record or stream has ended."""
         return None
+
+    def control(self, message: Any, state: Any) -> None:
+        """Take a message that a program sends to a live session (`Session.control`), ahead of all audio that waits."""
 
 
 class Source(Node[ParamsT]):
@@ -151,8 +187,10 @@ def node(
     side_effects: bool = False,
     sees_native_memory: bool = False,
     version: int = 1,
-    latency_samples: int = 0,
+    latency_samples: int | None = 0,
     streaming: Streaming = "whole",
+    streaming_of: StreamingOf | None = None,
+    tolerance: float = 0.0,
     attributes: Mapping[str, AttributeType] | None = None,
     open_attributes: OpenAttributes = False,
     example: str = "",
@@ -161,6 +199,7 @@ def node(
     variadic: bool = False,
     chooses: bool = False,
     joins: bool = False,
+    batch: bool = False,
 ) -> Callable[[Any], Any]:
     """Declare a class or a typed function as a node type. The decorated object gets a `spec` and is returned unchanged.
 
@@ -170,6 +209,8 @@ def node(
             itself. For a function both come from its annotations: a positional parameter is an input port, a keyword-only
             parameter is a parameter, `-> X | None` may filter, `-> Iterator[X]` emits 1:N, a NamedTuple, TypedDict or frozen
             dataclass of payloads has a port for each field, and `Annotated[AudioChunk, Axes(rate=16000)]` narrows a port.
+        batch: the function takes lists of payloads, and returns a list with a result for each: its annotations are `list[X]` or
+            `Sequence[X]`. A class says so by having `process_batch`.
         others: see `NodeSpec`.
 
     Raises:
@@ -184,11 +225,14 @@ def node(
             kind = target.kind
             declared_inputs, declared_outputs, counted = inputs, outputs, cardinality or "1:1"
             params, factory = _params_of(target), cast(Callable[[Any, str], Node[Any]], target)
-            stateful = target.start is not Node.start
+            stateful, batches = target.start is not Node.start, target.process_batch is not Node.process_batch
+            if batch:
+                raise TypeError(f"@node({type_name!r}): 'batch' is for functions; expected a class to have `process_batch`")
         elif inspect.isfunction(target):
-            signature = Signature.of(target)
+            signature, batches = Signature.of(target, batch=batch), batch
             declared_inputs, declared_outputs = signature.inputs, signature.outputs
-            params, factory, stateful = signature.params, _function_node(target, signature), False
+            params, stateful = signature.params, False
+            factory = _batch_function_node(target, signature) if batch else _function_node(target, signature)
             counted = signature.cardinality
         else:
             raise TypeError(f"@node({type_name!r}) on {target!r}; expected a Node class or a function")
@@ -217,6 +261,8 @@ def node(
             version=version,
             latency_samples=latency_samples,
             streaming=streaming,
+            streaming_of=streaming_of,
+            tolerance=tolerance,
             stateful=stateful,
             attributes=MappingProxyType(dict(attributes or {})),
             open_attributes=open_attributes,
@@ -226,6 +272,7 @@ def node(
             variadic=variadic,
             chooses=chooses,
             joins=joins,
+            batches=batches,
             origin=f"{target.__module__}:{target.__qualname__}",
         )
         target.spec = spec
@@ -236,27 +283,58 @@ def node(
 
 def _function_node(function: Callable[..., Any], signature: Signature) -> Callable[[Any, str], Node[Any]]:
     """The node class that calls the function for each item."""
-    names, payload, many = tuple(signature.inputs), signature.payload, signature.cardinality == "1:N"
+    names = tuple(signature.inputs)
 
-    class FunctionNode(Node[Params]):
-        def __init__(self, params: Params, node_id: str) -> None:
-            super().__init__(params, node_id)
-            self.keywords = msgspec.structs.asdict(params)
-
+    class FunctionNode(_OfFunction):
         def process(self, item: Item, state: Any) -> Emitted:
-            result = function(*[item.payload[name] for name in names], **self.keywords)
-            if many:
-                made = [payload(value) for value in result]
-                return [item.child(number, ports, _redescribed(item, ports)) for number, ports in enumerate(made)]
-            if result is None:
-                return None
-            ports = payload(result)
-            return item.with_payload(ports, _redescribed(item, ports))
+            return _emitted(signature, item, function(*[item.payload[name] for name in names], **self.keywords))
 
-    FunctionNode.__name__ = FunctionNode.__qualname__ = function.__name__
-    for made in (FunctionNode, signature.params):
-        made.__wrapped__ = function  # type: ignore[union-attr]  # by which another process finds it; see phonograph.pickling
-    return FunctionNode
+    return _named_after(function, FunctionNode, signature)
+
+
+def _batch_function_node(function: Callable[..., Any], signature: Signature) -> Callable[[Any, str], Node[Any]]:
+    """The node class that calls the function for each batch."""
+    names = tuple(signature.inputs)
+
+    class BatchFunctionNode(_OfFunction):
+        def process_batch(self, items: Sequence[Item], states: Sequence[Any]) -> Sequence[Emitted]:
+            results = function(*[[item.payload[name] for item in items] for name in names], **self.keywords)
+            paired = zip(items, one_each(results, len(items), function.__name__), strict=True)
+            return [_emitted(signature, item, result) for item, result in paired]
+
+    return _named_after(function, BatchFunctionNode, signature)
+
+
+class _OfFunction(Node[Params]):
+    def __init__(self, params: Params, node_id: str) -> None:
+        super().__init__(params, node_id)
+        self.keywords = msgspec.structs.asdict(params)
+
+
+def _emitted(signature: Signature, item: Item, result: Any) -> Emitted:
+    """What a function returned for an item, as a node gives it."""
+    if signature.cardinality == "1:N":
+        made = [signature.payload(value) for value in result]
+        return [item.child(number, ports, _redescribed(item, ports)) for number, ports in enumerate(made)]
+    if result is None:
+        return None
+    ports = signature.payload(result)
+    return item.with_payload(ports, _redescribed(item, ports))
+
+
+def _named_after(function: Callable[..., Any], made: type[Node[Any]], signature: Signature) -> type[Node[Any]]:
+    made.__name__ = made.__qualname__ = function.__name__
+    for one in (made, signature.params):
+        one.__wrapped__ = function  # type: ignore[union-attr]  # by which another process finds it; see phonograph.pickling
+    return made
+
+
+def one_each(results: Any, num_items: int, what: str) -> Sequence[Any]:
+    """What came of a batch, as it was returned. Raises NodeContractError unless it is a sequence of one result for each item."""
+    if isinstance(results, Sequence) and len(results) == num_items:
+        return results
+    found = f"{len(results)} results" if isinstance(results, Sequence) else type(results).__name__
+    raise NodeContractError(f"{what} returned {found}; expected a list of {num_items}, one for each item")
 
 
 def _redescribed(item: Item, payload: Mapping[str, Any]) -> dict[str, Any] | None:

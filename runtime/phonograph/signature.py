@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -93,8 +93,11 @@ class Signature:
     params: type[Params]
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Signature:
+    def of(cls, function: Callable[..., Any], *, batch: bool = False) -> Signature:
         """Read a function.
+
+        Args:
+            batch: it takes and returns lists, of which the elements are read.
 
         Raises:
             TypeError: it cannot be called as a node, or does not say what it takes and returns.
@@ -103,6 +106,7 @@ class Signature:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{name_of}: is an `async def`; expected a plain function, which a worker thread calls")
         hints = get_type_hints(function, include_extras=True)
+        element = _element_of if batch else _itself
         inputs: dict[str, str] = {}
         fields: list[Any] = []
         for name, parameter in inspect.signature(function).parameters.items():
@@ -115,19 +119,31 @@ class Signature:
                 if parameter.default is not inspect.Parameter.empty:
                     found = f"{name!r} stands before `*`, as input ports do, and has a default"
                     raise TypeError(f"{name_of}: {found}; put it after `*` to make it a parameter")
-                inputs[name] = _type_of(hints[name])
+                inputs[name] = _type_of(element(hints[name], f"{name_of}: parameter {name!r}"))
             else:
                 raise TypeError(f"{name_of}: *args and **kwargs are not ports or parameters")
         if not inputs:
             raise TypeError(f"{name_of}: has no input port; expected at least one positional parameter")
         if "return" not in hints:
             raise TypeError(f"{name_of}: has no return annotation; expected `-> TYPE`, which becomes the output port")
-        returned, cardinality = _returned(hints["return"])
+        returned, cardinality = _returned(element(hints["return"], f"{name_of}: what it returns"))
         outputs, payload = _outputs(returned)
         params = msgspec.defstruct(
             f"{function.__name__}_params", fields, bases=(Params,), frozen=True, kw_only=True, forbid_unknown_fields=True
         )
         return cls(inputs, outputs, payload, cardinality, cast(type[Params], params))
+
+
+def _itself(annotation: Any, what: str) -> Any:
+    return annotation
+
+
+def _element_of(annotation: Any, what: str) -> Any:
+    """X of `list[X]` or `Sequence[X]`."""
+    plain = _unaliased(annotation)
+    if get_origin(plain) not in (list, Sequence):
+        raise TypeError(f"{what} is {annotation}; expected list[TYPE] or Sequence[TYPE], because it takes batches")
+    return get_args(plain)[0]
 
 
 def _outputs(returned: Any) -> tuple[dict[str, str], Callable[[Any], dict[str, Any]]]:

@@ -67,6 +67,9 @@ PortsOf = Callable[["Params", tuple[str, ...]], Ports]
 OpenAttributes = bool | Callable[[Any], bool]
 """Whether a node adds attributes that its type does not name; a function says so for the node's parameters."""
 
+StreamingOf = Callable[[Any], Streaming]
+"""How a node of given parameters streams."""
+
 # Named here because NodeSpec has a field called `type`, which hides the built-in inside its body.
 ParamsType = type[Params]
 ExceptionType = type[Exception]
@@ -88,8 +91,12 @@ class NodeSpec:
         side_effects: calling twice is visible outside.
         sees_native_memory: True when all memory that grows with its work is NumPy's, so that nothing is hidden; else metrics say
             null, because other libraries' memory cannot be seen (FFmpeg, ONNX).
-        latency_samples: how far output lags behind input when streaming.
-        streaming: `causal` (bit-equal under any chunking), `post-normalised` (the final step waits), `whole` (buffers).
+        latency_samples: how far output lags behind input when streaming; None: parameters or rates decide; see the description.
+        streaming: what comes of a stream, joined, is what comes of the same audio in one piece, whichever chunks it comes in:
+            `causal` gives it as chunks come, `post-normalised` computes as they come and gives it at the end; for `whole` the
+            engine joins the chunks, and the node is called once. It is the most demanding of what parameters lead to.
+        streaming_of: how a node of given parameters streams, when that depends on them; see `streaming_with`.
+        tolerance: how far values may be from those of one piece, absolute; 0: not a bit. Nodes behind it may be as far off.
         attributes: facts that it adds to an item, by name. `open_attributes`: it adds others too, known only per item.
         example: a manifest that shows it at work, from `nodes:` or `steps:` on; documentation prints it, tests run it.
         converts: axis of its output -> the parameter that sets it. One type of each family is inserted where an edge needs it,
@@ -99,6 +106,7 @@ class NodeSpec:
         variadic: takes any number of inputs, under names that the manifest gives them; with `ports_of`.
         chooses: an item leaves by one of the outputs, and not by all of them.
         joins: it brings items together by key, so that its inputs must be branches of one node.
+        batches: one call can take several items.
     """
 
     type: str
@@ -115,8 +123,10 @@ class NodeSpec:
     side_effects: bool = False
     sees_native_memory: bool = False
     version: int = 1
-    latency_samples: int = 0
+    latency_samples: int | None = 0
     streaming: Streaming = "whole"
+    streaming_of: StreamingOf | None = None
+    tolerance: float = 0.0
     stateful: bool = False
     attributes: Mapping[str, AttributeType] = field(default_factory=lambda: MappingProxyType({}))
     open_attributes: OpenAttributes = False
@@ -126,7 +136,12 @@ class NodeSpec:
     variadic: bool = False
     chooses: bool = False
     joins: bool = False
+    batches: bool = False
     origin: str = ""
+
+    def streaming_with(self, params: Params) -> Streaming:
+        """How a node of these parameters streams."""
+        return self.streaming if self.streaming_of is None else self.streaming_of(params)
 
     @property
     def types_depend_on_parameters(self) -> bool:

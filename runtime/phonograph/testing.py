@@ -5,6 +5,11 @@ for target in (NumberSource, FlakyNode, Discard, MyNode):
     registry.register(target)
 report = Executor(load_manifest(path), registry=registry, run_dir=folder).run()
 
+A node that streams gives for chunks, joined, what it gives for audio in one piece:
+
+item = item_with({"audio": AudioChunk.of(samples, 16_000)})
+assert deviation(run_whole([my_node], item), run_chunked([my_node], item, seed)).largest == 0
+
 What can go wrong in one order of events and not in another is found with `simulate`: for seed in range(100):
 report = simulate(executor.run_async(), seed=seed)
 """
@@ -18,12 +23,26 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from phonograph.chunking.comparison import Deviation, deviation
+from phonograph.chunking.line import chunk_lengths, run_chunked, run_whole
 from phonograph.errors import BadInputError, TransientError
 from phonograph.item import Item, Record
 from phonograph.node import Node, Params, Source, node
 from phonograph.sink import Part, Sink, Written
 
-__all__ = ["Discard", "FlakyNode", "NumberSource", "PassOn", "item_with", "simulate"]
+__all__ = [
+    "Deviation",
+    "Discard",
+    "FlakyNode",
+    "NumberSource",
+    "PassOn",
+    "chunk_lengths",
+    "deviation",
+    "item_with",
+    "run_chunked",
+    "run_whole",
+    "simulate",
+]
 
 
 ResultT = TypeVar("ResultT")
@@ -42,7 +61,14 @@ class NumberSource(Source[NumberSourceParams]):
             yield Record(key=f"{self.node_id}/{number}", payload={"record": {"number": number}})
 
 
-@node("testing.pass", inputs={"record": "record"}, outputs={"record": "record"}, run="inline", sees_native_memory=True)
+@node(
+    "testing.pass",
+    inputs={"record": "record"},
+    outputs={"record": "record"},
+    run="inline",
+    sees_native_memory=True,
+    streaming="causal",
+)
 class PassOn(Node[Params]):
     """Hand items on as they come."""
 
@@ -92,9 +118,9 @@ class _Nothing(Part):
 def simulate(main: Coroutine[Any, Any, ResultT], *, seed: int, longest_s: float = 600) -> ResultT:
     """Run a coroutine, such as `executor.run_async()`, in simulated time and in an order that the seed decides.
 
-    Time-outs, back-offs and breakers take no time; nodes run in no threads; and the same seed gives the same run, however busy the
-    machine is. Another one lets calls take longer or shorter, and what may come in any order does. Nodes
-    must not block. `asyncio.get_running_loop().time()` is the simulated clock.
+    Time-outs, back-offs and breakers take no time; nodes run in no threads; and the same seed gives the same run, however busy
+    the machine is. Another one lets calls take longer or shorter, and what may come in any order come in another. Nodes must not
+    block. `asyncio.get_running_loop().time()` is the simulated clock.
 
     Raises:
         NothingCanHappenError: everything waits for something else, for ever; or until `longest_s` have passed in simulation.

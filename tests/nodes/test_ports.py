@@ -105,6 +105,6 @@ def test_resampling_that_leaves_the_rate_as_it_is() -> None:
     resample = Resample(ResampleParams(sample_rate=None, channels=1), "n")
     stereo = AudioChunk(np.ones((2, 100), np.float32), 22_050)
     mono = AudioChunk(np.ones((1, 100), np.float32), 22_050)
-    mixed = resample.process(item_with({"audio": stereo}), None).audio
+    mixed = resample.whole(item_with({"audio": stereo})).audio
     assert (mixed.sample_rate, mixed.num_channels, mixed.num_samples) == (22_050, 1, 100)
-    assert resample.process(item_with({"audio": mono}), None).audio is mono
+    assert resample.whole(item_with({"audio": mono})).audio is mono

@@ -122,7 +122,7 @@ def test_an_unknown_quality_is_refused() -> None:
 
 
 def processed(chunk: AudioChunk, params: ResampleParams) -> AudioChunk:
-    return Resample(params, "mono").process(Item(key="a", ordinal=0, payload={"audio": chunk}), None).audio
+    return Resample(params, "mono").whole(Item(key="a", ordinal=0, payload={"audio": chunk})).audio
 
 
 def test_node_hands_on_audio_that_needs_nothing() -> None:
@@ -174,9 +174,9 @@ def test_attributes_say_what_the_audio_is() -> None:
     old = {"duration": 9.0, "sample_rate": 44_100, "channels": 2, "text": "yes"}
     chunk = AudioChunk(np.zeros((2, 8_000), np.float32), 8_000)
     node = Resample(ResampleParams(sample_rate=16_000, channels=1), "mono")
-    once = node.process(Item(key="a", ordinal=0, payload={"audio": chunk}, attributes=old), None)
+    once = node.whole(Item(key="a", ordinal=0, payload={"audio": chunk}, attributes=old))
     expected = {"duration": 1.0, "sample_rate": 16_000, "channels": 1, "text": "yes"}
-    assert once.attributes == node.process(once, None).attributes == expected
+    assert once.attributes == node.whole(once).attributes == expected
 
 
 def test_axes_the_other_way_round_are_told() -> None:

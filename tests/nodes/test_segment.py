@@ -26,7 +26,7 @@ def ramp(length: int, channels: int = 1) -> AudioChunk:
 def cut(chunk: AudioChunk, *segments: Segment, padding_ms: float = 0.0) -> list[Item]:
     payload = {"audio": chunk, "segments": segments}
     item = Item(key="clips/a.wav", ordinal=4, payload=payload, attributes=MappingProxyType({"speaker": "s1"}))
-    return Cut(CutParams(padding_ms=padding_ms), "cut").process(item, None)
+    return Cut(CutParams(padding_ms=padding_ms), "cut").whole(item)
 
 
 def test_each_segment_becomes_a_part() -> None:

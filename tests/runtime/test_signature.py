@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, TypedDict
 
@@ -163,3 +163,64 @@ def test_a_port_type_that_names_no_parameter() -> None:
 def test_axes_show_what_they_are() -> None:
     """Their repr is how they are written."""
     assert repr(Axes(rate=16000, channels="c")) == "Axes(rate=16000, channels='c')"
+
+
+def test_a_function_of_lists_is_read_by_their_elements() -> None:
+    """`list[X]` and `Sequence[X]` of payloads; None among the results filters, a list in their place is several."""
+
+    @node("test.labels", batch=True)
+    def labels(
+        audio: Sequence[Annotated[AudioChunk, Axes(rate=16000)]], texts: list[str], *, scale: float = 1.0
+    ) -> list[NDArray[np.float32] | None]:
+        return [None for _ in audio]
+
+    spec: NodeSpec = labels.spec
+    assert [(port.name, str(port.type)) for port in spec.inputs] == [("audio", "audio[rate=16000]"), ("texts", "text")]
+    assert ([str(port.type) for port in spec.outputs], spec.cardinality, spec.batches) == (["features"], "1:0..1", True)
+
+    @node("test.words", batch=True)
+    def words(text: list[str]) -> list[Iterator[str]]:
+        return [iter(one.split()) for one in text]
+
+    made = words.spec
+    emitted = made.factory(made.params(), "words").process(item_with({"text": "a b"}), None)
+    assert made.cardinality == "1:N"
+    assert [(one.key, one.payload) for one in emitted] == [
+        ("test/record#0000", {"text": "a"}),
+        ("test/record#0001", {"text": "b"}),
+    ]
+
+
+def takes_one(audio: AudioChunk) -> list[str]:
+    return []
+
+
+def gives_one(audio: list[AudioChunk]) -> str:
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (takes_one, r"parameter 'audio' is <class .*AudioChunk'>; expected list\[TYPE\] or Sequence\[TYPE\]"),
+        (gives_one, r"what it returns is <class 'str'>; expected list\[TYPE\]"),
+    ],
+)
+def test_a_function_of_single_payloads_takes_no_batches(function: Any, reason: str) -> None:
+    """Which element is of which item could not be told."""
+    with pytest.raises(TypeError, match=reason):
+        node("test.labels", batch=True)(function)
+
+
+def test_a_class_takes_batches_by_having_a_method_for_them() -> None:
+    """Said in one place; a node that has neither method names the one that nearly all have."""
+
+    class Neither(Node[Params]):
+        pass
+
+    with pytest.raises(TypeError, match="expected a class to have `process_batch`"):
+        node("test.neither", batch=True)(Neither)
+    with pytest.raises(NotImplementedError, match=r"Neither has no process$"):
+        Neither(Params(), "one").process(item_with({}), None)
+    with pytest.raises(NotImplementedError, match="Neither has no process_batch"):
+        Neither(Params(), "one").process_batch([item_with({})], [None])

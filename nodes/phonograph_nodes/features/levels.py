@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -64,6 +65,10 @@ class Levels:
         if one.normalisation == "per_row":
             floor_in = _FLOOR_IN[one.deviation_floor_in]
             _log_mel.normalize_rows(rows, num_rows, bins_first, one.unbiased, floor_in, one.deviation_floor)
+
+
+levels_of = functools.lru_cache(maxsize=32)(Levels)
+"""The levels of a front end, the same for all who ask: ten thousand streams share one set of tables."""
 
 
 def signal_scale(extent: tuple[float, float, float], num_samples: int) -> tuple[float, float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from phonograph.errors import ParameterError
 from phonograph_nodes.features.definition import (
@@ -179,7 +181,7 @@ def warn_of_empty_bins(front_end: FrontEnd, stacklevel: int) -> None:
     Raises:
         ValueError: all of them are.
     """
-    empty = np.asarray(~mel_filters(front_end).any(axis=1))
+    empty = _empty_bins(front_end)
     if not empty.any():
         return
     spacing = f"{front_end.sample_rate / front_end.fft_length:g} Hz"
@@ -188,6 +190,11 @@ def warn_of_empty_bins(front_end: FrontEnd, stacklevel: int) -> None:
     if empty.all():
         raise ValueError(f"{found}; {remedy}")
     warnings.warn(f"{found} and stay at the floor; {remedy}", stacklevel=stacklevel + 1)
+
+
+@functools.lru_cache(maxsize=32)
+def _empty_bins(front_end: FrontEnd) -> NDArray[np.bool_]:
+    return np.asarray(~mel_filters(front_end).any(axis=1))
 
 
 def _front_end(frontend: str | FrontEnd, n_mels: int | None, overrides: Mapping[str, Any]) -> FrontEnd:

@@ -12,7 +12,7 @@ from phonograph.errors import AudioFormatError
 from phonograph.node import Streaming
 from phonograph_nodes.features.buffers import RowBuffer, SampleBuffer
 from phonograph_nodes.features.definition import FrontEnd
-from phonograph_nodes.features.levels import Features, Levels, signal_scale
+from phonograph_nodes.features.levels import Features, levels_of, signal_scale
 from phonograph_nodes.features.log_mel import wrong_rate
 from phonograph_nodes.features.options import NonFinite, Overrides, resolved, warn_of_empty_bins, warn_of_kept_lengths
 from phonograph_nodes.features.rules import is_whole
@@ -71,7 +71,7 @@ class LogMelStream:
         if max_samples is not None and not is_whole(max_samples, 1):
             raise ValueError(f"max_samples is {max_samples!r}; expected a whole number of samples, at least 1, or None")
         self._max_samples = _MAX_S * one.sample_rate if max_samples is None else max_samples
-        self._levels = Levels(one)
+        self._levels = levels_of(one)
         self._workspace = self._levels.workspace()
         self._is_causal = one.streaming == "causal"
         # Samples that may have to stay: those of a window that is not complete, or does not exist yet.

@@ -25,6 +25,7 @@ class JsonlParams(Params, frozen=True):
     "sink.jsonl",
     inputs={"item": "any"},
     side_effects=True,
+    streaming="causal",
     sees_native_memory=True,
     example="""
         steps:
@@ -40,7 +41,7 @@ class Jsonl(Sink[JsonlParams]):
     `text`, a record's fields one by one, else `value`), then its attributes. A field of the record whose name is taken by a
     different value is written as `payload_<name>`, an attribute as `attribute_<name>`. Audio, arrays, bytes are left out; in a
     list null stands for them, so that it keeps its length, and for NaN or infinity anywhere. Rows are in the order in which
-    records end.
+    records end. Of a stream, each item is a row.
 
     The file appears under its name when the run ends, whole. When the run fails or is stopped, what stood under that name
     stays, and the rows that were stored lie in `<path>.partial`. A symlink stays one: the file that it leads to is written.

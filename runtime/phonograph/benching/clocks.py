@@ -16,7 +16,7 @@ from phonograph.graph.model import GraphNode
 from phonograph.sink import Part, Written
 from phonograph.spec import Kind
 
-_OWN_WORK = ("process", "flush")
+_OWN_WORK = ("process", "process_batch", "flush")
 
 
 class Clock:
@@ -75,18 +75,23 @@ class Clock:
 class _Meter:
     """What one instance took; it lives in one thread, so nothing is locked."""
 
-    __slots__ = ("nanoseconds", "num_readings")
+    __slots__ = ("_is_running", "nanoseconds", "num_readings")
 
     def __init__(self) -> None:
         self.nanoseconds = 0
         self.num_readings = 0
+        self._is_running = False
 
     def call(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def metered(*arguments: Any) -> Any:
+            if self._is_running:  # `process` gives its item to `process_batch`
+                return function(*arguments)
+            self._is_running = True
             start = thread_time_ns()
             try:
                 result = function(*arguments)
             finally:
+                self._is_running = False
                 self._read(start)
             return self.steps(result) if isinstance(result, Iterator) else result  # a generator does its work later
 

@@ -181,7 +181,7 @@ def _segment(segment: SegmentFacts) -> Iterator[str]:
     yield f"    why      {segment.reason}"
     if segment.run == "process":
         yield "    runs     in processes of its own, which may crash without harm to the run"
-    for fact in (segment.workers, segment.queue):
+    for fact in (segment.workers, segment.queue, segment.batch):
         if fact is not None:
             yield f"    {fact.name.ljust(7)}  {fact.value}" + (f" ({fact.origin})" if fact.origin else "")
     if segment.opens_at:

@@ -221,14 +221,18 @@ def _value(parameter: Parameter) -> str:
 
 def _behaviour(spec: NodeSpec) -> Iterator[tuple[str, str]]:
     from phonograph.graph.conversion import CONVERTERS
-    from phonograph.reference.catalogue import CARDINALITY, STREAMING
+    from phonograph.reference.catalogue import CARDINALITY, LESS_BY_PARAMETERS, STREAMING
 
     if spec.kind == "transform":
         yield "items", f"{CARDINALITY[spec.cardinality]} ({spec.cardinality})"
     yield "runs", _RUNS[spec.run]
-    yield "streaming", f"{STREAMING[spec.streaming]} ({spec.streaming})"
-    if spec.latency_samples:
-        yield "latency", f"{spec.latency_samples} samples"
+    yield "streaming", f"{STREAMING[spec.streaming]} ({spec.streaming}){LESS_BY_PARAMETERS if spec.streaming_of else ''}"
+    if spec.batches:
+        yield "batches", "takes several items in one call; `batch` on its input says which"
+    if spec.tolerance:
+        yield "tolerance", f"values may be {spec.tolerance:g} from those of audio in one piece"
+    if spec.latency_samples != 0:
+        yield "latency", "as parameters and rates have it" if spec.latency_samples is None else f"{spec.latency_samples} samples"
     if spec.retryable:
         yield (
             "tried again",

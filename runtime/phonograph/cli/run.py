@@ -64,10 +64,11 @@ def command(
     if graph is None:
         return 2
     from phonograph.cli.summary import summarise  # these not before: they need kernels that can run here
-    from phonograph.executor import Executor
+    from phonograph.executor import Executor, refuse_inputs
     from phonograph.log import command_logger
 
     try:
+        refuse_inputs(graph)
         if dry_run:
             _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)
             return 0

@@ -32,7 +32,7 @@ def summarise(report: RunReport, graph: Graph) -> str:
         return secrets.clean(graph.manifest.secrets.clean(path))
 
     lines = [_headline(report, graph), "", _law(report)]
-    lines += [f"  {line}" for line in _dead_letters(report, graph, shown)]
+    lines += [f"  {line}" for line in (*_dropped(report, graph), *_dead_letters(report, graph, shown))]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
     lines.append("")
@@ -54,6 +54,15 @@ def _law(report: RunReport) -> str:
     counts = [(outcome.value.replace("_", " "), getattr(report.records, outcome.value)) for outcome in Outcome]
     parts = [f"{count} {name}" for name, count in counts if count]
     return f"records: {report.records.read} read = " + (" + ".join(parts) or "0")
+
+
+def _dropped(report: RunReport, graph: Graph) -> Iterator[str]:
+    """What full queues dropped, and where."""
+    for node in report.metrics.pipeline_execution.nodes if report.metrics is not None else ():
+        if node.items_dropped:
+            full = next(link.queue.full for link in graph.nodes[node.id].inputs if link.queue is not None)
+            what = "1 item" if node.items_dropped == 1 else f"{node.items_dropped} items"
+            yield f"dropped in front of {node.id}, whose queue was full: {what} (full: {full})"
 
 
 def _dead_letters(report: RunReport, graph: Graph, shown: Callable[[str], str]) -> Iterator[str]:

@@ -99,7 +99,8 @@ class Admission:
         self._course.on_end.append(self._record_ended)
         by_node: dict[str, Weights] = {}
         for step in steps:
-            step.call = weighed(step.call, by_node.setdefault(step.node.node_id, Weights()))
+            weights = by_node.setdefault(step.node.node_id, Weights())
+            step.call, step.weigh = weighed(step.call, weights), weights.note
         self._weights = tuple(by_node.values())
 
     async def enter(self, num_bytes: int) -> None:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 
+from phonograph.engine.batching import BatchLane
 from phonograph.engine.course import Course
-from phonograph.engine.delivery import Exit, Outlet, Target
+from phonograph.engine.delivery import Entry, Exit, Outlet, Target
 from phonograph.engine.gathering import Gathering
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
-from phonograph.engine.plan import Plan
+from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.flow.splits import reach_over, reaches, united
 from phonograph.flow.tickets import Gate
 from phonograph.graph.model import Link
+
+GiveUp = Callable[[Lane, NodeRun, Entry], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +31,33 @@ class Assembly:
     gates: tuple[Gate, ...]
 
 
-def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge, *, measure: bool) -> Assembly:
-    """Make the lanes of a plan; give each node its exits to them."""
+def lane_for(plan: SegmentPlan, nodes: tuple[NodeRun, ...], num_producers: int, give_up: GiveUp) -> Lane:
+    """The lane of a segment in a run."""
+    return (Lane if plan.batch is None else BatchLane)(plan, nodes, num_producers, give_up)
+
+
+def connect(
+    plan: Plan,
+    nodes: dict[str, NodeRun],
+    course: Course,
+    judge: Judge,
+    *,
+    measure: bool,
+    lane: Callable[[SegmentPlan, tuple[NodeRun, ...], int, GiveUp], Lane] = lane_for,
+    taps: Mapping[str, Target] = MappingProxyType({}),
+) -> Assembly:
+    """Make the lanes of a plan; give each node its exits to them.
+
+    Args:
+        taps: id of each of the plan's taps -> what takes the items that come there.
+    """
     graph = plan.graph
-    heads = {segment.nodes[0].id for segment in plan.segments}
+    heads = {segment.nodes[0].id for segment in plan.segments} | taps.keys()
     links = [link for node in graph.nodes.values() for link in (*node.outputs, *node.dead_letters) if link.target in heads]
     producers = Counter(link.target for link in links)
     lanes: list[Lane] = []
     gatherings: list[Gathering] = []
-    targets: dict[str, Target] = {}
+    targets: dict[str, Target] = dict(taps)
     for segment in plan.segments:
         members = tuple(nodes[node.id] for node in segment.nodes)
         head = segment.nodes[0].id
@@ -41,7 +65,8 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
             gatherings.append(Gathering(segment, members[0], producers[head], course, judge, measure=measure))
             targets[head] = gatherings[-1]
         else:
-            lanes.append(Lane(segment, members, producers[head], judge.shed_held))
+            lanes.append(lane(segment, members, producers[head], judge.shed_held))
+            lanes[-1].queue.drop = partial(course.drop, members[0], segment.queue.full)
             targets[head] = lanes[-1]
 
     counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}
@@ -62,7 +87,8 @@ def connect(plan: Plan, nodes: dict[str, NodeRun], course: Course, judge: Judge,
             reach = united(over[id(link)] for link in (*node.outputs, *node.dead_letters) if id(link) in over)
             for gather in opening:
                 gathering = by_name[gather]
-                own.append(Gate(gather, reach[gather], len(gathering.node.plan.ports[0]), gathering.tell))
+                num_ports, limit = len(gathering.node.plan.ports[0]), gathering.window
+                own.append(Gate(gather, reach[gather], num_ports, gathering.tell, limit))
         gates += own
         run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
         run.letters = Exit(outlets(node.dead_letters, chooses=False), own)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from phonograph.engine.delivery import Entry
+from phonograph.engine.delivery import END, Entry
 from phonograph.engine.journal import DeadLetter, Identity, RunDirectory
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.letters import Letters
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
-from phonograph.flow.tickets import leave
+from phonograph.flow.tickets import leave, lose
+from phonograph.graph.model import Full
 from phonograph.item import Outcome
 from phonograph.log import Logger
 
@@ -66,6 +67,22 @@ class Course:
         self.ledger.end(entry.item.ordinal, Outcome.CANCELLED)
         leave(entry.held)
 
+    def drop(self, node: NodeRun, policy: Full, entry: Entry) -> bool:
+        """End an entry because the queue in front of a node is full; who waits for it learns that it will not come.
+
+        The end of a session is never dropped: False then. A dead letter that is dropped lands in the run directory, as any that
+        no reader keeps.
+        """
+        if entry.item.payload is END:
+            return False
+        if not node.totals.items_dropped:
+            self.tell("warning", "queue_full", node=node.plan.id, drops=policy)
+        node.totals.items_dropped += 1
+        lose(entry.held, entry.item.key, is_dead_letter=False, instead={})
+        self.ledger.end(entry.item.ordinal, Outcome.DROPPED, {"node": node.plan.id, "policy": policy})
+        leave(entry.held)
+        return True
+
     def tell_failure(self, **facts: object) -> None:
         """Log that an item was given up; of many, only the first as warnings, because the dead letters tell it all again."""
         self._num_failures += 1
@@ -92,13 +109,15 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
 
-    def _record_ended(self, identity: Identity, outcome: Outcome) -> None:
+    def _record_ended(self, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
         try:
-            self.run_directory.record_ended(identity, outcome)
+            self.run_directory.record_ended(identity, outcome, facts)
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
         for listener in self.on_end:
             listener(outcome)
+        if identity.owner is not None:
+            identity.owner.record_ended(outcome)
 
 
 def node_error(node: NodeRun, key: str | None, error: Exception) -> NodeError:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from phonograph.engine.emission import payload_bytes
+from phonograph.engine.ledger import Ledger
 from phonograph.engine.queues import BoundedQueue
 from phonograph.engine.step import selector
 from phonograph.flow.splits import united
 from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
-from phonograph.item import Item
+from phonograph.item import Item, Outcome
+
+END: Mapping[str, Any] = MappingProxyType({})
+"""The payload of the item that goes behind all others of a session, and takes the state of nodes with it."""
 
 
 class Entry:
@@ -123,6 +128,14 @@ class Exit:
         only.queue.append(Entry(selected, now), num_bytes)
         return True
 
+    def send_all_at_once(self, parcels: Parcels, now: float) -> bool:
+        """Deliver what carries nothing, where no gate is and there is room everywhere; whether it was delivered."""
+        if self._gates or not all(outlet.queue.has_room_for(0) for outlet, _ in parcels):
+            return False
+        for outlet, item in parcels:
+            outlet.queue.append(Entry(item, now), payload_bytes(item.payload))
+        return True
+
     async def send(self, parcels: Parcels, held: Held = ()) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""
         opened = [await gate.open() for gate in self._gates] if self._gates else []
@@ -144,6 +157,18 @@ class Exit:
         """Nothing more will leave."""
         for outlet in self.outlets:
             outlet.close()
+
+
+async def pass_end(exits: Iterable[Exit], entry: Entry, held: Held, ledger: Ledger[Any]) -> None:
+    """Send the end of a session on over every link that leaves by these exits; where there is none, it is at its end."""
+    leaving = [exit for exit in exits if exit.outlets]
+    item = entry.item
+    if not leaving:
+        ledger.end(item.ordinal, Outcome.FILTERED)
+        return
+    ledger.add(item.ordinal, sum(len(exit.outlets) for exit in leaving) - 1)
+    for exit in leaving:
+        await exit.send([(outlet, item) for outlet in exit.outlets], held)
 
 
 class Outbox:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from phonograph.engine.course import Course
-from phonograph.engine.delivery import Entry, Outbox
+from phonograph.engine.delivery import END, Entry, Outbox, pass_end
 from phonograph.engine.journal import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import NodeRun
@@ -46,6 +46,9 @@ class Gathering:
     Args:
         num_producers: links that lead to it.
         measure: count and time what it does.
+
+    Attributes:
+        window: how many tickets of one of its openers may be open.
     """
 
     def __init__(
@@ -54,13 +57,19 @@ class Gathering:
         self.plan = plan
         self.node = node
         self.queue: BoundedQueue[Entry | Settled | _PortEnded | _Due] = BoundedQueue(
-            plan.queue.items, plan.queue.num_bytes, num_producers
+            plan.queue.items,
+            plan.queue.num_bytes,
+            num_producers,
+            full=plan.queue.full,
         )
+        self.queue.drop = lambda event: isinstance(event, Entry) and course.drop(node, plan.queue.full, event)
         self.outbox = Outbox()
+        self._num_producers = num_producers
         self._course = course
         self._judge = judge
         gather = gather_type(node.plan)
         assert gather is not None
+        self.window = gather.window(node.plan.params)
         self._machine: Gather[Any] = gather(node.plan.params, node.plan.id)
         self._machine.ports = tuple(port.name for port in node.plan.ports[0])
         self._open_links = [0] * len(self._machine.ports)
@@ -68,6 +77,7 @@ class Gathering:
             self._open_links[port_of(link, node.plan)] += 1
         self._stats = node.totals.new_worker() if measure else NodeStats()
         self._held: dict[Part, Held] = {}  # of each part in the machine, what it carries further
+        self._ending: list[Entry] = []  # of sessions whose end has come over every link
         self._timer: asyncio.TimerHandle | None = None
 
     def close(self, link: Link) -> None:
@@ -87,7 +97,9 @@ class Gathering:
         try:
             while True:
                 event = self.queue.get_nowait()
-                if event is not None:
+                if isinstance(event, Entry) and event.item.payload is END:
+                    await self._end_of_session(event)
+                elif event is not None:
                     await self._apply(self._answer(event))
                     self._set_timer()
                     del event
@@ -127,13 +139,13 @@ class Gathering:
         if self._course.is_aborting:
             self._course.cancel(entry)
             return []
-        ((port_name, _),) = entry.item.payload.items()
+        port = self._machine.ports.index(next(iter(entry.item.payload)))
         own = [
             (carried, ports) for carried, ports in entry.held if isinstance(carried, Ticket) and carried.gate.gather == node_id
         ]
         oldest = min((ticket for ticket, _ in own), key=lambda ticket: ticket.number, default=None)
         record = self._course.ledger.identity(entry.item.ordinal).key
-        part = Part(self._machine.ports.index(port_name), entry.item, oldest, record, now)
+        part = Part(port, entry.item, oldest, record, now)
         self._held[part] = tuple(held for held in entry.held if held not in own)
         start_ns = perf_counter_ns()
         results = self._machine.arrive(part)
@@ -141,6 +153,30 @@ class Gathering:
         self._stats.called(start_ns, perf_counter_ns())
         leave(tuple(own))
         return results
+
+    async def _end_of_session(self, entry: Entry) -> None:
+        """Hand it on when it has come over every link; tickets have told before what else can come of the session."""
+        owner, node_id = self._course.ledger.identity(entry.item.ordinal).owner, self.node.plan.id
+        assert owner is not None, "a session"
+        owner.ends[node_id] = owner.ends.get(node_id, 0) + 1
+        own = tuple(one for one in entry.held if isinstance(one[0], Ticket) and one[0].gate.gather == node_id)
+        leave(own)
+        entry.held = tuple(one for one in entry.held if one not in own)
+        if owner.ends[node_id] < self._num_producers:
+            self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
+            leave(entry.held)
+        else:
+            self._ending.append(entry)
+            await self._pass_ends()
+
+    async def _pass_ends(self) -> None:
+        """Hand on the ends of sessions of which nothing is kept here any more."""
+        kept = {part.item.session for part in self._held}
+        for entry in [entry for entry in self._ending if entry.item.session not in kept]:
+            self._ending.remove(entry)
+            await self.outbox.send()
+            await pass_end((self.node.exit, self.node.letters), entry, entry.held, self._course.ledger)
+            leave(entry.held)
 
     async def _apply(self, results: Results) -> None:
         for result in results:
@@ -156,6 +192,8 @@ class Gathering:
                 leave(self._held.pop(part))
                 part.let_go()
             await self.outbox.send()
+        if self._ending:
+            await self._pass_ends()
 
     async def _send(self, made: Made) -> None:
         """Account for what became one item, and deliver it."""
@@ -165,7 +203,8 @@ class Gathering:
         if len(set(ordinals)) == 1:
             ledger.add(item.ordinal, 1 - len(ordinals))
         else:
-            item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key)))
+            owner = ledger.identity(ordinals[0]).owner
+            item = msgspec.structs.replace(item, ordinal=ledger.gather(ordinals, Identity(item.key, owner=owner)))
         parcels = self.node.exit.choose(item)
         # Parts of one ticket reach the same ports from here on, so that it is enough to name each ticket once.
         held = tuple(dict(one for part in made.parts for one in self._held[part]).items())

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import msgspec
 
+from phonograph.engine.conversation import manner
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.journal import DeadLetter
@@ -19,7 +20,7 @@ from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
-from phonograph.item import Outcome
+from phonograph.item import Item, Outcome
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
@@ -64,9 +65,7 @@ class Judge:
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
-        delay_s = (
-            None if isinstance(error, _NEVER_RETRIED) or course.is_aborting else node.plan.retry.delay_after(again.attempt, error)
-        )
+        delay_s = self.delay_after(node, again, error)
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
@@ -85,6 +84,12 @@ class Judge:
             self._breaker_changed(lane, node)
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
+        """Seconds until an item that failed is tried again; None when it is not."""
+        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
+            return None
+        return node.plan.retry.delay_after(entry.attempt, error)
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Give up an item that waited for a breaker until it could wait no longer."""
@@ -110,6 +115,9 @@ class Judge:
             self._ledger.end(entry.item.ordinal, Outcome.SKIPPED)
             return
         letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
+        owner = self._ledger.identity(item.ordinal).owner
+        if owner is not None:
+            owner.letter(letter, node_error(node, item.key, error) if on_error == "fail" else None)
         if is_read:
             self._post(outbox, node, entry, letter)
         else:
@@ -120,7 +128,7 @@ class Judge:
                 self._ledger.end(entry.item.ordinal, Outcome.CANCELLED)
                 return
         self._ledger.end(entry.item.ordinal, Outcome.DEAD_LETTERED)
-        if on_error == "fail":
+        if on_error == "fail" and owner is None:
             course.fail(node_error(node, item.key, error))
 
     def _post(self, outbox: Outbox, node: NodeRun, entry: Entry, letter: DeadLetter) -> None:
@@ -167,3 +175,8 @@ class Judge:
             facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
         self._course.tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
         lane.review(node)
+
+
+def _has_lost_its_state(node: NodeRun, item: Item) -> bool:
+    """Whether an item of a session would meet another state if it were tried again; in a run, each attempt makes a fresh one."""
+    return item.session is not None and manner(node.plan) == "state"

@@ -47,7 +47,7 @@ class Lane:
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
 
     Attributes:
-        end: how an item ends that reaches no further. loads: one for each worker that has a thread.
+        end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
         is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
     """
 
@@ -60,10 +60,13 @@ class Lane:
     ) -> None:
         self.plan = plan
         self.nodes = nodes
-        self.queue: BoundedQueue[Entry] = BoundedQueue(plan.queue.items, plan.queue.num_bytes, num_producers)
+        bounds = plan.queue
+        self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full)
+        self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
+        self.num_idle = 0
         self.is_calm = True
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
@@ -83,7 +86,9 @@ class Lane:
 
     @property
     def is_finished(self) -> bool:
-        return self.queue.is_exhausted and not self._ready and not self.num_waiting and not self.outbox.letters
+        if not self.queue.is_exhausted or self._ready or self.num_waiting or self.outbox.letters:
+            return False
+        return not any(load.waiting for load in self.loads)  # which may come back to the queue
 
     def close(self, link: Link) -> None:
         """Nothing more will come over one of the links that lead here."""
@@ -93,7 +98,7 @@ class Lane:
         """The next entry to run now, or None; those that come back go first."""
         if self._ready:
             return self._ready.popleft()
-        if self.num_waiting >= self.queue.max_items:
+        if self.num_waiting >= self._may_wait:
             return None
         entry = self.queue.get_nowait()
         if entry is not None:
@@ -102,9 +107,8 @@ class Lane:
         return entry
 
     def fill(self, load: Load) -> None:
-        """Give a worker what it is to run in one hop: its share of what waits in the queue, or one entry that comes back."""
-        is_from_queue = not self._ready
-        most = min(load.most, -(-len(self.queue) // self.plan.num_workers)) if is_from_queue else 1
+        """Give a worker what it is to run in one hop: of the queue what idle workers leave it, or one entry that comes back."""
+        most = 1 if self._ready else min(load.most, -(-len(self.queue) // (1 + self.num_idle)))
         entry = self.take()
         if entry is None:
             return
@@ -135,7 +139,11 @@ class Lane:
                 return entry
         waiting = sum(entry.position > position for entry in self._backing_off)
         waiting += sum(len(node.held) for node in self.nodes[position + 1 :])
-        return None if waiting >= self.queue.max_items else paused
+        return None if waiting >= self._may_wait else paused
+
+    def hurry(self) -> bool:
+        """Nothing else in the run can move: let go what waits for company. Whether something does."""
+        return False
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""

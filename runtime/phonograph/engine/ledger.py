@@ -9,7 +9,8 @@ the composite ends, and ends as it does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from phonograph.errors import ConservationError
@@ -17,6 +18,8 @@ from phonograph.item import Outcome
 from phonograph.metrics import RecordCounts
 
 IdentityT = TypeVar("IdentityT")
+
+NO_FACTS: Mapping[str, str] = MappingProxyType({})
 
 # From the lightest to the gravest.
 _GRAVITY = (
@@ -34,14 +37,15 @@ class Ledger(Generic[IdentityT]):
     """Counts live items per record and records per outcome; memory is that of the records in flight.
 
     Args:
-        on_end: called when a record ends, with the outcome and what `read` was given.
+        on_end: called when a record ends, with what `read` was given, the outcome, and the facts that it was ended with first.
     """
 
-    def __init__(self, on_end: Callable[[IdentityT, Outcome], None]) -> None:
+    def __init__(self, on_end: Callable[[IdentityT, Outcome, Mapping[str, str]], None]) -> None:
         self._on_end = on_end
         self._live: dict[int, list[int]] = {}  # ordinal -> [live items, gravest rank so far]
         self._identities: dict[int, IdentityT] = {}
         self._parts: dict[int, tuple[int, ...]] = {}  # composite ordinal -> an ordinal for each of its parts
+        self._facts: dict[int, dict[Outcome, Mapping[str, str]]] = {}
         self._num_gathered = 0
         self.num_read = 0
         self.counts = dict.fromkeys(Outcome, 0)
@@ -76,8 +80,11 @@ class Ledger(Generic[IdentityT]):
         """What `read` or `gather` was given for a record or composite in flight."""
         return self._identities[ordinal]
 
-    def end(self, ordinal: int, outcome: Outcome) -> None:
+    def end(self, ordinal: int, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
         """One item of the record ended.
+
+        Args:
+            facts: about that, for the journal.
 
         Raises:
             ConservationError: the record had ended already.
@@ -85,9 +92,11 @@ class Ledger(Generic[IdentityT]):
         entry = self._live.get(ordinal)
         if entry is None:
             raise ConservationError(f"an item of record {ordinal} ended as {outcome.value} after its record had ended")
+        if facts:
+            self._facts.setdefault(ordinal, {}).setdefault(outcome, facts)
         entry[0] -= 1
         entry[1] = max(entry[1], _RANK[outcome])
-        if entry[0] == 0:
+        if not entry[0]:
             self._finish(ordinal, _GRAVITY[entry[1]])
 
     def cancel_all(self) -> None:
@@ -117,10 +126,10 @@ class Ledger(Generic[IdentityT]):
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
         identity = self._identities.pop(ordinal)
-        parts = self._parts.pop(ordinal, None)
-        if parts is not None:
-            for part in parts:
-                self.end(part, outcome)
+        facts = self._facts.pop(ordinal, {}).get(outcome, NO_FACTS) if self._facts else NO_FACTS
+        if ordinal < 0:
+            for part in self._parts.pop(ordinal):
+                self.end(part, outcome, facts)
             return
         self.counts[outcome] += 1
-        self._on_end(identity, outcome)
+        self._on_end(identity, outcome, facts)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
 from phonograph.engine.delivery import Entry
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 TURN_NS = 1_000_000  # a hop takes some 25 us, so it costs little beside this; and nobody waits much longer for a turn
 MOST_ENTRIES = 64
-MOST_BYTES = 16 * 2**20
+MOST_BYTES = 2**20
 LATE_S = 0.005  # after which what is done is not withheld any longer, and what has not begun may be run by others
 
 
@@ -49,7 +50,7 @@ class Load:
         self.done: deque[tuple[Entry, Pass | Item]] = deque()
         self.most = 1
 
-    def run(self, worker: Runs, clock_ns: Callable[[], int]) -> None:
+    def run(self, worker: Runs, clock_ns: Callable[[], int] = perf_counter_ns) -> None:
         """Run what is waiting, until something speaks against going on. In the worker's thread."""
         started = now = clock_ns()
         num_run, is_usual = 0, True

@@ -2,7 +2,7 @@
 
 A segment is a line of nodes that one worker runs for an item without queue or thread hop in between. Nodes fuse when nothing
 asks for a barrier: a fan-out, an explicit queue or worker count, a change of where nodes run. Sources, sinks and the nodes that
-gather stand alone.
+gather stand alone, and so do those that take several items in one call.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 from phonograph.flow.gather import gather_type
 from phonograph.flow.splits import openers
-from phonograph.graph.model import Graph, GraphNode, Link, QueueBounds
+from phonograph.graph.model import Batching, Graph, GraphNode, Link, QueueBounds
 from phonograph.sink import Sink
 from phonograph.spec import Run
+
+ENTRANCE, TAP = "inputs", "outputs"
+"""Types of the nodes where items come from, and leave for, the program that embeds a graph; see `phonograph.engine.outside`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +30,14 @@ class SegmentPlan:
         num_workers: threads, or processes, that run it at the same time; 1 for inline segments, which run in the event loop; 0
             for a node that gathers, which needs no worker.
         queue: bounds of the queue in front of it.
+        batch: how items are gathered for its only node; None: each call is for one.
     """
 
     nodes: tuple[GraphNode, ...]
     run: Run
     num_workers: int
     queue: QueueBounds
+    batch: Batching | None = None
 
     @property
     def name(self) -> str:
@@ -61,13 +66,16 @@ class Plan:
     """How a graph runs: its sources, and its segments in topological order.
 
     Args:
+        sources: those that are read; the place where what is sent to an executor comes in is none.
         openers: gathering node -> the nodes at which its tickets open, see `phonograph.flow.tickets`.
+        taps: the places where items leave for the program that sent them; none in a run.
     """
 
     graph: Graph
     sources: tuple[GraphNode, ...]
     segments: tuple[SegmentPlan, ...]
     openers: Mapping[str, tuple[str, ...]]
+    taps: tuple[GraphNode, ...] = ()
 
 
 def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
@@ -81,7 +89,7 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     lines: list[list[GraphNode]] = []
     line_of: dict[str, list[GraphNode]] = {}
     for node in graph.nodes.values():
-        if node.spec.kind == "source":
+        if node.spec.kind == "source" or node.spec.type == TAP:
             continue
         before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
         if before is not None and before[-1].id not in opening and _fuses(before[-1], node):
@@ -93,9 +101,10 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
     automatic = workers or _available_cores()
     return Plan(
         graph=graph,
-        sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source"),
+        sources=tuple(node for node in graph.nodes.values() if node.spec.kind == "source" and node.spec.type != ENTRANCE),
         segments=tuple(_segment(line, automatic) for line in lines),
         openers=opened_at,
+        taps=tuple(node for node in graph.nodes.values() if node.spec.type == TAP),
     )
 
 
@@ -109,11 +118,21 @@ def plan_as_dict(plan: Plan) -> Mapping[str, object]:
                 "nodes": [node.id for node in segment.nodes],
                 "run": segment.run,
                 "workers": segment.num_workers,
-                "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes},
+                "queue": {"items": segment.queue.items, "bytes": segment.queue.num_bytes, "full": segment.queue.full},
+                **({"batch": _batch_as_dict(segment.batch)} if segment.batch is not None else {}),
                 **({"gathers_from": list(plan.openers[segment.name])} if segment.gathers else {}),
             }
             for segment in plan.segments
         ],
+    }
+
+
+def _batch_as_dict(batch: Batching) -> Mapping[str, object]:
+    return {
+        "max_items": batch.max_items,
+        "max_audio_s": batch.max_audio_s,
+        "max_wait_s": batch.max_wait_s,
+        "bucket": "duration" if batch.by_duration else None,
     }
 
 
@@ -123,6 +142,7 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
         and len(before.outputs) == 1
         and not node.inputs[0].is_dead_letters
         and node.inputs[0].queue is None
+        and before.batch is node.batch is None
         and gather_type(before) is gather_type(node) is None
         and (before.run, before.memory) == (node.run, node.memory)
         and before.workers == node.workers
@@ -136,7 +156,8 @@ def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
         num_workers = 1
     if gather_type(first) is not None:
         num_workers = 0
-    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=_queue_in_front_of(first))
+    queue = _queue_in_front_of(first)
+    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=queue, batch=first.batch)
 
 
 def _queue_in_front_of(node: GraphNode) -> QueueBounds:
@@ -144,7 +165,9 @@ def _queue_in_front_of(node: GraphNode) -> QueueBounds:
     given = [link.queue for link in node.inputs if link.queue is not None]
     if not given:
         return QueueBounds()
-    return QueueBounds(items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given))
+    return QueueBounds(
+        items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given), full=given[0].full
+    )
 
 
 def _has_single_writer(node: GraphNode) -> bool:

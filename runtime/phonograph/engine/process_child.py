@@ -17,15 +17,16 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.batch_call import Outcome
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
 from phonograph.engine.emission import Emission
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import MemoryLimitError, NodeContractError, in_words
@@ -72,6 +73,10 @@ class _Worker(SegmentWorker):
         with self._said(step, emission.position):
             super()._take(step, emission)
 
+    def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
+        with self._said(self.steps[0], 0):
+            return super()._call_batch(items, num_new)
+
     @contextlib.contextmanager
     def _said(self, step: Step, position: int) -> Iterator[None]:
         self._channel.position = position
@@ -105,16 +110,18 @@ class _Worker(SegmentWorker):
         for told, is_closed in zip(self.told.values(), closed, strict=True):
             told.is_closed = is_closed
 
-    def refused(self, unsent: Pass | Item | None, error: Exception) -> Pass:
+    def refused(self, unsent: Result, error: Exception) -> Result:
         """What comes of a call whose result cannot be sent."""
-        if isinstance(unsent, Pass) and unsent.paused_at is not None:
-            self._paused.pop()
-        outcome = Pass()
         position = self._channel.position
         step = self.steps[position]
         words = (
             f"{step.spec.type} returned what cannot be handed to another process: {in_words(error)}; expected what can be pickled"
         )
+        if isinstance(unsent, list | Exception):  # of a batch
+            return NodeContractError(words)
+        if isinstance(unsent, Pass) and unsent.paused_at is not None:
+            self._paused.pop()
+        outcome = Pass()
         outcome.fail(position, None, NodeContractError(words))  # type: ignore[arg-type]  # as above
         return outcome
 
@@ -129,7 +136,7 @@ class _Worker(SegmentWorker):
                 continue
             if isinstance(step.node, Converting):
                 step.stats.items_changed, step.node.num_changed = step.node.num_changed, 0
-            taken[position], step.stats = step.stats, NodeStats()
+            taken[position], step.stats = step.stats, NodeStats(step.account)
         return taken
 
 
@@ -212,7 +219,7 @@ def _serve(channel: Channel, logged: _Logged) -> None:
         del arguments, result, error  # a waiting worker must not hold an item
 
 
-def _answer(channel: Channel, worker: _Worker, result: Pass | Item | None, error: Exception | None, logged: _Logged) -> None:
+def _answer(channel: Channel, worker: _Worker, result: Result, error: Exception | None, logged: _Logged) -> None:
     stats, peaks, late = worker.taken_stats(), worker.peaks(), logged.late()
     try:
         channel.send(Answer(result, error, stats, peaks, late))

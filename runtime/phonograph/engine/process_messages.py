@@ -6,6 +6,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from phonograph.engine.batch_call import Outcome
 from phonograph.engine.worker import Pass
 from phonograph.graph.isolation import Blueprint
 from phonograph.item import Item
@@ -13,6 +14,9 @@ from phonograph.metrics import NodeStats
 
 # A terminal or a service that is stopped sends them to every process; what they mean is for the run to decide.
 LEFT_TO_THE_RUN = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+Result = Pass | Item | list[Outcome] | Exception | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,14 @@ class Answer:
     """What came of a call.
 
     Args:
-        result: of `run_as_told`, in a Pass with None in place of an item that it was given. error: what was raised instead.
+        result: of `run_as_told`, in a Pass with None in place of an item that it was given; or what `run_batch` gives.
+        error: what was raised instead.
         stats: of each node that was called, by its place in the segment, since the last answer.
         peaks: bytes of NumPy memory that each node's own code held at most so far.
         logged: records that did not fit into the socket for them.
     """
 
-    result: Pass | Item | None
+    result: Result
     error: Exception | None
     stats: Mapping[int, NodeStats]
     peaks: tuple[int, ...]

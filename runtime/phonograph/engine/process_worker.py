@@ -22,13 +22,14 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter_ns
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.batch_call import Outcome
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, Child, new_arena
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
 from phonograph.engine.worker import Failure, Pass
 from phonograph.errors import NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
 from phonograph.graph.isolation import Blueprint
@@ -89,13 +90,35 @@ class ProcessWorker:
                 died = process.end(self._ids[max(at, position)])
                 self._process = None
                 if at != _NOT_CALLED or is_second:
-                    self._count_lost(max(at, position), start_ns, is_first=attempt == 1 or at > position)
+                    self._count_lost(max(at, position), start_ns, num_new=int(attempt == 1 or at > position))
                     return _failed(max(at, position), item, died, before=range(position, at))
                 is_second = True
             except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
                 return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
             else:
                 return outcome if isinstance(outcome, Item) else self._came(outcome, process, item, position)
+
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
+        """As `SegmentWorker.run_batch`. A process that dies fails the call, which leaves it to its parts whose fault that was."""
+        is_second = False
+        while True:
+            start_ns = perf_counter_ns()
+            try:
+                process = self._opened()
+                outcomes = self._take(process.ask("run_batch", items, num_new))
+            except ChannelClosedError:
+                is_called = process.position != _NOT_CALLED
+                died = process.end(self._ids[0])
+                self._process = None
+                if is_called or is_second:
+                    self._count_lost(0, start_ns, num_new=num_new)
+                    return died
+                is_second = True
+            except Exception as error:  # noqa: BLE001  # as in `run`
+                return error if isinstance(error, PhonographError) else _untransportable(error)
+            else:
+                assert isinstance(outcomes, list | Exception), "a call for a batch gives its outcomes"
+                return outcomes
 
     def go_on(self) -> Pass:
         """As `SegmentWorker.go_on`. What a process that has died had to give is lost."""
@@ -109,7 +132,7 @@ class ProcessWorker:
             at = max(process.position, position)
             died = process.end(self._ids[at])
             self._process = None
-            self._count_lost(at, start_ns, is_first=at > position)
+            self._count_lost(at, start_ns, num_new=int(at > position))
             return _failed(at, item, died)
         except Exception as error:  # noqa: BLE001  # an answer that cannot be pickled
             return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
@@ -119,9 +142,9 @@ class ProcessWorker:
     def _closed(self) -> tuple[bool, ...]:
         return tuple(breaker.is_closed for breaker in self._breakers)
 
-    def _came(self, outcome: Pass | None, process: _Process, item: Item, position: int) -> Pass:
+    def _came(self, outcome: Result, process: _Process, item: Item, position: int) -> Pass:
         """What the process answered, with the item in it again that failed as it came and was not sent back."""
-        assert outcome is not None, "a call gives a Pass"
+        assert isinstance(outcome, Pass), "a call gives a Pass"
         for event in outcome.trail:
             if isinstance(event, Failure):
                 event.item = event.item or item
@@ -173,15 +196,15 @@ class ProcessWorker:
         process.tell(self._assignment)
         return process
 
-    def _count_lost(self, position: int, start_ns: int, *, is_first: bool) -> None:
+    def _count_lost(self, position: int, start_ns: int, *, num_new: int) -> None:
         """Account for a call that never returned, of which the process could tell nothing."""
         if self._stats:
             stats = self._stats[position]
-            stats.items_in += is_first
+            stats.items_in += num_new
             stats.errors += 1
             stats.called(start_ns, perf_counter_ns())
 
-    def _take(self, answer: Answer) -> Pass | Item | None:
+    def _take(self, answer: Answer) -> Result:
         """What an answer gives, once what was measured and logged is where it belongs. Raises what the call raised."""
         for position, stats in answer.stats.items():
             self._stats[position].merge(stats)

@@ -1,16 +1,19 @@
-"""BoundedQueue: the back-pressure between two parts of a graph, bounded by items as well as bytes."""
+"""BoundedQueue: the back-pressure between two parts of a graph, bounded by items as well as bytes; or what it drops instead."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from phonograph.graph.model import Full
 
 T = TypeVar("T")
 
 
 class BoundedQueue(Generic[T]):
-    """First in, first out, for one event loop; `put` waits while the queue is full.
+    """First in, first out, for one event loop; `put` waits while the queue is full, unless its policy is to drop.
 
     One entry is always let into an empty queue, however large it is: a record bigger than the byte bound passes alone, and does
     not stop the graph.
@@ -18,12 +21,26 @@ class BoundedQueue(Generic[T]):
     Args:
         max_items, max_bytes: bounds on what is waiting.
         num_producers: who may put; the queue closes when all of them have closed it.
+        full: what becomes of what `put` finds no room for, see `Full`.
+
+    Attributes:
+        drop: is called with what is dropped, and has to account for it. It answers False for what may not be dropped; when there
+            is nothing else, `put` waits. To be set where `full` is not "block".
     """
 
-    def __init__(self, max_items: int, max_bytes: int, num_producers: int = 1) -> None:
+    def __init__(
+        self,
+        max_items: int,
+        max_bytes: int,
+        num_producers: int = 1,
+        *,
+        full: Full = "block",
+    ) -> None:
         self.max_items = max_items
         self.max_bytes = max_bytes
         self.num_bytes = 0
+        self._full = full
+        self.drop: Callable[[T], bool] = lambda entry: False
         self._entries: deque[tuple[T, int]] = deque()
         self._getters: deque[asyncio.Future[None]] = deque()
         self._putters: deque[asyncio.Future[None]] = deque()
@@ -36,9 +53,12 @@ class BoundedQueue(Generic[T]):
         return not self._entries or (len(self._entries) < self.max_items and self.num_bytes + num_bytes <= self.max_bytes)
 
     async def put(self, entry: T, num_bytes: int) -> None:
-        """Append an entry that holds `num_bytes`, waiting for room."""
+        """Append an entry that holds `num_bytes`, waiting for room; or drop it, or what has waited longest."""
+        if self._full == "newest" and not self.has_room_for(num_bytes) and self.drop(entry):
+            return
         while not self.has_room_for(num_bytes):
-            await self._wait_in(self._putters)
+            if self._full != "oldest" or not self._drop_oldest():
+                await self._wait_in(self._putters)
         self.append(entry, num_bytes)
 
     def append(self, entry: T, num_bytes: int = 0) -> None:
@@ -81,6 +101,15 @@ class BoundedQueue(Generic[T]):
     @property
     def is_exhausted(self) -> bool:
         return self._num_producers <= 0 and not self._entries
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest entry that may be dropped; False when there is none."""
+        for place, (entry, num_bytes) in enumerate(self._entries):
+            if self.drop(entry):  # what it appends stands behind
+                del self._entries[place]
+                self.num_bytes -= num_bytes
+                return True
+        return False
 
     @staticmethod
     async def _wait_in(line: deque[asyncio.Future[None]]) -> None:

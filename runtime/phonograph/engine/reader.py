@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
@@ -15,13 +16,13 @@ from phonograph.metrics import NodeStats, NodeTotals
 from phonograph.node import Source
 
 _BATCH_RECORDS = 64  # pays for the thread hop of a fast source
-_BATCH_NS = 5_000_000  # a slow source hands over what it has after 5 ms
+_BATCH_NS = 1_000_000  # a slow source hands over each record
 _BATCH_BYTES = 16 * 2**20  # and one with large payloads what it has by then: records in a batch are not admitted yet
 _END = object()
 
 
 class SourceReader:
-    """One open source. Every method runs in the source's thread."""
+    """One open source. Every method but `take` and `hurry` runs in the source's thread."""
 
     def __init__(self, plan: GraphNode, totals: NodeTotals | None) -> None:
         with naming_node(plan.id, "could not be made"):
@@ -33,6 +34,9 @@ class SourceReader:
         self._records: Iterator[Record] | None = None
         self._error: BaseException | None = None
         self._is_open = False
+        self._read: deque[Record] = deque()  # whose operations at either end are atomic
+        self._most = 1
+        self._is_late = False
 
     def open(self) -> None:
         with naming_node(self._source.node_id, "could not be opened"):
@@ -40,38 +44,52 @@ class SourceReader:
             self._is_open = True
             self._records = iter(self._source.read())
 
-    def next_batch(self, clock_ns: Callable[[], int] = perf_counter_ns) -> list[Record]:
-        """The next records; empty when the source has ended.
+    def read_on(self, clock_ns: Callable[[], int] = perf_counter_ns) -> bool:
+        """Read some more records, which `take` hands over; False when the source has ended.
 
+        As many as it read of late within a millisecond, so that a source that waits for its records does not keep one back.
         An error of the source is raised once the records that it gave before have been handed over.
         """
         assert self._records is not None
         if self._error is not None:
             raise self._error
+        self._is_late = False
         previous = self._account.enter() if self._account is not None else None
         start_ns = end_ns = clock_ns()
-        batch: list[Record] = []
-        num_bytes = 0
+        num_read = num_bytes = 0
         try:
-            while len(batch) < _BATCH_RECORDS and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
+            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES and not self._is_late:
                 record = next(self._records, _END)
                 end_ns = clock_ns()
                 if record is _END:
                     break
                 if not isinstance(record, Record):
                     raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
-                batch.append(record)
+                self._read.append(record)
+                num_read += 1
                 num_bytes += payload_bytes(record.payload)
         except BaseException as error:
             self._stats.errors += 1
             self._error = error
-            if not batch:
+            if not num_read:
                 raise
         finally:
             if self._account is not None:
                 leave(previous)
         self._stats.called(start_ns, end_ns)
-        return batch
+        self._most = max(1, min(_BATCH_RECORDS, 2 * self._most, num_read * _BATCH_NS // max(1, end_ns - start_ns)))
+        return num_read > 0
+
+    def hurry(self) -> None:
+        """Let `read_on` return with the next record, for it has taken long. For the event loop."""
+        self._is_late = True
+
+    def take(self) -> list[Record]:
+        """What has been read and not been taken yet. For the event loop, also while `read_on` waits for a record."""
+        records = []
+        while self._read:
+            records.append(self._read.popleft())
+        return records
 
     def close(self) -> None:
         with naming_node(self._source.node_id, "could not be closed"):

@@ -14,12 +14,14 @@ reached a node's call yet ends as cancelled; calls that run are waited for and a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
-from phonograph.engine.assembly import connect
+from phonograph.engine.assembly import Assembly, connect
+from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
@@ -41,6 +43,8 @@ from phonograph.flow.tickets import ended_well, leave
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
+
+ResultT = TypeVar("ResultT")
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -69,7 +73,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
-        self._assembly = connect(plan, self._nodes, self._course, self._judge, measure=measure)
+        self._assembly = self._connect()
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
         self._now = asyncio.get_running_loop().time
@@ -155,28 +159,32 @@ class Scheduler:
         for gathering in self._assembly.gatherings:
             group.create_task(gathering.run(), name=f"gathering {gathering.plan.name}")
 
+    def _connect(self) -> Assembly:
+        return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
+
     # Moving items.
 
     async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
-        course, quota = self._course, self._quotas[node.plan.id]
+        course, quota, reader = self._course, self._quotas[node.plan.id], post.member
         try:
             while not course.is_draining and quota != node.totals.records_read:
-                course.num_calls += 1
-                try:
-                    batch = await post.thread.call(post.member.next_batch, post.thread.clock_ns)
-                finally:
-                    course.num_calls -= 1
-                if not batch:
+                call = self._called(post.thread, reader.read_on, post.thread.clock_ns)
+                await asyncio.wait((call,), timeout=LATE_S)
+                if not call.done():
+                    reader.hurry()
+                    await self._admit(node, reader.take(), quota)
+                goes_on = await call
+                await self._admit(node, reader.take(), quota)
+                if not goes_on:
                     break
-                await self._admit(node, batch if quota is None else batch[: quota - node.totals.records_read])
         except Exception as error:  # noqa: BLE001  # a source may raise anything; the records it read are seen through
             course.fail(node_error(node, None, error), abort=False)
         node.exit.close()
         node.letters.close()
 
-    async def _admit(self, node: NodeRun, batch: Sequence[Record]) -> None:
-        """Take records in; those that are left when the run drains count as not read."""
-        for record in batch:
+    async def _admit(self, node: NodeRun, records: Sequence[Record], quota: int | None) -> None:
+        """Take records in, up to the source's quota; those that are left when the run drains count as not read."""
+        for record in records if quota is None else records[: quota - node.totals.records_read]:
             if self._admission is not None:
                 await self._admission.enter(payload_bytes(record.payload))
             if self._course.is_draining:
@@ -198,9 +206,11 @@ class Scheduler:
             await node.exit.send(parcels)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
+        batches = Batches(lane, self._course, self._judge, self._settle) if isinstance(lane, BatchLane) else None
         async with asyncio.TaskGroup() as group:
             for post in posts:
-                group.create_task(self._pump(lane, post.member, post.thread), name=f"worker of {lane.plan.name}")
+                pump = self._pump(lane, post.member, post.thread) if batches is None else batches.pump(post.member, post.thread)
+                group.create_task(pump, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
@@ -231,7 +241,11 @@ class Scheduler:
         lane.fill(load)
         num_entries = len(load.waiting)
         if not num_entries:
-            await lane.queue.wait()
+            lane.num_idle += 1
+            try:
+                await lane.queue.wait()
+            finally:
+                lane.num_idle -= 1
         elif course.is_aborting:
             for entry in load.take_back():
                 course.cancel(entry)
@@ -239,17 +253,13 @@ class Scheduler:
             (entry,) = load.take_back()
             await self._settle(lane, entry, entry.item)
         else:
-            course.num_calls += 1
-            try:
-                call = thread.call(load.run, worker, thread.clock_ns)
-                if num_entries > 1:
-                    await asyncio.wait((call,), timeout=LATE_S)
-                    if not call.done():
-                        lane.take_back(load)
-                        await self._settle_done(lane, load, paused)
-                await call
-            finally:
-                course.num_calls -= 1
+            call = self._called(thread, load.run, worker, thread.clock_ns)
+            if num_entries > 1:
+                await asyncio.wait((call,), timeout=LATE_S)
+                if not call.done():
+                    lane.take_back(load)
+                    await self._settle_done(lane, load, paused)
+            await call
             lane.take_back(load)
             await self._settle_done(lane, load, paused)
 
@@ -288,15 +298,21 @@ class Scheduler:
         elif thread is None:
             result = worker.go_on() if goes_on else worker.run(*arguments)
         else:
-            course.num_calls += 1
-            try:
-                result = await (thread.call(worker.go_on) if goes_on else thread.call(worker.run, *arguments))
-            finally:
-                course.num_calls -= 1
+            result = await (self._called(thread, worker.go_on) if goes_on else self._called(thread, worker.run, *arguments))
         if type(result) is not Item or not self._settled_at_once(lane, entry, result):
             await self._settle(lane, entry, result)
         if isinstance(result, Pass) and result.paused_at is not None:
             paused.append((entry, result.paused_at))
+
+    def _called(self, thread: Worker, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
+        """Have a thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for."""
+        self._course.num_calls += 1
+        call = thread.call(function, *arguments)
+        call.add_done_callback(self._returned)
+        return call
+
+    def _returned(self, call: asyncio.Future[Any]) -> None:
+        self._course.num_calls -= 1
 
     def _settled_at_once(self, lane: Lane, entry: Entry, item: Item) -> bool:
         """Settle what most passes come to, one item that carries nothing, unless something must be waited for or told of it."""

@@ -13,6 +13,7 @@ as ever.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -43,6 +44,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.random = random.Random(seed)
         self._selector = self  # what the base class asks for events from outside; there are none
+        self._clock_resolution = 0.0  # no timer runs before its time, since time would stand still until it has come
         self._now = 0.0
         self._longest_s = longest_s
 
@@ -61,8 +63,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             waiting = sorted(task.get_name() for task in asyncio.all_tasks(self))
             self._longest_s = float("inf")  # for the tasks that are cancelled now
             raise NothingCanHappenError(f"nothing can happen any more; waiting for each other: {', '.join(waiting)}")
-        if timeout_s > 0:
-            self._now = max(self._now, scheduled[0].when())
+        if not ready and scheduled:
+            self._now = max(self._now, math.nextafter(scheduled[0].when(), math.inf))
         if len(ready) > 1:
             self.random.shuffle(ready)
         return []

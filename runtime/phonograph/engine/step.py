@@ -21,7 +21,10 @@ from phonograph.sink import Sink
 class Step:
     """One node in one worker."""
 
-    __slots__ = ("account", "audio_in", "audio_out", "breaker", "call", "contract", "node", "onward", "spec", "stats")
+    __slots__ = (
+        *("account", "audio_in", "audio_out", "breaker", "call", "contract"),
+        *("node", "onward", "sees_audio", "spec", "stats", "weigh"),
+    )
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
         self.spec = plan.spec
@@ -35,6 +38,7 @@ class Step:
         if link is not None:
             self.onward = selector(link, chooses=plan.spec.chooses)
         self.call: Callable[[Item], Emitted]
+        self.weigh: Callable[[int], None] | None = None  # is told the bytes that an item of a batch takes and becomes
         if isinstance(self.node, Sink):
             self.call = self._store
         elif self.spec.stateful:
@@ -46,6 +50,7 @@ class Step:
             self.call = lambda item: call(self.contract.admit(item))
         self.audio_in = next((port.name for port in plan.ports[0] if port.type.family == "audio"), None)
         self.audio_out = next((port.name for port in plan.ports[1] if port.type.family == "audio"), None)
+        self.sees_audio = self.audio_in is not None or self.audio_out is not None
 
     def _process(self, item: Item) -> Emitted:
         return self.node.process(item, None)
@@ -54,8 +59,11 @@ class Step:
         if self.spec.cardinality == "1:N":
             return self._conversation(item)
         state = self.node.start()
-        emitted = self.contract.gathered(self.node.process(item, state))  # to its end, before the flush
-        emitted += self.contract.gathered(self.node.flush(state))
+        result = self.node.process(item, state)
+        if type(result) is Item and not (rest := self.node.flush(state)):
+            return result  # the usual case, and the fast one
+        emitted = self.contract.gathered(result)  # to its end, before the flush
+        emitted += self.contract.gathered(rest if type(result) is Item else self.node.flush(state))
         return emitted[0] if self.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
 
     def _conversation(self, item: Item) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""Watch: sees when nothing in a run can move, and lets someone through who waits at a gate or for memory."""
+"""Watch: sees when nothing in a run can move, and lets someone through: who waits for a batch, at a gate or for memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ class Watch:
         return bool(self._assembly.gates) or self._admission is not None
 
     async def run(self) -> None:
-        """Widen gates that are waited at, and let a record in, when nothing else can happen; until it is cancelled."""
+        """When nothing else can happen, let batches go that are not full, or else widen gates that are waited at and let a record
+        in; until it is cancelled.
+        """
         course, admission = self._course, self._admission
         while True:
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -42,6 +44,8 @@ class Watch:
             for _ in range(_QUIET_TURNS):
                 await asyncio.sleep(0)
             if course.num_events != before or self._is_something_coming:
+                continue
+            if any(lane.hurry() for lane in self._assembly.lanes):
                 continue
             for gate in waited_at:
                 gate.widen()

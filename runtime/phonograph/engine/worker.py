@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from time import perf_counter_ns
+from collections.abc import Iterable, Sequence
 
 from phonograph._memory import leave
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.batch_call import Outcome, call_batch
 from phonograph.engine.emission import STRETCH_BYTES, STRETCH_ITEMS, Emission, payload_bytes
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.step import Step
@@ -146,6 +146,22 @@ class SegmentWorker:
                 leave(previous)
         return outcome
 
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
+        """Give several items to the segment's only node in one call; see `phonograph.engine.batch_call`.
+
+        Returns:
+            One outcome for each item; what the node raised, when the call failed.
+        """
+        try:
+            return self._call_batch(items, num_new)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # the user's, and not the node's
+            return as_exception(self.steps[0].spec, error)
+
+    def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
+        return call_batch(self.steps[0], items, num_new)
+
     def _advance(
         self,
         item: Item,
@@ -180,7 +196,7 @@ class SegmentWorker:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
-                outcome.fail(position, item, _as_exception(step.spec, error))
+                outcome.fail(position, item, as_exception(step.spec, error))
                 return
             if emitted.rest is None:
                 outcome.trail.append(position)
@@ -238,7 +254,7 @@ class SegmentWorker:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # as above
             emissions.pop()
-            outcome.fail(emission.position, emission.item, _as_exception(step.spec, error), given)
+            outcome.fail(emission.position, emission.item, as_exception(step.spec, error), given)
             return
         if emission.rest is None:
             outcome.trail.append(emission.position)
@@ -249,21 +265,22 @@ class SegmentWorker:
         if stats is None:
             emitted = step.call(item)
             return step.contract.one(emitted, item) if type(emitted) is Item else step.several(emitted, item, position, given)
-        step.account.enter()  # type: ignore[union-attr]  # stats and account come together
-        stats.items_in += attempt == 1
-        start_ns = perf_counter_ns()
+        stats.begin(attempt == 1)
         try:
             emitted = step.call(item)
             # A generator does its work here, so inside the timing.
             accepted = step.contract.one(emitted, item) if type(emitted) is Item else step.several(emitted, item, position, given)
         except BaseException:
-            stats.called(start_ns, perf_counter_ns())
-            stats.errors += 1
+            stats.fail()
             raise
-        stats.called(start_ns, perf_counter_ns())
-        made = accepted.ready if isinstance(accepted, Emission) else (accepted,)
-        stats.items_out += len(made)
-        stats.audio_seconds += step.audio_seconds(made, item)
+        if type(accepted) is Item:
+            stats.end()
+            if step.sees_audio:
+                stats.audio_seconds += step.audio_seconds((accepted,), item)
+        else:
+            made = accepted.ready  # type: ignore[union-attr]  # of Item there are no subclasses
+            stats.end(len(made))
+            stats.audio_seconds += step.audio_seconds(made, item)
         return accepted
 
     def _take(self, step: Step, emission: Emission) -> None:
@@ -272,20 +289,17 @@ class SegmentWorker:
         if stats is None:
             emission.fill(step.contract)
             return
-        step.account.enter()  # type: ignore[union-attr]  # as above
-        start_ns = perf_counter_ns()
+        stats.begin(False)
         try:
             emission.fill(step.contract)
         except BaseException:
-            stats.called(start_ns, perf_counter_ns())
-            stats.errors += 1
+            stats.fail()
             raise
-        stats.called(start_ns, perf_counter_ns())
-        stats.items_out += len(emission.ready)
+        stats.end(len(emission.ready))
         stats.audio_seconds += step.audio_seconds(emission.ready, None)
 
 
-def _as_exception(spec: NodeSpec, error: BaseException) -> Exception:
+def as_exception(spec: NodeSpec, error: BaseException) -> Exception:
     """SystemExit and its like end programs, and a node must not: from a node they are a failure as any other."""
     if isinstance(error, Exception):
         return error

@@ -16,10 +16,11 @@ from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 from phonograph.explaining.words import path_in_words, value_in_words
-from phonograph.graph.model import Edge, Graph, GraphNode
+from phonograph.graph.model import Batching, Edge, Graph, GraphNode
 from phonograph.language.binding import secrets_of
-from phonograph.language.entries import NodeEntry, QueueBounds
+from phonograph.language.entries import NodeEntry
 from phonograph.language.parameters import Parameter
+from phonograph.language.queues import QueueBounds
 from phonograph.language.subgraphs import Subgraph
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.language.yaml12 import Located
@@ -186,6 +187,7 @@ class _Explainer:
             workers=self._worker_fact(first),
             opens_at=self._plan.openers.get(first.id, ()),
             queue=self._queue_fact(first, segment.queue),
+            batch=None if segment.batch is None else self._batch_fact(segment.batch),
         )
 
     def _reason(self, node: GraphNode) -> str:
@@ -205,8 +207,12 @@ class _Explainer:
             reasons.append(f"follows the source {before.id}")
         if len(before.outputs) > 1:
             reasons.append(f"fan-out of {before.id}")
-        if data[0].queue is not None:
-            reasons.append("explicit queue")
+        explicit = {
+            "explicit queue": data[0].queue,
+            "takes batches": node.batch,
+            f"{before.id} takes batches, and stands alone": before.batch,
+        }
+        reasons += [reason for reason, given in explicit.items() if given is not None]
         if before.spec.kind != "source" and before.run != node.run:
             reasons.append(f"runs {_RUNS[node.run]}, {before.id} {_RUNS[before.run]}")
         elif before.spec.kind != "source" and before.memory != node.memory:
@@ -226,6 +232,8 @@ class _Explainer:
             return Fact("workers", "none", f"{node.spec.type} runs inline, in the event loop")
         if node.spec.kind == "sink" and getattr(node.spec.factory, "writers", "") == "single_writer":
             return Fact("workers", "1", f"{node.spec.type} has a single writer")
+        if node.order:
+            return Fact("workers", "1", "order: true takes items one by one")
         if node.workers is not None:
             entry = self._decided_by(node)
             position = entry.origins.get("workers") if entry is not None else None
@@ -236,10 +244,17 @@ class _Explainer:
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
         value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"
+        if queue.full != "block":
+            value += f", drops the {queue.full} when full"
         inserted = self._conversions.get(node.id)  # it has the queue of what it stands in front of
         entries = [self._manifest.nodes.get(node_id) for node_id in (inserted.before if inserted is not None else (node.id,))]
         given = [one for entry in entries if entry is not None for one in entry.inputs if one.queue is not None]
         return Fact("queue", value, self._place(given[0].position) if given and queue != QueueBounds() else "default")
+
+    def _batch_fact(self, batch: Batching) -> Fact:
+        audio = "" if batch.max_audio_s is None else f" or {duration_in_words(batch.max_audio_s)} of audio"
+        value = f"up to {batch.max_items} items{audio}, waits {duration_in_words(batch.max_wait_s)}"
+        return Fact("batch", value + (", by duration" if batch.by_duration else ""), self._place(batch.position))
 
     def _stored(self) -> Iterator[Fact]:
         """What each sink writes to."""

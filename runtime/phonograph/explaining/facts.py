@@ -60,6 +60,7 @@ class SegmentFacts:
     Args:
         reason: why it does not run as one with what is in front of it.
         workers, queue: None for a source, which reads in a thread of its own.
+        batch: which items it takes in one call; None: one by one.
         opens_at: of a node that gathers, where the tickets open by which it knows what belongs together.
     """
 
@@ -69,6 +70,7 @@ class SegmentFacts:
     workers: Fact | None
     queue: Fact | None
     opens_at: tuple[str, ...] = ()
+    batch: Fact | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

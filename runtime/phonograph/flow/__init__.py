@@ -6,5 +6,6 @@ NODES: dict[str, str] = {
     "flow.merge": "phonograph.flow.merge:Merge",
     "flow.join": "phonograph.flow.join:Join",
     "flow.zip": "phonograph.flow.zip:Zip",
+    "flow.order": "phonograph.flow.order:Order",
     "flow.collect": "phonograph.flow.collect:Collect",
 }

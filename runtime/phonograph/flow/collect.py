@@ -84,6 +84,11 @@ class Collect(Gather[CollectParams]):
         self._number = 0
         self._now = 0.0
 
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        assert isinstance(params, CollectParams)
+        return params.by == "count"
+
     def arrive(self, part: Part) -> Results:
         self._now = part.arrived
         if self.params.by == "count":

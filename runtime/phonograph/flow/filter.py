@@ -9,6 +9,7 @@ import msgspec
 from phonograph.expressions import compiled, parse
 from phonograph.item import Item
 from phonograph.node import ExpressionText, Node, Params, node
+from phonograph.streaming import Ways
 
 
 class FilterParams(Params, frozen=True):
@@ -37,10 +38,18 @@ class Filter(Node[FilterParams]):
     An expression compares `key`, `duration` (in seconds) or `attributes.NAME` with values, joined by `and`, `or`, `not` and
     parentheses: `duration >= 1.5s and not attributes.codec in ['mp3', 'aac']`. An item that lacks an attribute which is compared
     becomes a dead letter; `has attributes.NAME` asks first.
+
+    Of a stream, each chunk is judged by itself. One that passes behind others that did not says `discontinuity`.
     """
 
     def open(self) -> None:
         self._holds = compiled(parse(self.params.keep))
 
-    def process(self, item: Item, state: None) -> Item | None:
-        return item.with_payload({"out": item.payload["item"]}) if self._holds(item) else None
+    def start(self) -> Ways:
+        return Ways()
+
+    def process(self, item: Item, state: Ways | None) -> Item | None:
+        passes = self._holds(item)
+        if state is not None and item.session is not None:
+            item = state.leave(item, "out" if passes else None)
+        return item.with_payload({"out": item.payload["item"]}) if passes else None

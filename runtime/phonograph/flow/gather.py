@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from phonograph.flow.tickets import Ticket
+from phonograph.flow.tickets import MAX_OPEN, Ticket
 from phonograph.graph.model import GraphNode
 from phonograph.item import NO_ATTRIBUTES, Item
 from phonograph.language.units import duration_in_words
@@ -29,24 +29,29 @@ class Part:
     """An item where branches meet.
 
     Args:
-        port: number of the port that it came to. value: its payload there.
+        port: number of the port that it came to.
         ticket: the one that it came with; of several, the oldest; None for a node whose tickets open nowhere.
         record: key of the record that it was made from.
         arrived: seconds, on the clock that `expired` is given.
     """
 
-    __slots__ = ("_is_kept", "_ticket", "arrived", "item", "port", "record", "value")
+    __slots__ = ("_is_kept", "_ticket", "arrived", "item", "port", "record")
 
     def __init__(self, port: int, item: Item, ticket: Ticket | None, record: str, arrived: float) -> None:
         self.port = port
         self.item = item
-        (self.value,) = item.payload.values()
         self.record = record
         self.arrived = arrived
         self._ticket = ticket
         self._is_kept = ticket is not None
         if ticket is not None:
             ticket.keep()
+
+    @property
+    def value(self) -> Any:
+        """Its payload, which a node with one link for each port takes."""
+        (value,) = self.item.payload.values()
+        return value
 
     @property
     def ticket(self) -> Ticket:
@@ -84,6 +89,7 @@ class Gather(Node[ParamsT]):
         ports: names of its inputs; set before the first event.
     """
 
+    gathers: ClassVar[bool] = True
     stays: ClassVar[str] = "a node that only waits for items"
     ports: tuple[str, ...] = ()
     timeout_s: float | None = None
@@ -93,6 +99,16 @@ class Gather(Node[ParamsT]):
     def opens(cls, params: Params) -> Opening:
         """Where its tickets open."""
         return cls.opening
+
+    @classmethod
+    def window(cls, params: Params) -> int:
+        """How many tickets of an opener may be open at one time."""
+        return MAX_OPEN
+
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        """Whether it makes one item of items of different records, and not only of parts of one."""
+        return False
 
     def arrive(self, part: Part) -> Results:
         raise NotImplementedError(f"{type(self).__name__} has no arrive")

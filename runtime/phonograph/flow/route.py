@@ -10,6 +10,7 @@ from phonograph.expressions import compiled, parse
 from phonograph.item import Item
 from phonograph.node import ExpressionText, Node, Params, Port, PortType, node
 from phonograph.spec import Ports
+from phonograph.streaming import Ways
 
 _ANY = PortType.parse("any[type=t]")
 OutputName = Annotated[str, msgspec.Meta(pattern="^[a-z][a-z0-9_-]*$")]
@@ -66,11 +67,19 @@ class Route(Node[RouteParams]):
     holds, unchanged, and by `otherwise` when none does, so no item is lost. An expression compares `key`, `duration` (in seconds)
     or `attributes.NAME` with values: `attributes.speech_ratio >= 0.1 and not attributes.codec in ['mp3', 'aac']`. An item that
     lacks an attribute which is compared becomes a dead letter; `has attributes.NAME` asks first.
+
+    Of a stream, each chunk goes its way by itself. One that comes to an output behind others that went elsewhere says
+    `discontinuity`.
     """
 
     def open(self) -> None:
         self._cases = [(name, compiled(parse(text))) for name, text in self.params.cases.items()]
 
-    def process(self, item: Item, state: None) -> Item:
+    def start(self) -> Ways:
+        return Ways()
+
+    def process(self, item: Item, state: Ways | None) -> Item:
         name = next((name for name, holds in self._cases if holds(item)), self.params.otherwise)
+        if state is not None and item.session is not None:
+            item = state.leave(item, name)
         return item.with_payload({name: item.payload["item"]})

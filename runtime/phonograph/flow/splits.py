@@ -56,8 +56,8 @@ def united(reaches: Iterable[Reach]) -> dict[str, tuple[int, ...]]:
 
 
 def port_of(link: Link, target: GraphNode) -> int:
-    """The number of the port of a gathering node that a link leads to; each of its links has one."""
-    ((_, name),) = link.ports
+    """The number of the port of a gathering node that a link leads to; of several ports that belong together, the first one's."""
+    name = link.ports[0][1]
     return next(number for number, port in enumerate(target.ports[0]) if port.name == name)
 
 

@@ -56,6 +56,10 @@ class Zip(Gather[ZipParams]):
         self._ended: set[int] = set()
         self._number = 0
 
+    @classmethod
+    def mixes(cls, params: Params) -> bool:
+        return True
+
     def arrive(self, part: Part) -> Results:
         refused = self._lineup.add(part)
         if refused is None:
@@ -112,7 +116,7 @@ class Zip(Gather[ZipParams]):
         parts = tuple(part for part in places if part is not None)
         if len(parts) < len(places):
             failed = self._named(places.index(None))
-            return [Left(part, f"its partner at {failed}, number {number}, has failed") for part in parts]
+            return [Left(part, f"its partner at {failed}, number {number}, failed or was dropped") for part in parts]
         first = parts[0].item
         payload = {self.ports[part.port]: part.value for part in parts}
         key = f"{first.key}+{self.node_id.replace('/', '.')}-{number:04d}"

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest, one_line
 from phonograph.expressions import AttributeTypes, check_all, united
 from phonograph.graph.branches import strangers
-from phonograph.graph.conversion import Insertion
 from phonograph.graph.isolation import obstacle, stays
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
+from phonograph.graph.nodes import asked_run, node_of, node_of_insertion, node_of_ordering
 from phonograph.graph.order import flow_order
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.graph.unify import Unification
@@ -25,8 +24,7 @@ from phonograph.language.fields import complain
 from phonograph.language.manifest import InputDeclaration, Manifest, read_manifest
 from phonograph.porttype import PortType
 from phonograph.redaction import redacted
-from phonograph.retry import RetryPolicy
-from phonograph.spec import NodeSpec, Params, Port, Ports, Run, expression_fields, has_open_attributes
+from phonograph.spec import NodeSpec, Params, Port, Ports, expression_fields, has_open_attributes
 
 
 def build_graph(manifest: Manifest, registry: Registry) -> Graph:
@@ -127,15 +125,13 @@ class _Builder:
             for node_id, wires in types.wires.items()
         }
         out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*into, INPUTS)}
-        for node_id in (*self._nodes, *types.insertions):
+        for node_id in (*self._nodes, *types.insertions, *types.orderings):
             for link in into[node_id]:
                 out_of[link.source].append(link)
         nodes: dict[str, GraphNode] = {}
         for node_id in types.wires:
-            insertion = types.insertions.get(node_id)
-            made = self._node(self._nodes[node_id]) if insertion is None else self._inserted(insertion)
             nodes[node_id] = replace(
-                made,
+                self._made(node_id, types),
                 inputs=into[node_id],
                 outputs=tuple(link for link in out_of[node_id] if not link.is_dead_letters),
                 dead_letters=tuple(link for link in out_of[node_id] if link.is_dead_letters),
@@ -149,9 +145,15 @@ class _Builder:
             inputs=MappingProxyType({name: declared for name, declared in inputs.items() if declared is not None}),
             outputs=MappingProxyType({name: _output(name, *named, types) for name, named in outputs.items()}),
             edges=tuple(types.edges(tuple(self._nodes))),
-            conversions=tuple(
-                Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
-                for one in types.insertions.values()
+            conversions=(
+                *(
+                    Conversion(node=one.id, before=tuple(one.before), changes=one.changes, loses=one.loses)
+                    for one in types.insertions.values()
+                ),
+                *(
+                    Conversion(node=one.id, before=(one.before,), changes="order to that of the sources", loses="")
+                    for one in types.orderings.values()
+                ),
             ),
         )
 
@@ -227,7 +229,7 @@ class _Builder:
 
     def _check_process(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> None:
         """Whether it can run where it is to run. What `defaults` say holds for the nodes that it can hold for."""
-        what, run = f"node {entry.id!r} ({spec.type})", _asked_run(entry, spec) or spec.run
+        what, run = f"node {entry.id!r} ({spec.type})", asked_run(entry, spec) or spec.run
         if entry.run == "process" and "run" in entry.own and (kind := stays(spec)):
             expected = "it on nodes between sources and sinks"
             self._complain("process", entry.origins["run"], f"'run: process' on {what}, {kind}", expected)
@@ -322,46 +324,15 @@ class _Builder:
         for complaint in found:
             (self.complaints if complaint.severity == "error" else self.warnings).append(complaint)
 
-    def _node(self, node: BoundNode) -> GraphNode:
-        """A node without its links."""
-        entry, spec, params, ports = node.entry, node.spec, node.params, node.ports
-        assert spec is not None and params is not None and ports is not None  # or there would be a complaint
-        return GraphNode(
-            id=entry.id,
-            spec=spec,
-            params=params,
-            ports=ports,
-            inputs=(),
-            outputs=(),
-            retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
-            breaker=replace(BreakerPolicy(), **entry.breaker),
-            on_error=entry.on_error,
-            workers=entry.workers,
-            asked_run=_asked_run(entry, spec),
-            memory=entry.memory,
-            position=entry.position,
-        )
-
-    def _inserted(self, insertion: Insertion) -> GraphNode:
-        """The node of an insertion, with the policies of the nodes behind it, which are alike, and without its links."""
-        entry, spec = self._nodes[insertion.before[0]].entry, insertion.spec()
-        breaker = replace(BreakerPolicy(), **entry.breaker)
-        return GraphNode(
-            id=insertion.id,
-            spec=spec,
-            params=insertion.params,
-            ports=(spec.inputs, spec.outputs),
-            inputs=(),
-            outputs=(),
-            retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
-            # Passing over it would hand on what the next node does not take.
-            breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
-            on_error=entry.on_error,
-            workers=entry.workers,
-            asked_run=_asked_run(entry, spec),
-            memory=entry.memory,
-            position=insertion.position,
-        )
+    def _made(self, node_id: str, types: Unification) -> GraphNode:
+        """A node, of the manifest or inserted, without its links."""
+        if node_id in types.insertions:
+            insertion = types.insertions[node_id]
+            return node_of_insertion(insertion, self._nodes[insertion.before[0]].entry)
+        if node_id in types.orderings:
+            one = types.orderings[node_id]
+            return node_of_ordering(one, self._nodes[one.before].entry)
+        return node_of(self._nodes[node_id])
 
 
 def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edge:
@@ -379,13 +350,6 @@ def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edg
 
 def _filled(ports: tuple[Port, ...], params: Params) -> tuple[Port, ...]:
     return tuple(Port(port.name, port.type.filled(lambda name: getattr(params, name))) for port in ports)
-
-
-def _asked_run(entry: NodeEntry, spec: NodeSpec) -> Run | None:
-    """Where the manifest wants a node to run; what `defaults` say is not for nodes that stay where they are."""
-    if "run" not in entry.own and (stays(spec) or spec.run == "inline"):
-        return None
-    return entry.run
 
 
 def _can_be_skipped(spec: NodeSpec) -> bool:

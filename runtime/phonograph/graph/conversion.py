@@ -12,10 +12,11 @@ import msgspec
 from phonograph.errors import Position
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.item import Item
-from phonograph.language.entries import QueueBounds
-from phonograph.node import Node
+from phonograph.language.queues import QueueBounds
+from phonograph.node import Emitted, Node
 from phonograph.porttype import Between, Bound, OneOf, PortType
 from phonograph.spec import NodeSpec, Params, Port
+from phonograph.streaming import emptied, joined_values
 
 CONVERTERS: Mapping[str, str] = {"audio": "audio.resample"}
 """Family -> the node type that changes axes of it. Named here, for finding one would load every installed node."""
@@ -39,7 +40,7 @@ class Converter:
             spec = registry.get(CONVERTERS.get(family, ""))
         except RegistryError:
             return None
-        if spec is None or not spec.converts or spec.cardinality != "1:1" or spec.stateful:
+        if spec is None or not spec.converts or spec.cardinality != "1:1":
             return None
         return cls(spec, spec.converts) if len(spec.inputs) == len(spec.outputs) == 1 else None
 
@@ -171,14 +172,54 @@ class Converting(Node[Params]):
     def close(self) -> None:
         self._inner.close()
 
-    def process(self, item: Item, state: None) -> Any:
+    def start(self) -> _Conversion:
+        return _Conversion(self._inner.start())
+
+    def process(self, item: Item, state: _Conversion | None) -> Emitted:
         before = item.payload[self._port]
-        result = self._inner.process(item.with_payload({self._taken: before}), None)
+        result = self._inner.process(item.with_payload({self._taken: before}), None if state is None else state.inner)
+        if item.session is not None and state is not None:
+            return self._streamed(result, item, state)
         if not isinstance(result, Item) or self._made not in result.payload:
             return result  # the contract of the node names it
         after = result.payload[self._made]
         self.num_changed += after is not before
         return result.with_payload({**{name: item.payload[name] for name in self._carried}, self._output: after})
+
+    def flush(self, state: _Conversion) -> Emitted:
+        return self._streamed(self._inner.flush(state.inner), None, state)
+
+    def _streamed(self, result: Emitted, item: Item | None, state: _Conversion) -> Emitted:
+        """What the converter made of a chunk; what is carried comes with the last of it, and waits when it made nothing."""
+        made = [result] if isinstance(result, Item) else list(result or ())
+        if item is not None:
+            for name in self._carried:
+                state.waiting.setdefault(name, []).append(item.payload[name])
+                state.nothing[name] = emptied(item.payload[name])
+        if not made:
+            return None
+        self.num_changed += item is None or any(one.payload[self._made] is not item.payload[self._port] for one in made)
+        carried = {**state.nothing, **{name: joined_values(values, name) for name, values in state.waiting.items()}}
+        state.waiting.clear()
+        *before, last = (one.payload[self._made] for one in made)
+        payloads = [*({**state.nothing, self._output: value} for value in before), {**carried, self._output: last}]
+        return [one.with_payload(payload) for one, payload in zip(made, payloads, strict=True)]
+
+
+class _Conversion:
+    """The state of a stream.
+
+    Attributes:
+        inner: the converter's own. waiting: what is carried and has nothing to go with yet, by port. nothing: payloads of the
+            same kinds with nothing in them.
+    """
+
+    __slots__ = ("inner", "nothing", "waiting")
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.waiting: dict[str, list[Any]] = {}
+        self.nothing: dict[str, Any] = {}
 
 
 _LOSSES: Mapping[str, tuple[str, str]] = {

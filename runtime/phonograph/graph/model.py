@@ -9,16 +9,17 @@ from types import MappingProxyType
 from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint, Position
 from phonograph.language.about import Limits
+from phonograph.language.batches import Batching
 from phonograph.language.binding import secrets_of
-from phonograph.language.entries import QueueBounds
 from phonograph.language.manifest import Manifest
 from phonograph.language.policies import OnError
+from phonograph.language.queues import Full, QueueBounds
 from phonograph.porttype import PortType
 from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, Run
 
-__all__ = ["Conversion", "Edge", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
+__all__ = ["Batching", "Conversion", "Edge", "Full", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,7 @@ class Link:
 
     Args:
         ports: (source port, target port) of each edge.
-        queue: None when the manifest says nothing about it.
+        queue, batch: None when the manifest says nothing about it.
         is_dead_letters: it carries the dead letters of the source, and not what the source makes.
     """
 
@@ -36,6 +37,7 @@ class Link:
     ports: tuple[tuple[str, str], ...]
     queue: QueueBounds | None
     is_dead_letters: bool = False
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversion:
-    """A node that the manifest does not have, inserted because two ends of an edge differ.
+    """A node that the manifest does not have, inserted because two ends of an edge differ, or for the sake of order.
 
     Args:
         node: its id. before: the nodes that it was inserted in front of.
@@ -88,6 +90,7 @@ class GraphNode:
         workers: None: as the engine sees fit.
         asked_run: where the manifest wants it to run; None: as its type says.
         memory: bytes that each process it runs in may take for its work; None: no limit.
+        order: it gets items one by one, none before the one ahead of it has ended.
         position: in the manifest; of an inserted node, that of the edge.
     """
 
@@ -106,10 +109,16 @@ class GraphNode:
     position: Position
     asked_run: Run | None = None
     memory: int | None = None
+    order: bool = False
 
     @property
     def run(self) -> Run:
         return self.asked_run or self.spec.run
+
+    @property
+    def batch(self) -> Batching | None:
+        """How items are gathered for its calls; None: each call is for one."""
+        return next((link.batch for link in self.inputs if link.batch is not None), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from phonograph.errors import Complaint
 from phonograph.graph.conversion import Converter, Insertion
 from phonograph.graph.mismatch import contradiction, mixed_families, other_family, refusal
 from phonograph.graph.model import Edge
+from phonograph.graph.ordering import Ordering, ordering
 from phonograph.graph.registry import Registry
 from phonograph.graph.wiring import BoundNode, Wire
 from phonograph.language.entries import NodeEntry
@@ -37,7 +38,7 @@ class Unification:
 
     Attributes:
         wires: those given, insertions and their wires among them, in the order of `nodes`.
-        insertions: by id.
+        insertions, orderings: by id.
         unproven: id -> its inputs against which every item has to be held, with the type that was taken.
     """
 
@@ -59,10 +60,12 @@ class Unification:
         self._taken: dict[str, dict[str, PortType]] = {}  # id -> input -> what it takes
         self.wires: dict[str, list[Wire]] = {}
         self.insertions: dict[str, Insertion] = {}
+        self.orderings: dict[str, Ordering] = {}
         self.unproven: dict[str, tuple[Port, ...]] = {}
         for node_id, node in nodes.items():
             known = [wire for wire in wires[node_id] if wire.source not in circling or node_id not in circling]
-            self.wires[node_id] = self._unify(node, known)
+            wires_in = self._unify(node, known)
+            self.wires[node_id] = self._in_order(node, wires_in) if node.entry.order else wires_in
         self._wire_insertions()
 
     def given(self, source: str, port: Port) -> PortType:
@@ -75,6 +78,8 @@ class Unification:
         before: dict[str, list[str]] = {}
         for insertion in self.insertions.values():
             before.setdefault(insertion.before[0], []).append(insertion.id)
+        for one in self.orderings.values():
+            before.setdefault(one.before, []).append(one.id)
         return [
             Edge(
                 source=wire.source,
@@ -266,9 +271,22 @@ class Unification:
         self.wires[node_id] = []  # its place in the order, before the first node that reads it
         return insertion
 
+    def _in_order(self, node: BoundNode, wires: list[Wire]) -> list[Wire]:
+        """The wires into one node, with a node between that puts what comes over them in order."""
+        given = [self.given(wire.source, wire.source_port) for wire in wires]
+        one = ordering(node, wires, given, self._registry, self._complaints)
+        if one is None:
+            return wires
+        self.orderings[one.id] = one
+        self._outputs[one.id] = self._taken[one.id] = {port.name: port.type for port in one.ports}
+        self.wires[one.id] = one.wires_in(wires)
+        return one.wires_out(wires)
+
     def _wire_insertions(self) -> None:
         """Give each insertion its own wires: what it reads, and its dead letters, which go where those of its readers go."""
-        behind: dict[str, list[Insertion]] = {}
+        behind: dict[str, list[Insertion | Ordering]] = {}
+        for one in self.orderings.values():
+            behind.setdefault(one.before, []).append(one)
         for insertion in self.insertions.values():
             self._taken[insertion.id] = {port.name: port.type.demanded for port in insertion.inputs}
             self.wires[insertion.id] = [
@@ -279,7 +297,7 @@ class Unification:
         if not behind:
             return
         for wires in self.wires.values():
-            read = {insertion.id: wire for wire in wires if wire.is_dead_letters for insertion in behind.get(wire.source, ())}
+            read = {inserted.id: wire for wire in wires if wire.is_dead_letters for inserted in behind.get(wire.source, ())}
             wires += [replace(wire, source=node_id) for node_id, wire in read.items()]
 
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.graph.model import Link
 from phonograph.graph.order import reach, targets
-from phonograph.language.entries import InputEntry, NodeEntry, QueueBounds
+from phonograph.language.batches import Batching
+from phonograph.language.entries import InputEntry, NodeEntry
 from phonograph.language.fields import complain
 from phonograph.language.manifest import Manifest
+from phonograph.language.queues import QueueBounds
 from phonograph.porttype import PortType
 from phonograph.spec import NodeSpec, Params, Port, Ports
 
@@ -27,6 +29,7 @@ UNNAMED = "item"
 MAX_READERS = 16
 """Of the dead letters of all nodes, because each such reader is an edge from every node."""
 
+_TAKES_BATCHES = "it on a node type that has `process_batch`; `run-pipeline nodes TYPE` says which do"
 _DEAD_LETTERS = Port(DEAD_LETTER, PortType("record"))
 
 
@@ -54,7 +57,7 @@ class BoundNode:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """One edge, both ends resolved to ports. `position` and `queue` are those of the input that the manifest writes.
+    """One edge, both ends resolved to ports. `position`, `queue` and `batch` are those of the input that the manifest writes.
 
     `through` are the types that sub-graphs declare for the inputs by which the edge comes in.
     """
@@ -66,6 +69,7 @@ class Wire:
     position: Position
     queue: QueueBounds | None
     through: tuple[PortType, ...] = ()
+    batch: Batching | None = None
 
     @property
     def is_dead_letters(self) -> bool:
@@ -133,7 +137,7 @@ class Wiring:
             behind = reach([node_id], targets(self.fed_by))
             folder = given.source.removesuffix("*")
             named = [one for one in self._nodes if one.startswith(folder) and one not in behind]
-            letters = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position) for one in named]
+            letters = [InputEntry(given.port, one, DEAD_LETTER, given.queue, given.position, batch=given.batch) for one in named]
             self.entries[node_id][place : place + 1] = letters
             self.fed_by[node_id].update(dict.fromkeys(named))
 
@@ -155,10 +159,13 @@ class Wiring:
                 unknown.add(given.port)
             if source_port is not None and target_port is not None and node.ports is not None:
                 through = tuple(map(PortType.parse, given.through))
-                wires.append(Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through))
+                wires.append(
+                    Wire(given.source, source_port, entry.id, target_port, given.position, given.queue, through, given.batch)
+                )
+        self._check_one_queue(node)
         if not node.is_variadic:
             self._check_one_node(node)
-            self._check_one_queue(entry)
+        self._check_batches(entry, spec)
         if spec is not None and spec.kind != "source" and named is not None:
             self._check_all_connected(entry, spec, named[0])
         return wires
@@ -252,12 +259,36 @@ class Wiring:
             found = f"the inputs of node {entry.id!r} come from {_listed([*made, *failed])}"
             self._complain("fan_in", entry.inputs[0].position, found, f"one node; {_gathered(known, bool(failed))}")
 
-    def _check_one_queue(self, entry: NodeEntry) -> None:
-        """All inputs of a node that does not gather share one queue."""
+    def _check_one_queue(self, node: BoundNode) -> None:
+        """All inputs of a node share one queue; those of a node that gathers may each say how much it holds."""
+        entry = node.entry
         given = [one for one in entry.inputs if one.queue is not None]
-        if len({one.queue for one in given}) > 1:
+        if node.is_variadic:
+            policies = [one.queue.full if one.queue is not None else "block" for one in entry.inputs]
+            other = next((number for number, full in enumerate(policies) if full != policies[0]), None)
+            if other is not None:
+                found = f"a full queue of node {entry.id!r} does as its inputs say: {policies[0]}, {policies[other]}"
+                expected = "the same 'full' for each of them, for they share one queue"
+                self._complain("wrong_value", entry.inputs[other].position, found, expected)
+        elif len({one.queue for one in given}) > 1:
             found = f"the inputs of node {entry.id!r} have different queues"
             self._complain("wrong_value", given[1].position, found, "one queue, for all of them come from one node")
+
+    def _check_batches(self, entry: NodeEntry, spec: NodeSpec | None) -> None:
+        """A batch is for one call, of a node that can take one."""
+        given = [one.batch for one in entry.inputs if one.batch is not None]
+        if not given or spec is None:
+            return
+        what = f"'batch' on node {entry.id!r} ({spec.type}), "
+        if spec.kind == "sink":
+            self._complain("wrong_value", given[0].position, f"{what}a sink, which stores items one by one", _TAKES_BATCHES)
+        elif spec.cardinality == "N:1":
+            self._complain("wrong_value", given[0].position, f"{what}which gathers items itself", _TAKES_BATCHES)
+        elif not spec.batches:
+            self._complain("wrong_value", given[0].position, f"{what}which takes items one by one", _TAKES_BATCHES)
+        elif len(set(given)) > 1:
+            found = f"the inputs of node {entry.id!r} have different batches"
+            self._complain("wrong_value", given[1].position, found, "one batch, for all of them come from one node")
 
     def _complain(self, code: str, position: Position, found: str, expected: str = "", candidates: tuple[str, ...] = ()) -> None:
         complain(self._complaints, code, position, found, expected, candidates)
@@ -283,6 +314,7 @@ def _link(wires: Iterable[Wire]) -> Link:
         target=bundle[0].target,
         ports=tuple((wire.source_port.name, wire.target_port.name) for wire in bundle),
         queue=next((wire.queue for wire in bundle if wire.queue is not None), None),
+        batch=next((wire.batch for wire in bundle if wire.batch is not None), None),
         is_dead_letters=bundle[0].is_dead_letters,
     )
 

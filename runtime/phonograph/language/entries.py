@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields, policies
+from phonograph.language.batches import Batching, read_batching
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
 from phonograph.language.policies import AskedRun, OnError, Policies, Settings, read_policies
+from phonograph.language.queues import QueueBounds, read_queue
 from phonograph.language.references import Scope, interpolate
 from phonograph.language.yaml12 import Located
 
 RESERVED = ("inputs", "outputs", "params", "env")
 """Names that mean something else where nodes are named."""
 
-NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS)
-STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS)
+NODE_KEYS = ("type", "include", "input", "params", *policies.KEYS, "order")
+INPUT_KEYS = ("from", "queue", "batch")
+STEP_KEYS = ("id", "type", "include", "params", *policies.KEYS, "order")
 _NO_COLON = re.compile(rf"({ID.pattern})\s*\{{")  # `id {type: x}`, which is a key up to the colon after `type`
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueBounds:
-    """How much may wait in a queue: items, and the bytes of their payloads."""
-
-    items: int = 16
-    num_bytes: int = 256 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ class InputEntry:
         source, source_port: where it comes from; a None port is the source's default one. The source `*` with the port
             `dead_letter` stands for every node but the one that reads it and those after it, `clean/*` for those of the
             sub-graph `clean`. The source `inputs` has the manifest's own inputs as its ports.
-        queue: None when the manifest says nothing about it.
+        queue, batch: None when the manifest says nothing about it.
         through: the port types that sub-graphs declare for the inputs by which it comes in, the innermost first.
     """
 
@@ -52,6 +47,7 @@ class InputEntry:
     queue: QueueBounds | None
     position: Position
     through: tuple[str, ...] = ()
+    batch: Batching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +70,8 @@ class NodeEntry:
         own: keys of policies that stand beside its type, and not only in the defaults.
         position: of the id, or of the step.
         auto_convert: whether conversions may be inserted in front of it.
-        origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers".
+        order: whether it gets what comes in the order of the sources.
+        origins: where each policy that the manifest sets was set, by its path: "retry.max_retries", "workers", "order".
     """
 
     id: str
@@ -91,6 +88,7 @@ class NodeEntry:
     memory: int | None = None
     own: frozenset[str] = frozenset()
     auto_convert: bool = True
+    order: bool = False
     origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -210,6 +208,9 @@ class EntryReader:
         node_type = found.read("type", fields.text)
         policy = read_policies(found, defaults, self._complaints)
         params = self._params(found)
+        order, origins = found.read("order", fields.truth), policy.origins
+        if (written := found.get("order")) is not None:
+            origins = MappingProxyType({**origins, "order": written.position})
         if located is None or node_type is None or inputs is None or params is None:
             self.unread.add(node_id)
             return None
@@ -228,7 +229,8 @@ class EntryReader:
             own=policy.own,
             position=position,
             auto_convert=policy.auto_convert,
-            origins=policy.origins,
+            order=bool(order),
+            origins=origins,
         )
 
     def _include_entry(
@@ -237,6 +239,9 @@ class EntryReader:
         if (also := found.get("type")) is not None:
             expected = "one of them: 'type' for a node, 'include' for a sub-graph"
             complain(self._complaints, "unknown_key", also.position, f"'type' beside 'include' in {found.what}", expected)
+        if (order := found.get("order")) is not None:
+            expected = "it on the nodes of the sub-graph that are to get their items in order"
+            complain(self._complaints, "unknown_key", order.position, f"'order' beside 'include' in {found.what}", expected)
         params = self._params(found)
         if fields.read(include, fields.path, what="'include'", complaints=self._complaints) is None:
             params = None
@@ -286,27 +291,22 @@ class EntryReader:
         return complete if len(complete) == len(entries) else None
 
     def _input(self, port: str, located: Located) -> InputEntry | None:
-        queue, origin = None, located
+        queue, batch, origin = None, None, located
         if isinstance(located.value, Mapping):
-            found = Fields(located, what=f"input {port!r}", allowed=("from", "queue"), complaints=self._complaints)
+            found = Fields(located, what=f"input {port!r}", allowed=INPUT_KEYS, complaints=self._complaints)
             source = found.require("from", "NODE or NODE.PORT")
             if source is None:
                 return None
-            bounds = found.get("queue")
-            queue, origin = None if bounds is None else self._queue(bounds), source
+            bounds, batching = found.get("queue"), found.get("batch")
+            queue, origin = None if bounds is None else read_queue(bounds, self._complaints), source
+            batch = None if batching is None else read_batching(batching, self._complaints)
         reference = fields.read(origin, reference_to, what=f"input {port!r}", complaints=self._complaints)
-        return None if reference is None else self._from(port, reference, queue, origin.position)
+        return None if reference is None else replace(self._from(port, reference, queue, origin.position), batch=batch)
 
     def _from(
         self, port: str | None, reference: tuple[str, str | None], queue: QueueBounds | None, position: Position
     ) -> InputEntry:
         return InputEntry(port, self._prefix + reference[0], reference[1], queue, position)
-
-    def _queue(self, located: Located) -> QueueBounds:
-        found = Fields(located, what="'queue'", allowed=("items", "bytes"), complaints=self._complaints)
-        usual = QueueBounds()
-        items, num_bytes = found.read("items", fields.integer(1)), found.read("bytes", _queue_bytes)
-        return QueueBounds(items=items or usual.items, num_bytes=num_bytes or usual.num_bytes)
 
 
 def step_ids(steps: tuple[Located, ...]) -> list[str]:
@@ -342,13 +342,6 @@ def reference_to(value: object) -> tuple[str, str | None]:
     if not node or (separator and not port):
         raise fields.MismatchError(expected, code="wrong_value")
     return node, port or None
-
-
-def _queue_bytes(value: object) -> int:
-    num_bytes = fields.size(value)
-    if num_bytes < 1:
-        raise fields.MismatchError("at least 1B", code="wrong_value")
-    return num_bytes
 
 
 def _last_part(step: Located) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from phonograph.errors import Complaint, ManifestError, Position, listed, nearest
-from phonograph.language import policies
+from phonograph.language import batches, policies, queues
 from phonograph.language.about import LIMITS
 from phonograph.language.entries import NODE_KEYS, STEP_KEYS, step_ids
 from phonograph.language.fields import complain
@@ -58,7 +58,7 @@ def _leaves(names: Iterable[str]) -> dict[str, _Place]:
 
 _FREE = _Place(is_open=True)  # parameters of nodes: their types know what may stand there
 _POLICIES = {**_leaves(policies.KEYS), "retry": _Place(_leaves(policies.RETRY)), "breaker": _Place(_leaves(policies.BREAKER))}
-_INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(("items", "bytes")))})
+_INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(queues.KEYS)), "batch": _Place(_leaves(batches.KEYS))})
 _NODE = {"params": _FREE, "input": _Place(below=_INPUT, is_open=True), **_POLICIES}
 _BELOW = {
     "params": _Place(below=_Place(_leaves(DECLARATION_KEYS))),

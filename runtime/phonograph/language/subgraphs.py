@@ -182,7 +182,7 @@ class LevelReader:
             if here.source.endswith(f"/{_OWN_INPUTS}") and here.source_port is not None:
                 declared = self._levels[here.source.removesuffix(_OWN_INPUTS)].inputs[here.source_port]
                 through = (*through, declared.type)
-            here = replace(onward, queue=here.queue or onward.queue, through=through)
+            here = replace(onward, queue=here.queue or onward.queue, batch=here.batch or onward.batch, through=through)
             key = (here.source, here.source_port)
             if key in passed:
                 ways = list(passed)

@@ -28,6 +28,7 @@ STREAMING = {
     "post-normalised": "works on each piece as it comes, and ends its work when the last has come",
     "whole": "waits for the end",
 }
+LESS_BY_PARAMETERS = "; parameters can make it less demanding"
 _BOUNDS = (("minimum", "at least"), ("exclusiveMinimum", "above"), ("maximum", "at most"), ("exclusiveMaximum", "below"))
 
 
@@ -135,7 +136,10 @@ def entry(spec: NodeSpec) -> dict[str, Any]:
         "chooses": spec.chooses,
         "run": spec.run,
         "streaming": spec.streaming,
+        "streaming_depends_on_parameters": spec.streaming_of is not None,
+        "tolerance": spec.tolerance,
         "stateful": spec.stateful,
+        "batches": spec.batches,
         "latency_samples": spec.latency_samples,
         "side_effects": spec.side_effects,
         "example": spec.example,

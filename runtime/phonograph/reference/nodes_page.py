@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from phonograph.errors import one_line
-from phonograph.reference.catalogue import CARDINALITY, STREAMING, Parameter, parameters, ports_in_words
+from phonograph.reference.catalogue import CARDINALITY, LESS_BY_PARAMETERS, STREAMING, Parameter, parameters, ports_in_words
 from phonograph.spec import NodeSpec
 
 _OPENING = """\
@@ -90,7 +90,9 @@ def _facts(spec: NodeSpec) -> Iterator[str]:
         yield f"- **Gives** {outputs}{leaves}"
     if spec.kind == "transform":
         yield f"- **Items**: {CARDINALITY[spec.cardinality]}"
-        yield f"- **In a stream**: {STREAMING[spec.streaming]}"
+        yield f"- **In a stream**: {STREAMING[spec.streaming]}{LESS_BY_PARAMETERS if spec.streaming_of else ''}"
+    if spec.batches:
+        yield "- **Takes batches**: `batch` on its input gathers items for one call"
     if spec.attributes:
         listed = ", ".join(f"`{name}` ({kind})" for name, kind in spec.attributes.items())
         yield f"- **Sets attributes** {listed}"

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.language.entries import QueueBounds
+from phonograph.language.batches import MAX_ITEMS, MAX_WAIT_S
 from phonograph.language.keys import FRAGMENT, MANIFEST
 from phonograph.language.parameters import TYPES
+from phonograph.language.queues import QueueBounds
 from phonograph.language.units import duration_in_words, size_in_words
 from phonograph.reference import catalogue
 from phonograph.reference.schema_parts import (
@@ -36,6 +37,11 @@ from phonograph.spec import NodeSpec
 Json = dict[str, Any]
 
 _DRAFT = "http://json-schema.org/draft-07/schema#"
+_FULL = {
+    "block": "whoever sends waits for room",
+    "newest": "what comes is dropped",
+    "oldest": "what has waited longest is dropped",
+}
 _NOT_IN_A_FRAGMENT = ("version", "name", "description", *(key for key in MANIFEST if key not in FRAGMENT))
 """What tells a manifest from a fragment, which others include and which needs neither version nor name."""
 
@@ -165,11 +171,23 @@ def _language() -> Json:
             reference_or({"minProperties": 1, "additionalProperties": _edge()}),
         ),
         "queue": described(
-            "how much may wait in front of the node; the sender waits then",
+            "how much may wait in front of the node, and what happens then",
             record(
                 {
                     "items": described("items", _whole(1), default=queue.items),
                     "bytes": described("of their payloads", SIZE, default=size_in_words(queue.num_bytes)),
+                    "full": described("what happens to items that come when it is full", one_of(_FULL), default=queue.full),
+                }
+            ),
+        ),
+        "batch": described(
+            "gathers items that the node takes in one call; only for types that have `process_batch`",
+            record(
+                {
+                    "max_items": described("in one call", _whole(1), default=MAX_ITEMS),
+                    "max_audio": described("seconds of audio in one call; an item with more goes alone", DURATION),
+                    "max_wait": described("of an item for others", DURATION, default=duration_in_words(MAX_WAIT_S)),
+                    "bucket": described("which items come together", one_of({"duration": "those of like duration"})),
                 }
             ),
         ),
@@ -212,6 +230,9 @@ def _language() -> Json:
             "whether audio is resampled and mixed for it where its ports need that; false refuses instead",
             {"type": "boolean"},
             default=True,
+        ),
+        "order": described(
+            "whether it gets what comes one by one, in the order in which the sources read it", {"type": "boolean"}, default=False
         ),
         "error_rate": described(
             "share of dead-lettered records above which the run fails", {"type": "number", "minimum": 0, "maximum": 1}, default=1
@@ -277,7 +298,7 @@ def _node(specs: tuple[NodeSpec, ...], *, step: bool) -> Json:
     }
     include = described("a manifest with inputs and outputs of its own, which stands here as one node", {"type": "string"})
     named = described("by which metrics and other nodes call it; else the last part of its type", ID)
-    fields = {"type": types, "include": include, **({"id": named} if step else {}), **_policies()}
+    fields = {"type": types, "include": include, **({"id": named} if step else {}), "order": ref("order"), **_policies()}
     # Under a pattern, so that an editor offers what the branch of the type says about them, and not this besides.
     of_the_type = {"patternProperties": {"^params$": {"type": "object"}, **({} if step else {"^input$": {}})}}
     either = {
@@ -315,7 +336,7 @@ def _wired(spec: NodeSpec) -> Json:
 
 
 def _edge() -> Json:
-    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue")}
+    fields = {"from": described("NODE or NODE.PORT", REFERENCE_TO_NODE), "queue": ref("queue"), "batch": ref("batch")}
     return reference_or(record(fields, required=("from",)))
 
 

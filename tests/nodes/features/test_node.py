@@ -44,7 +44,7 @@ def processed(samples: Samples, rate: int, /, *, attributes: Mapping[str, Any] =
         payload={"audio": AudioChunk(samples[np.newaxis], rate)},
         attributes=MappingProxyType({"text": "x", **attributes}),
     )
-    return node.process(item, None)
+    return node.whole(item)
 
 
 @pytest.mark.parametrize("name", CASES)

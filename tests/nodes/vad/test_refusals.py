@@ -76,7 +76,7 @@ def test_node_hands_on_its_audio_with_segments_and_levels() -> None:
     """The chunk is the same object; ports and attributes say what was found."""
     chunk = AudioChunk(np.repeat(np.array([[0.0, 0.5, 0.5, 0.0]], np.float32), FRAME, axis=1), 16_000)
     node = EnergyVadNode(EnergyVadParams(), "vad")
-    result = node.process(Item(key="a", ordinal=0, payload={"audio": chunk}), None)
+    result = node.whole(Item(key="a", ordinal=0, payload={"audio": chunk}))
     assert result.payload["audio"] is chunk
     assert result.payload["segments"] == energy_vad(chunk.samples).segments
     assert result.payload["frames"].tolist() == [[0.0], [0.5], [0.5], [0.0]]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batch_nodes import Together
 from phonograph.benching import clocks
 from phonograph.benching.clocks import Clock
 from phonograph.errors import BadInputError
@@ -90,6 +91,16 @@ def run_with_clocks(folder: Path, text: str, *targets: object) -> tuple[RunRepor
     nodes = {node_id: read[node_id].around(one) for node_id, one in graph.nodes.items()}
     report = Executor(replace(graph, nodes=nodes), run_dir=folder / "run", workers=2).run()
     return report, {node_id: clock.time_ms for node_id, clock in read.items()}
+
+
+@pytest.mark.parametrize(
+    ("batch", "calls"), [("", 20.0), (", batch: {max_items: 5, max_wait: 1h}", 4.0)], ids=["single", "batch"]
+)
+def test_a_call_is_read_around_once(tmp_path: Path, batch: str, calls: float) -> None:
+    """Whether it is for one item, which `process` gives to `process_batch`, or for several."""
+    text = line("test.together").replace("input: numbers", f"input: {{record: {{from: numbers{batch}}}}}, workers: 1")
+    report, times = run_with_clocks(tmp_path, text, Together)
+    assert (report.records.completed, times["work"]) == (20, calls)
 
 
 def test_each_record_is_read_around_once_a_node(tmp_path: Path) -> None:

@@ -285,3 +285,51 @@ def test_paths_in_words() -> None:
     assert path_in_words("c", "/x", "/a/b") == "c"
     assert path_in_words("/y", "/x", "/a") == "/y"
     assert path_in_words("/abc", "/ab") == "/abc"
+
+
+LOUD = '''
+from phonograph import AudioChunk
+from phonograph.node import node
+
+
+@node("my.quiet", batch=True)
+def quiet(audio: list[AudioChunk]) -> list[AudioChunk]:
+    """Leave it."""
+    return audio
+'''
+
+IN_BATCHES = """version: 1
+name: batches
+plugins: [loud.py]
+nodes:
+  clips: {type: source.files, params: {paths: clips}}
+  audio: {type: audio.decode, input: clips}
+  quiet: {type: my.quiet, input: {audio: {from: audio, batch: {max_items: 4, max_audio: 90s, bucket: duration}}}}
+  again: {type: my.quiet, input: quiet}
+  out: {type: sink.wav, input: again, params: {path: out}}
+"""
+
+
+def test_a_batch_is_a_barrier(whole: str, tmp_path: Path) -> None:
+    """A node that takes batches runs by itself, and it is told which items it takes together."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    (tmp_path / "batches.yaml").write_text(IN_BATCHES)
+    found = explained("batches.yaml")
+    assert segment(found, "quiet")["reason"] == "takes batches"
+    assert segment(found, "quiet")["batch"] == {
+        "name": "batch",
+        "value": "up to 4 items or 90s of audio, waits 20ms, by duration",
+        "origin": "batches.yaml:7",
+    }
+    assert segment(found, "again")["reason"] == "quiet takes batches, and stands alone"
+    assert segment(found, "again")["batch"] is None
+    told = run_pipeline("explain", "batches.yaml").stdout
+    assert "batch    up to 4 items or 90s of audio, waits 20ms, by duration (batches.yaml:7)" in told
+
+
+def test_a_batch_is_set_from_the_command_line(whole: str, tmp_path: Path) -> None:
+    """Its keys are keys of the language like others."""
+    (tmp_path / "loud.py").write_text(LOUD)
+    (tmp_path / "batches.yaml").write_text(IN_BATCHES)
+    told = run_pipeline("explain", "batches.yaml", "--set", "nodes.quiet.input.audio.batch.max_items=2").stdout
+    assert "up to 2 items" in told

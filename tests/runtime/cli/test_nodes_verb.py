@@ -89,7 +89,8 @@ def test_the_page_of_a_type() -> None:
     assert "speech_ratio  float" in told["attributes that it sets"]
     assert told["parameters"][:2] == ["frame_ms         number, at least 1, at most 1000; in ms; default 30", "length of a frame"]
     assert told["behaviour"][0] == "items      one out for each that comes in (1:1)"
-    assert told["behaviour"][-1].endswith("(whole)")
+    assert told["behaviour"][-2].endswith("(causal)")
+    assert told["behaviour"][-1].startswith("latency")
     by, target, file = told["declared"]
     assert by == f"by  phonograph {version('phonograph')} (entry point phonograph_nodes = phonograph_nodes.catalogue:NODES)"
     assert target == "as  phonograph_nodes.vad.node:EnergyVadNode"

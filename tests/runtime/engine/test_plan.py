@@ -100,5 +100,5 @@ def test_a_manifest_that_wants_inputs_does_not_run_by_itself(tmp_path: Path) -> 
     nodes = "  work: {type: testing.pass, input: inputs.record}\n  out: {type: test.keep, input: work}\n"
     nodes += "inputs: {record: {type: record}}\n"
     with pytest.raises(GraphError, match="nothing feeds the manifest's input 'record'; expected a source in its place") as raised:
-        executor_for(tmp_path, HEAD + nodes, Keep)
+        executor_for(tmp_path, HEAD + nodes, Keep).run()
     assert [(complaint.code, complaint.position.line) for complaint in raised.value.complaints] == [("missing_input", 8)]

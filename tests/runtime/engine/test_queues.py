@@ -1,17 +1,30 @@
-"""BoundedQueue: order, bounds, closing, cancellation."""
+"""BoundedQueue: order, bounds, closing, cancellation, what it drops."""
 
 import asyncio
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from phonograph.engine.queues import BoundedQueue
+from phonograph.graph.model import Full
 
 
 async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def keeping(dropped: list[int]) -> Callable[[int], bool]:
+    """A drop that keeps what it is given."""
+
+    def drop(entry: int) -> bool:
+        dropped.append(entry)
+        return True
+
+    return drop
 
 
 def test_put_waits_for_room_by_items() -> None:
@@ -114,3 +127,56 @@ def test_everything_sent_arrives_in_order_within_the_bounds(sizes: list[int], ma
         return received
 
     assert asyncio.run(scenario()) == list(range(len(sizes)))
+
+
+def test_a_full_queue_drops_the_newest() -> None:
+    """What comes to a full queue is dropped, and what waits stays."""
+
+    async def scenario() -> None:
+        dropped: list[int] = []
+        queue: BoundedQueue[int] = BoundedQueue(2, 100, full="newest")
+        queue.drop = keeping(dropped)
+        for number in range(4):
+            await queue.put(number, 10)
+        assert (dropped, [queue.get_nowait(), queue.get_nowait()], queue.num_bytes) == ([2, 3], [0, 1], 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_full_queue_drops_the_oldest() -> None:
+    """What has waited longest makes room, as much of it as the newcomer needs."""
+
+    async def scenario() -> None:
+        dropped: list[int] = []
+        queue: BoundedQueue[int] = BoundedQueue(3, 100, full="oldest")
+        queue.drop = keeping(dropped)
+        for number in range(4):
+            await queue.put(number, 10)
+        assert dropped == [0]
+        await queue.put(4, 85)
+        assert (dropped, queue.get_nowait(), queue.num_bytes) == ([0, 1, 2], 3, 85)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("full", ["newest", "oldest"])
+def test_what_may_not_be_dropped_waits(full: Full) -> None:
+    """Where everything that could go has to stay, a queue that drops holds the sender as any other."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(2, 100, full=full)
+        queue.drop = lambda entry: entry > 0
+        await queue.put(-1, 0)
+        await queue.put(1, 0)
+        sending = asyncio.create_task(queue.put(-2, 0))
+        await settle()
+        assert sending.done() == (full == "oldest")  # which drops 1
+        last = asyncio.create_task(queue.put(-3, 0))
+        await settle()
+        assert not last.done()
+        assert queue.get_nowait() == -1
+        await settle()
+        assert queue.get_nowait() == (-2 if full == "oldest" else 1)
+        await asyncio.gather(sending, last)
+
+    asyncio.run(scenario())

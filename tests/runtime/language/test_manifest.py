@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from phonograph.errors import ManifestError
-from phonograph.language.entries import QueueBounds
 from phonograph.language.manifest import Manifest, load_manifest
+from phonograph.language.queues import QueueBounds
 from phonograph.language.yaml12 import Located
 from phonograph.traced import Traced
 

@@ -1,0 +1,173 @@
+"""BlockingExecutor: submit and sessions for code without an event loop, and for threads beside one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from phonograph.engine.journal import DeadLetter
+from phonograph.engine.requests import Result
+from phonograph.engine.sessions import Session
+from phonograph.errors import ExecutorClosedError
+from phonograph.item import Item
+
+if TYPE_CHECKING:
+    from phonograph.executor import Executor
+
+T = TypeVar("T")
+
+_LOOK_EVERY_S = 1.0  # whether the event loop that is to answer is still there
+
+
+class BlockingExecutor:
+    """An executor whose calls block until they are done. Made by `Executor.blocking`; for any number of threads.
+
+    As a context manager it opens the executor in a thread of its own, and closes it. One that is open in an event loop
+    needs no opening, and serves all threads but that of the loop.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._thread: threading.Thread | None = None
+        self._stop: Callable[[], object] = lambda: None
+
+    def __enter__(self) -> Self:
+        """Open the executor. Raises what `Executor.__aenter__` does."""
+        if self._thread is not None or self._executor.loop is not None:
+            raise RuntimeError("the executor is open already; expected no `with` around the blocking view of it")
+        opened: Future[None] = Future()
+        self._thread = threading.Thread(target=self._live, args=(opened,), name="phonograph-blocking", daemon=True)
+        self._thread.start()
+        try:
+            opened.result()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Close the executor: sessions at once, requests of other threads when they are done."""
+        self._close()
+
+    def submit(self, inputs: Mapping[str, Any], *, key: str | None = None, attributes: Mapping[str, Any] | None = None) -> Result:
+        """As `Executor.submit`."""
+        return self.call(lambda: self._executor.submit(inputs, key=key, attributes=attributes))
+
+    def session(self, session_id: str | None = None, **limits: Any) -> BlockingSession:
+        """As `Executor.session`."""
+
+        async def opened() -> Session:
+            return self._executor.session(session_id, **limits)
+
+        return BlockingSession(self, self.call(opened))
+
+    def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine in the executor's event loop, and wait for it; interrupted, it is cancelled.
+
+        Raises:
+            ExecutorClosedError: the executor is not open, or its event loop has ended.
+            RuntimeError: called in the thread of that event loop, which would wait for itself.
+        """
+        loop = self._executor.loop
+        if loop is None or loop.is_closed():
+            raise ExecutorClosedError(self._executor.graph.name)
+        if asyncio._get_running_loop() is loop:
+            raise RuntimeError("called in the event loop that is to answer; expected `await executor.submit(...)` there")
+        coroutine = make()
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+        except RuntimeError as error:  # it has just been closed
+            coroutine.close()
+            raise ExecutorClosedError(self._executor.graph.name) from error
+        try:
+            while True:
+                try:
+                    return future.result(_LOOK_EVERY_S)
+                except TimeoutError:
+                    if future.done():
+                        raise
+                    if loop.is_closed():
+                        raise ExecutorClosedError(self._executor.graph.name) from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _live(self, opened: Future[None]) -> None:
+        with contextlib.suppress(BaseException):  # which `opened` has, or the next call is told
+            asyncio.run(self._serve(opened))
+
+    async def _serve(self, opened: Future[None]) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+        try:
+            async with self._executor:
+                opened.set_result(None)
+                await stop.wait()
+        except BaseException as error:
+            if not opened.done():
+                opened.set_exception(error)
+            raise
+
+    def _close(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
+            self._stop()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+
+class BlockingSession:
+    """A session whose calls block. One thread may send while another receives."""
+
+    def __init__(self, executor: BlockingExecutor, session: Session) -> None:
+        self._executor = executor
+        self._session = session
+        self.id = session.id
+
+    @property
+    def dead_letters(self) -> tuple[DeadLetter, ...]:
+        """What failed of it, the latest 100."""
+        return tuple(self._session.dead_letters)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        """Cancel what is not at its end yet."""
+        with contextlib.suppress(ExecutorClosedError):
+            self.cancel()
+
+    def send(self, chunk: Any, *, attributes: Mapping[str, Any] | None = None) -> None:
+        """As `Session.send`."""
+        self._executor.call(lambda: self._session.send(chunk, attributes=attributes))
+
+    def finish(self) -> None:
+        """As `Session.finish`."""
+        self._executor.call(self._session.finish)
+
+    def receive(self) -> Item | None:
+        """As `Session.receive`."""
+        return self._executor.call(self._session.receive)
+
+    def __iter__(self) -> Iterator[Item]:
+        while (item := self.receive()) is not None:
+            yield item
+
+    def cancel(self) -> None:
+        """As `Session.cancel`."""
+        self._executor.call(_later(self._session.cancel))
+
+    def control(self, message: object) -> None:
+        """As `Session.control`."""
+        self._executor.call(_later(lambda: self._session.control(message)))
+
+
+def _later(function: Callable[[], T]) -> Callable[[], Coroutine[Any, Any, T]]:
+    async def called() -> T:
+        return function()
+
+    return called

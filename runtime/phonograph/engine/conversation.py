@@ -1,0 +1,273 @@
+"""Conversations: what one worker keeps for sessions, and how it takes their chunks through a segment.
+
+Theory of operation. A chunk goes through the segment as an item does in a run, with these differences. A node that keeps state
+has one for each session: made at the first chunk, given up behind `flush`. What a node gives for one chunk goes on in order, and
+when any of it fails, the rest waits until the failure has been judged, so that nothing overtakes anything. The end of a session
+comes behind all its chunks: each node that it passes is flushed, and what that gives goes on before it.
+
+A node that can only take audio, features or segments in one piece gets them at the end, or where a gap ends a stretch: the chunks
+are put together, up to a bound (`phonograph.streaming`).
+
+    manner   of a node that                              chunk                   end
+    each     is causal and keeps no state; other sinks   process(chunk, None)    -
+    state    is causal or post-normalised, with state    process(chunk, state)   flush(state)
+    gather   is whole, sinks too                         is kept                 process(all, start()), flush
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from phonograph._memory import leave
+from phonograph.engine.delivery import END
+from phonograph.engine.step import Step
+from phonograph.engine.worker import Pass, as_exception
+from phonograph.errors import NodeContractError
+from phonograph.graph.model import GraphNode
+from phonograph.item import Item
+from phonograph.node import Node
+from phonograph.streaming import MAX_GATHERED_BYTES, Gathered, Stretches
+
+MAX_GATHERED = MAX_GATHERED_BYTES
+_JOINED = {"audio", "features", "segments"}
+"""Families whose payloads can be put together."""
+
+Manner = Literal["each", "state", "gather"]
+
+
+def manner(node: GraphNode) -> Manner | None:
+    """How a node takes the chunks of a session; None: it cannot."""
+    can_be_joined = all(port.type.family in _JOINED for port in node.ports[0])
+    if node.spec.kind == "sink":
+        return "gather" if can_be_joined else "each"
+    streaming = node.spec.streaming_with(node.params)
+    if streaming != "whole" and node.spec.stateful:
+        return "state"
+    if streaming == "causal":
+        return "each"
+    return "gather" if can_be_joined else None
+
+
+class LivePass(Pass):
+    """What came of one chunk, or of the end of a session.
+
+    Attributes:
+        num_kept: items that nodes took and gave nothing for yet.
+        rest: (position, item) of what waits behind a failure, in order.
+        has_ended: the end of the session has passed the segment.
+    """
+
+    __slots__ = ("has_ended", "num_kept", "rest")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.num_kept = 0
+        self.rest: list[tuple[int, Item]] = []
+        self.has_ended = False
+
+
+class _Kept:
+    """What one node has of one session.
+
+    Attributes:
+        state: the node's own, once a chunk has come. gathered: what is being put together.
+        num_given: items that it has given. failed: key of the item that it failed on last.
+    """
+
+    __slots__ = ("failed", "gathered", "has_state", "num_given", "state")
+
+    def __init__(self) -> None:
+        self.state: Any = None
+        self.has_state = False
+        self.gathered: Stretches | None = None
+        self.num_given = 0
+        self.failed: str | None = None
+
+
+class Conversations:
+    """The sessions of one worker. All methods are for its thread.
+
+    Args:
+        nodes: of the segment, as they stand in the plan. steps: the same in the worker.
+    """
+
+    def __init__(self, nodes: Sequence[GraphNode], steps: Sequence[Step]) -> None:
+        self._steps = steps
+        self._manners = [manner(node) for node in nodes]
+        self._sessions: dict[str, list[_Kept]] = {}
+
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> LivePass | Item:
+        """Take a chunk, or the end of a session, through the segment from `position` on; arguments as of `SegmentWorker.run`."""
+        assert item.session is not None
+        kept = self._kept(item.session)
+        outcome = LivePass()
+        agenda = [(position, item)]  # what goes on next stands last
+        account = self._steps[0].account
+        previous: object = None if account is None else account.enter()
+        try:
+            while agenda and not outcome.num_failures:
+                self._advance(*agenda.pop(), kept, attempt, is_probe, outcome, agenda)
+                attempt, is_probe = 1, False
+        finally:
+            if account is not None:
+                leave(previous)
+        if outcome.has_ended:
+            self.forget(item.session)
+        outcome.rest = agenda[::-1]
+        if len(outcome.emitted) == 1 and not (
+            outcome.num_kept or outcome.num_filtered or outcome.num_failures or outcome.rest or outcome.has_ended
+        ):
+            return outcome.emitted[0]
+        return outcome
+
+    def control(self, session: str, message: object) -> None:
+        """Give a message to the nodes that take some. Raises whatever they do."""
+        for step, kept in zip(self._steps, self._kept(session), strict=True):
+            if takes_messages(step.spec.factory):
+                if step.spec.stateful and not kept.has_state:
+                    kept.state, kept.has_state = step.node.start(), True
+                step.node.control(message, kept.state)
+
+    def forget(self, session: str) -> None:
+        """Let go of all that is kept for a session."""
+        self._sessions.pop(session, None)
+
+    def _kept(self, session: str) -> list[_Kept]:
+        kept = self._sessions.get(session)
+        if kept is None:
+            kept = self._sessions[session] = [_Kept() for _ in self._steps]
+        return kept
+
+    def _advance(
+        self,
+        position: int,
+        item: Item,
+        kept: list[_Kept],
+        attempt: int,
+        is_probe: bool,
+        outcome: LivePass,
+        agenda: list[tuple[int, Item]],
+    ) -> None:
+        """Take one item past one node, and put on the agenda what comes of it."""
+        is_end = item.payload is END
+        if position == len(self._steps):
+            outcome.has_ended = is_end
+            outcome.emitted += [] if is_end else [item]
+            return
+        step, mine, how = self._steps[position], kept[position], self._manners[position]
+        is_gathered = how == "gather" and not (item.final and not is_end)
+        if is_end:
+            agenda.append((position + 1, item))
+            if mine.gathered is None and not mine.has_state:
+                return
+        elif not is_gathered and not (is_probe or step.breaker.is_closed):
+            mine.failed = item.key
+            outcome.fail(position, item, None)
+            return
+        if mine.failed is not None:
+            if mine.failed != item.key:
+                item = msgspec.structs.replace(item, discontinuity=True)
+            mine.failed = None
+        try:
+            made = self._gathered(step, mine, item) if is_gathered else self._call(step, how, mine, item, attempt)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # the user's, and not the node's
+            mine.failed = None if is_gathered else item.key  # what was too much to gather stays so, up to the next gap
+            mine.state, mine.has_state = None, False  # nobody knows what the error has left of it
+            outcome.fail(position, item, as_exception(step.spec, error))
+            return
+        if not is_end and not made:
+            outcome.num_filtered += how == "each"
+            outcome.num_kept += how != "each"
+        if is_gathered:
+            agenda.extend((position, piece) for piece in reversed(made))
+        else:
+            outcome.trail.append(position)
+            agenda.extend(reversed(self._onward(position, made, outcome)))
+
+    def _onward(self, position: int, made: list[Item], outcome: LivePass) -> list[tuple[int, Item]]:
+        """Where what a node gave goes from there."""
+        if position == len(self._steps) - 1:
+            return [(position + 1, child) for child in made]
+        onward: list[tuple[int, Item]] = []
+        for child in made:
+            try:
+                selected = self._steps[position].onward(child)
+            except NodeContractError as error:
+                outcome.fail(position, child, error)
+                continue
+            if selected is None:
+                outcome.num_filtered += 1
+            else:
+                onward.append((position + 1, selected))
+        return onward
+
+    @staticmethod
+    def _gathered(step: Step, mine: _Kept, item: Item) -> list[Item]:
+        """What is in one piece now that a chunk, or the end, has come."""
+        if mine.gathered is None:
+            node_id = step.node.node_id
+            mine.gathered = Stretches(lambda first: Gathered(first, node_id, MAX_GATHERED))
+        pieces = mine.gathered.end() if item.payload is END else mine.gathered.push(step.contract.admit(item))
+        return [msgspec.structs.replace(piece, key=item.key, ordinal=item.ordinal, final=True) for piece in pieces]
+
+    def _call(self, step: Step, how: Manner | None, mine: _Kept, item: Item, attempt: int) -> list[Item]:
+        """What the node gives for a chunk, or at the end, timed and accounted for."""
+        stats = step.stats
+        if stats is None:
+            return self._given(step, how, mine, item)
+        is_end = item.payload is END
+        stats.begin(attempt == 1 and not is_end)
+        try:
+            made = self._given(step, how, mine, item)
+        except BaseException:
+            stats.fail()
+            raise
+        stats.end(len(made))
+        stats.audio_seconds += step.audio_seconds(made, None if is_end else item)
+        return made
+
+    def _given(self, step: Step, how: Manner | None, mine: _Kept, item: Item) -> list[Item]:
+        contract = step.contract
+        if how == "state":
+            if item.payload is END:
+                values = contract.gathered(step.node.flush(mine.state))
+            else:
+                if not mine.has_state:
+                    mine.state, mine.has_state = step.node.start(), True
+                values = contract.gathered(step.node.process(contract.admit(item), mine.state))
+            return [self._stamped(step, mine, value, item, number, len(values)) for number, value in enumerate(values)]
+        # Of what is in one piece the node is to know no session: it is called as for a whole record.
+        accepted = contract.accept(step.call(item if how == "each" else _alone(item)), item)
+        given = accepted if isinstance(accepted, list) else [accepted]
+        return [self._numbered(mine, one, item, one.key) for one in given]
+
+    def _stamped(self, step: Step, mine: _Kept, value: Any, item: Item, number: int, num_values: int) -> Item:
+        """One of the values that a node gave, as an item of the record that it now belongs to."""
+        if not isinstance(value, Item):
+            step.contract.check(value, item)  # raises
+        own = item.payload is not END and value.key.startswith(item.key if num_values == 1 else f"{item.key}#")
+        key = value.key if own else item.key if num_values == 1 else f"{item.key}#{number:04d}"
+        made = self._numbered(mine, value, item, key)
+        step.contract.check(made, item)
+        return made
+
+    @staticmethod
+    def _numbered(mine: _Kept, value: Item, item: Item, key: str) -> Item:
+        number = mine.num_given
+        mine.num_given += 1
+        return msgspec.structs.replace(value, key=key, ordinal=item.ordinal, session=item.session, index=number, final=False)
+
+
+def _alone(item: Item) -> Item:
+    return msgspec.structs.replace(item, session=None)
+
+
+def takes_messages(factory: object) -> bool:
+    """Whether a node of a session takes what `Session.control` sends."""
+    return isinstance(factory, type) and issubclass(factory, Node) and factory.control is not Node.control

@@ -1,0 +1,159 @@
+"""The ends of a graph that a program embeds: the entrance where what it sends comes in, and the taps where results leave.
+
+`opened` closes a graph that has inputs and outputs with such ends, so that it can be planned like any other. An entrance is a
+source that nobody reads, and a tap is a consumer without a worker: what is delivered to it goes to its owner at once, and never
+waits. So no lane ever waits for a program that does not take its results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any, cast
+
+from phonograph.breaker import BreakerPolicy
+from phonograph.engine.course import Course
+from phonograph.engine.delivery import END, Entry
+from phonograph.engine.plan import ENTRANCE, TAP
+from phonograph.engine.queues import BoundedQueue
+from phonograph.errors import Complaint, GraphError, Position
+from phonograph.flow.gather import gather_type
+from phonograph.flow.tickets import leave
+from phonograph.graph.model import Graph, GraphNode, Link
+from phonograph.item import Outcome
+from phonograph.node import Node, Params
+from phonograph.porttype import PortType
+from phonograph.retry import RetryPolicy
+from phonograph.spec import Kind, NodeSpec, Port
+
+
+def tap_id(output: str) -> str:
+    """The id of the tap of an output; no id of a manifest has a dot."""
+    return f"{TAP}.{output}"
+
+
+def opened(graph: Graph) -> Graph:
+    """The graph with an entrance for its inputs and a tap for each of its outputs.
+
+    Breakers shed, unless the manifest says what they do when they are open: nobody who waits for an answer wants to wait ten
+    minutes. No number of failed records stops it.
+
+    Raises:
+        GraphError: it has a source besides, no inputs, or a node that would bring together what different callers send.
+    """
+    _refuse(graph)
+    taps = [
+        Link(source=edge.source, target=tap_id(name), ports=((edge.source_port, name),), queue=None)
+        for name, edge in graph.outputs.items()
+    ]
+    shedding = {node.id: _shedding(node, graph) for node in graph.nodes.values()}
+    nodes: dict[str, GraphNode] = {ENTRANCE: _entrance(graph, taps)}
+    for node in shedding.values():
+        leaving = tuple(link for link in taps if link.source == node.id)
+        nodes[node.id] = replace(node, outputs=(*node.outputs, *leaving))
+    for link in taps:
+        port = Port(link.ports[0][1], PortType("any"))
+        nodes[link.target] = _end(link.target, TAP, "sink", ((port,), ()), inputs=(link,))
+    return replace(graph, nodes=MappingProxyType(nodes), limits=replace(graph.limits, error_rate=1.0))
+
+
+def _refuse(graph: Graph) -> None:
+    complaints = []
+    if not graph.inputs:
+        complaints.append(
+            Complaint(
+                "missing_input",
+                graph.manifest.position,
+                "the manifest has no 'inputs', so that nothing can be sent to it",
+                "'inputs: {NAME: {type: FAMILY}}' and nodes that read 'inputs.NAME'; without, Executor(manifest).run()",
+            )
+        )
+    for node in graph.nodes.values():
+        if node.spec.kind == "source" and graph.inputs:
+            found = f"node {node.id!r} ({node.spec.type}) is a source, in a manifest with 'inputs'"
+            complaints.append(
+                Complaint("no_source", node.position, found, "one or the other: what comes in is sent by a program")
+            )
+        gather = gather_type(node)
+        if gather is not None and gather.mixes(node.params):
+            found = f"node {node.id!r} ({node.spec.type}) brings together what is of different records"
+            complaints.append(Complaint("wrong_value", node.position, found, "none here, for they may be of different callers"))
+    if complaints:
+        raise GraphError(complaints)
+
+
+def _shedding(node: GraphNode, graph: Graph) -> GraphNode:
+    before = {one.node: one.before[0] for one in graph.conversions}
+    entry = graph.manifest.nodes.get(before.get(node.id, node.id))
+    if entry is not None and "when_open" in entry.breaker:
+        return node
+    return replace(node, breaker=replace(node.breaker, when_open="shed"))
+
+
+def _entrance(graph: Graph, taps: Iterable[Link]) -> GraphNode:
+    ports = tuple(Port(name, declared) for name, declared in graph.inputs.items())
+    links = [link for node in graph.nodes.values() for link in node.inputs]
+    leaving = tuple(link for link in (*links, *taps) if link.source == ENTRANCE)
+    return _end(ENTRANCE, ENTRANCE, "source", ((), ports), outputs=leaving)
+
+
+def _end(
+    node_id: str,
+    type_name: str,
+    kind: Kind,
+    ports: tuple[tuple[Port, ...], tuple[Port, ...]],
+    *,
+    inputs: tuple[Link, ...] = (),
+    outputs: tuple[Link, ...] = (),
+) -> GraphNode:
+    spec = NodeSpec(
+        type=type_name, kind=kind, summary="", params=Params, factory=Node, inputs=ports[0], outputs=ports[1], run="inline"
+    )
+    return GraphNode(
+        id=node_id,
+        spec=spec,
+        params=Params(),
+        ports=ports,
+        inputs=inputs,
+        outputs=outputs,
+        retry=RetryPolicy(),
+        breaker=BreakerPolicy(),
+        on_error="dead_letter",
+        workers=None,
+        position=Position("", 1, 1),
+    )
+
+
+class Tap:
+    """Where items leave for their owners. It is a target of links and the queue in front of it in one.
+
+    Args:
+        output: the name that the manifest gives it.
+    """
+
+    def __init__(self, output: str, course: Course) -> None:
+        self._output = output
+        self._course = course
+        self.queue = cast(BoundedQueue[Any], self)
+
+    def has_room_for(self, num_bytes: int) -> bool:
+        return True
+
+    def append(self, entry: Entry, num_bytes: int = 0) -> None:
+        """Hand the item over."""
+        ledger, item = self._course.ledger, entry.item
+        if item.payload is END:
+            ledger.end(item.ordinal, Outcome.FILTERED)
+            leave(entry.held)
+            return
+        owner = ledger.identity(item.ordinal).owner
+        assert owner is not None, "whatever comes here was sent by somebody"
+        is_wanted = not (owner.is_gone or self._course.is_aborting)
+        if is_wanted:
+            owner.deliver(self._output, item, num_bytes)
+        ledger.end(item.ordinal, Outcome.COMPLETED if is_wanted else Outcome.CANCELLED)
+        leave(entry.held, well=is_wanted)
+
+    def close(self, link: Link) -> None:
+        pass

@@ -1,0 +1,173 @@
+"""TurnTaking: the scheduler's workers going from seat to seat, for requests and sessions; see `phonograph.engine.seats`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from phonograph.engine.conversation import LivePass
+from phonograph.engine.delivery import END, Entry, pass_end
+from phonograph.engine.journal import RunDirectory
+from phonograph.engine.load import LATE_S, Load
+from phonograph.engine.plan import Plan
+from phonograph.engine.scheduler import Scheduler
+from phonograph.engine.seats import Seat, ServingLane
+from phonograph.engine.sessions import Session
+from phonograph.engine.visits import Visits
+from phonograph.engine.worker import Pass
+from phonograph.errors import in_words
+from phonograph.flow.tickets import enter, leave
+from phonograph.item import Item, Outcome
+from phonograph.log import Logger
+
+
+class TurnTaking(Scheduler):
+    """What is done for a lane whose entries wait at seats. The lanes must be `ServingLane`s."""
+
+    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool) -> None:
+        super().__init__(plan, run_directory, log, measure=measure)
+        self._visits: dict[str, list[Visits]] = {}
+
+    @property
+    def _lanes(self) -> tuple[ServingLane, ...]:
+        return self._assembly.lanes  # type: ignore[return-value]  # made by `_connect`
+
+    async def _serve_lane(self, lane: ServingLane) -> None:
+        async with asyncio.TaskGroup() as group:
+            for number, visits in enumerate(self._visits[lane.plan.name]):
+                group.create_task(self._serve(lane, number, visits), name=f"worker of {lane.plan.name}")
+        lane.exit.close()
+        for node in lane.nodes:
+            node.letters.close()
+
+    async def _serve(self, lane: ServingLane, number: int, visits: Visits) -> None:
+        """One worker's work: a turn for each that has something, one after another."""
+        seats, load = lane.seats, Load()
+        lane.loads.append(load)
+        while not lane.is_finished:
+            if lane.outbox.letters:
+                await lane.outbox.send()
+                continue
+            turns = await self._deal(lane, number, visits, load)
+            if not turns:
+                if not seats.has_turn_for(number):
+                    await seats.wait(number)
+                continue
+            try:
+                await self._take_turns(lane, visits, load, turns)
+            finally:
+                for seat in turns.values():
+                    self._rise(lane, seat)
+            del turns
+        seats.nudge()
+
+    async def _deal(self, lane: ServingLane, number: int, visits: Visits, load: Load) -> dict[Entry, Seat]:
+        """Fill a worker's load with a turn of each that has something, as many as it can do soon."""
+        turns: dict[Entry, Seat] = {}
+        now, seats = self._now(), lane.seats
+        most = max(1, min(load.most, seats.share_of(number)))
+        while len(turns) < most and (seat := seats.take(number)) is not None:
+            if seat.messages:
+                await self._tell(lane, seat, visits)
+                seats.offer(seat)
+                continue
+            if not seat.has_work:  # it was withdrawn
+                continue
+            entry = seat.waiting.popleft()
+            seat.num_away += 1
+            seats.offer(seat)  # of a request, other workers may have the next
+            if self._course.is_aborting or seat.owner.is_gone:
+                self._course.cancel(entry)
+                self._rise(lane, seat)
+            elif entry.position == len(lane.nodes) and entry.item.payload is not END:  # a breaker passed over the last node
+                await self._settle(lane, entry, entry.item)
+                self._rise(lane, seat)
+            else:
+                if entry.attempt == 1 and not entry.position:
+                    entry.began = now
+                    lane.nodes[0].totals.queue_wait_s += now - entry.queued_at
+                turns[entry] = seat
+                load.waiting.append(entry)
+        return turns
+
+    async def _take_turns(self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat]) -> None:
+        if visits.thread is None:
+            load.run(visits)
+            await asyncio.sleep(0)  # what lies between nodes that run here has its turn too
+        else:
+            self._course.num_calls += 1
+            try:
+                call = visits.thread.call(load.run, visits, visits.thread.clock_ns)
+                if len(turns) > 1:
+                    await asyncio.wait((call,), timeout=LATE_S)
+                    if not call.done():
+                        self._take_back(lane, load, turns)
+                        await self._settle_turns(lane, load, turns)
+                await call
+            finally:
+                self._course.num_calls -= 1
+        self._take_back(lane, load, turns)
+        await self._settle_turns(lane, load, turns)
+
+    def _take_back(self, lane: ServingLane, load: Load, turns: dict[Entry, Seat]) -> None:
+        """Put what has not begun back to where it was."""
+        for entry in reversed(load.take_back()):
+            seat = turns.pop(entry)
+            entry.queued_at = entry.began
+            seat.waiting.appendleft(entry)
+            self._rise(lane, seat)
+
+    async def _settle_turns(self, lane: ServingLane, load: Load, turns: dict[Entry, Seat]) -> None:
+        while load.done:
+            entry, result = load.done.popleft()
+            seat = turns.pop(entry)
+            try:
+                await self._settle_turn(lane, seat, entry, result)
+            finally:
+                self._rise(lane, seat)
+
+    async def _settle_turn(self, lane: ServingLane, seat: Seat, entry: Entry, result: Pass | Item) -> None:
+        if seat.owner.is_gone:
+            if entry.is_probe:
+                node = lane.nodes[entry.position]
+                node.breaker.release(entry.began)
+                lane.review(node)
+            self._course.cancel(entry)
+        elif isinstance(result, LivePass):
+            await self._settle_live(lane, seat, entry, result)
+        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result):
+            await self._settle(lane, entry, result)
+
+    async def _settle_live(self, lane: ServingLane, seat: Seat, entry: Entry, result: LivePass) -> None:
+        """As `_settle`, for what came of a chunk or of the end of a session."""
+        ordinal, held = entry.item.ordinal, entry.held
+        self.ledger.add(ordinal, len(result.rest) + result.num_kept + result.has_ended)  # beside what `_settle` counts
+        for position, item in reversed(result.rest):
+            enter(held)
+            seat.waiting.appendleft(Entry(item, self._now(), position, held))
+        for _ in range(result.num_kept):
+            self.ledger.end(ordinal, Outcome.COMPLETED)
+        enter(held)
+        await self._settle(lane, entry, result)
+        if result.has_ended:
+            await lane.outbox.send()
+            await pass_end((lane.exit, *(node.letters for node in lane.nodes)), entry, held, self.ledger)
+            lane.seats.leave(seat.owner)
+        leave(held)
+
+    async def _tell(self, lane: ServingLane, seat: Seat, visits: Visits) -> None:
+        """Give a session's message to the nodes here."""
+        assert isinstance(seat.owner, Session), "nobody else sends messages"
+        session, messages, seat.messages = seat.owner.id, seat.messages, []
+        for message in messages:
+            try:
+                await visits.control(session, message)
+            except Exception as error:  # noqa: BLE001  # whatever the code of nodes raises
+                self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session, error=in_words(error))
+
+    def _rise(self, lane: ServingLane, seat: Seat) -> None:
+        """A turn is over."""
+        seat.num_away -= 1
+        if seat.has_work:
+            lane.seats.offer(seat)
+        elif seat.worker is None and not seat.num_away:
+            lane.seats.leave(seat.owner)

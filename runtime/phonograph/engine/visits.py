@@ -1,0 +1,56 @@
+"""Visits: how one worker of a serving lane takes whole records and chunks of sessions."""
+
+from __future__ import annotations
+
+from phonograph.engine.conversation import Conversations
+from phonograph.engine.crew import Post
+from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.process_worker import ProcessWorker
+from phonograph.engine.worker import Pass, SegmentWorker
+from phonograph.item import Item
+
+
+class Visits:
+    """What a worker does for requests and sessions. `run` is for its thread, all else for the event loop.
+
+    Attributes:
+        thread: of the worker; None for one that runs in the event loop.
+    """
+
+    def __init__(self, plan: SegmentPlan, post: Post[SegmentWorker | ProcessWorker]) -> None:
+        self.thread = None if plan.run == "inline" else post.thread
+        self._worker = post.member
+        self._live = Conversations(plan.nodes, post.member.steps) if isinstance(post.member, SegmentWorker) else None
+
+    def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
+        """As `SegmentWorker.run`, to the very end: what comes is kept for the caller, so that stretches would save nothing."""
+        if item.session is not None:
+            assert self._live is not None, "sessions are refused where nodes run in processes"
+            return self._live.run(item, position, attempt, is_probe)
+        outcome = self._worker.run(item, position, attempt, is_probe, given)
+        while isinstance(outcome, Pass) and outcome.paused_at is not None:
+            more = self._worker.go_on()
+            outcome.emitted += more.emitted
+            outcome.trail += more.trail
+            outcome.num_filtered += more.num_filtered
+            outcome.num_failures += more.num_failures
+            outcome.paused_at = more.paused_at
+        return outcome
+
+    async def control(self, session: str, message: object) -> None:
+        """Give a message to the nodes that take some, after the call that runs. Raises whatever they do."""
+        if self._live is None:
+            return
+        if self.thread is None:
+            self._live.control(session, message)
+        else:
+            await self.thread.call(self._live.control, session, message)
+
+    def forget(self, session: str) -> None:
+        """Let go of what is kept for a session, as soon as nothing runs that uses it."""
+        if self._live is None:
+            return
+        if self.thread is None:
+            self._live.forget(session)
+        else:
+            self.thread.call(self._live.forget, session)

@@ -1,0 +1,90 @@
+"""Makes the nodes of a graph, without their links, of those of the manifest and of what is inserted between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from phonograph.breaker import BreakerPolicy
+from phonograph.graph.conversion import Insertion
+from phonograph.graph.isolation import stays
+from phonograph.graph.model import GraphNode
+from phonograph.graph.ordering import Ordering
+from phonograph.graph.wiring import BoundNode
+from phonograph.language.entries import NodeEntry
+from phonograph.retry import RetryPolicy
+from phonograph.spec import NodeSpec, Run
+
+
+def node_of(node: BoundNode) -> GraphNode:
+    """A node of the manifest about which there is no complaint."""
+    entry, spec, params, ports = node.entry, node.spec, node.params, node.ports
+    assert spec is not None and params is not None and ports is not None  # or there would be a complaint
+    return GraphNode(
+        id=entry.id,
+        spec=spec,
+        params=params,
+        ports=ports,
+        inputs=(),
+        outputs=(),
+        retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+        breaker=replace(BreakerPolicy(), **entry.breaker),
+        on_error=entry.on_error,
+        workers=1 if entry.order else entry.workers,
+        asked_run=asked_run(entry, spec),
+        memory=entry.memory,
+        order=entry.order,
+        position=entry.position,
+    )
+
+
+def node_of_insertion(insertion: Insertion, entry: NodeEntry) -> GraphNode:
+    """The node of an insertion, with the policies of the nodes behind it, which are alike.
+
+    Args:
+        entry: one of those nodes.
+    """
+    spec, breaker = insertion.spec(), replace(BreakerPolicy(), **entry.breaker)
+    return GraphNode(
+        id=insertion.id,
+        spec=spec,
+        params=insertion.params,
+        ports=(spec.inputs, spec.outputs),
+        inputs=(),
+        outputs=(),
+        retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+        # Passing over it would hand on what the next node does not take.
+        breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
+        on_error=entry.on_error,
+        workers=entry.workers,
+        asked_run=asked_run(entry, spec),
+        memory=entry.memory,
+        position=insertion.position,
+    )
+
+
+def node_of_ordering(ordering: Ordering, entry: NodeEntry) -> GraphNode:
+    """The node of an ordering.
+
+    Args:
+        entry: the node behind it.
+    """
+    return GraphNode(
+        id=ordering.id,
+        spec=ordering.spec,
+        params=ordering.spec.params(),
+        ports=(ordering.ports, ordering.ports),
+        inputs=(),
+        outputs=(),
+        retry=RetryPolicy(),
+        breaker=BreakerPolicy(),
+        on_error=entry.on_error,
+        workers=None,
+        position=ordering.position,
+    )
+
+
+def asked_run(entry: NodeEntry, spec: NodeSpec) -> Run | None:
+    """Where the manifest wants a node to run; what `defaults` say is not for nodes that stay where they are."""
+    if "run" not in entry.own and (stays(spec) or spec.run == "inline"):
+        return None
+    return entry.run
