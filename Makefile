@@ -84,7 +84,7 @@ pictures: $(VENV)/installed ## write the tables of docs/features.md and docs/vad
 	@$(BIN)/python docs/vad_page.py
 
 # The slow claims about speed time the other libraries too.
-accept: $(VENV)/installed $(if $(filter logmel audio-in,$(ISSUE)),$(if $(findstring --fast,$(ARGS)),,$(VENV)/bench)) ## judge every claim of one issue (ISSUE=spine), with figures
+accept: $(VENV)/installed $(if $(filter logmel audio-in flow,$(ISSUE)),$(if $(findstring --fast,$(ARGS)),,$(VENV)/bench)) ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
 
 wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout

@@ -20,6 +20,7 @@ from phonograph.isa import AVAILABLE
 
 RESULTS = CHECKOUT / "benchmarks" / "results"
 PEERS = ("asrfront", "kaldi-native-fbank", "librosa", "miniaudio", "numba", "scipy", "soundfile", "transformers")
+ENGINES = ("haystack-ai", "remotemedia-client", "spdl-core")
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
@@ -39,7 +40,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 def peer_versions() -> dict[str, str]:
     """Name -> version of the peers that are installed."""
     found = {}
-    for name in PEERS:
+    for name in PEERS + ENGINES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -25,8 +25,9 @@ ORDER = (
     ("graph",),
     ("flow",),
     ("engine",),
-    ("blocking", "executor", "chunking", "testing"),
+    ("blocking", "executor"),
     ("explaining", "drawing", "cases", "benching"),
+    ("chunking", "testing"),
     ("reference",),
     ("cli",),
 )

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-PARCELS = 100
+PARCELS = 500
 STEPS = 5
 BATCH = 16
 ROOM = 64  # parcels between two ends

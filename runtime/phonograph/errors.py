@@ -533,6 +533,7 @@ CODES: dict[str, str] = {
     "unreachable": "No item can ever get there.",
     "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
     "shared_file": "Two sinks of different types write to the same path.",
+    "chunking": "The audio of the manifest cannot be given in chunks.",
     "streaming": "A node cannot take the chunks of a session.",
     "process": "A node cannot run in a process of its own; or one does, which is only said.",
     "inline": "A node runs in the event loop, so that no time-out can end a call of it.",

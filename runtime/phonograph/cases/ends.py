@@ -127,7 +127,8 @@ def closed(case: Case, kept: list[Kept]) -> dict[str, GraphNode]:
         for given in case.given:
             records.setdefault(given.record, []).append(given)
         ways = [Link(source=_FEED, target=door.id, ports=((_ITEMS, _ITEMS),), queue=None) for door in part.doors]
-        nodes.append(_node(_FEED, "source", Feed, FeedParams(records=tuple(records.items())), (), (_ITEMS,), outputs=tuple(ways)))
+        feed = FeedParams(records=tuple(records.items()))
+        nodes.append(end_node(_FEED, "source", Feed, feed, (), (_ITEMS,), outputs=tuple(ways)))
         nodes += [_entry(door, way, part.nodes) for door, way in zip(part.doors, ways, strict=True)]
     for node in part.nodes:
         leaving = tuple(sink.inputs[0] for sink in sinks) if node.id == part.end.id else ()
@@ -138,7 +139,7 @@ def closed(case: Case, kept: list[Kept]) -> dict[str, GraphNode]:
 def _entry(door: Door, way: Link, nodes: tuple[GraphNode, ...]) -> GraphNode:
     names = (*door.ports.values(), *door.neutral)
     leads_to = tuple(link for node in nodes for link in node.inputs if link.source == door.id)
-    return _node(door.id, "transform", Entry, EntryParams(door=door), (_ITEMS,), names, inputs=(way,), outputs=leads_to)
+    return end_node(door.id, "transform", Entry, EntryParams(door=door), (_ITEMS,), names, inputs=(way,), outputs=leads_to)
 
 
 def _sinks(case: Case, kept: list[Kept]) -> Iterator[GraphNode]:
@@ -152,7 +153,7 @@ def _sinks(case: Case, kept: list[Kept]) -> Iterator[GraphNode]:
     for port, ports in groups.items():
         node_id = _SINK if port is None else f"{_SINK}/{port}"
         link = Link(source=end.id, target=node_id, ports=tuple((name, name) for name in ports), queue=None)
-        yield _node(node_id, "sink", Keep, KeepParams(kept=kept, port=port), ports, (), inputs=(link,))
+        yield end_node(node_id, "sink", Keep, KeepParams(kept=kept, port=port), ports, (), inputs=(link,))
 
 
 def _with_outputs(node: GraphNode, outputs: tuple[Link, ...]) -> GraphNode:
@@ -160,7 +161,7 @@ def _with_outputs(node: GraphNode, outputs: tuple[Link, ...]) -> GraphNode:
     return replace(node, outputs=outputs, workers=None)
 
 
-def _node(
+def end_node(
     node_id: str,
     kind: Kind,
     factory: type[Node[Any]],
@@ -171,6 +172,7 @@ def _node(
     inputs: tuple[Link, ...] = (),
     outputs: tuple[Link, ...] = (),
 ) -> GraphNode:
+    """A node of a case's own, which takes and gives anything."""
     taken = tuple(Port(name, PortType("any")) for name in inputs_named)
     given = tuple(Port(name, PortType("any")) for name in outputs_named)
     spec = NodeSpec(

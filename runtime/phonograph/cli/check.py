@@ -14,6 +14,7 @@ from phonograph.cli.loading import load_checked
 from phonograph.cli.options import FORMAT_VERSION, ManifestName, manifest_options
 
 if TYPE_CHECKING:
+    from phonograph.chunking.trial import Trial
     from phonograph.errors import Complaint
     from phonograph.graph.model import Graph
 
@@ -23,45 +24,78 @@ if TYPE_CHECKING:
 @manifest_options
 @click.option("format_", "--format", type=click.Choice(["text", "json", "sarif"]), default="text", show_default=True)
 @click.option("--strict", is_flag=True, help="Let warnings count as errors.")
+@click.option("--chunking", is_flag=True, help="Also run them, on audio in one piece and in chunks, and compare.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="With --chunking: ways of cutting a record.")
+@click.option("--sample", type=click.IntRange(1), default=3, show_default=True, help="With --chunking: records to read.")
 def command(
     manifests: tuple[str, ...],
     params: tuple[tuple[str, str], ...],
     overrides: tuple[tuple[str, str], ...],
     format_: str,
     strict: bool,
+    chunking: bool,
+    seeds: int,
+    sample: int,
 ) -> int:
-    """Check manifests without running them.
+    """Check manifests without running them, or with --chunking also whether a stream gives what a file gives.
 
     Language, parameters, wiring, types, paths that are read, and what is odd. All complaints come at once, each as
     FILE:LINE:COLUMN: CODE and words. A (warning) is about something that runs and is hardly meant, a (note) is worth knowing.
 
-    Exit status: 0 no error, 2 at least one (with --strict: or a warning).
+    With --chunking, audio from the manifest's sources (or noise, where it has inputs) goes through its nodes in one piece, and
+    in a session in random chunks, from one sample to three seconds. Each node is told with the largest difference of what it
+    made. Nothing is written.
+
+    Exit status: 0 no error; 1 with --chunking, a difference beyond what the node's type declares; 2 at least one error (with
+    --strict: or a warning).
     """
     from phonograph.cli.complaints import say, show_complaints
     from phonograph.cli.redaction import redaction
     from phonograph.cli.sarif import as_sarif
 
-    found = {manifest: complaints_about(manifest, params, overrides) for manifest in manifests}
+    if chunking:  # not at the top: the engine and NumPy come with it
+        from phonograph.cli.chunking import as_json_of, lines_of, tried
+
+    found: dict[str, Sequence[Complaint]] = {}
+    trials: dict[str, Trial] = {}
+    for manifest in manifests:
+        found[manifest], graph = _checked(manifest, params, overrides)
+        if chunking and graph is not None and not any(one.severity == "error" for one in found[manifest]):
+            trial, about_it = tried(graph, seeds=seeds, sample=sample)
+            found[manifest] = [*found[manifest], *about_it]
+            if trial is not None:
+                trials[manifest] = trial
     complaints = [complaint for group in found.values() for complaint in group]
     if format_ == "json":
-        click.echo(json.dumps(as_json(complaints), indent=1))
+        more = {"chunking": [as_json_of(name, trial) for name, trial in trials.items()]} if chunking else {}
+        click.echo(json.dumps({**as_json(complaints), **more}, indent=1))
     elif format_ == "sarif":
         click.echo(json.dumps(as_sarif(complaints), indent=1))
     else:
         for manifest, group in found.items():
             show_complaints(group, sys.stdout, redact=redaction(manifest, params, overrides))
             say(f"{manifest}: {_verdict(group)}", sys.stdout)
+            for line in lines_of(manifest, trials[manifest], seeds) if manifest in trials else ():
+                say(line, sys.stdout)
     fatal = {"error", "warning"} if strict else {"error"}
-    return 2 if any(complaint.severity in fatal for complaint in complaints) else 0
+    if any(complaint.severity in fatal for complaint in complaints):
+        return 2
+    return 0 if all(trial.holds for trial in trials.values()) else 1
 
 
 def complaints_about(
     manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
 ) -> Sequence[Complaint]:
     """Every complaint about a manifest, in the order of its text."""
+    return _checked(manifest, params, overrides)[0]
+
+
+def _checked(
+    manifest: str, params: Sequence[tuple[str, str]], overrides: Sequence[tuple[str, str]]
+) -> tuple[Sequence[Complaint], Graph | None]:
     checked = load_checked(manifest, params, overrides)
     notes = [] if checked.graph is None else _notes(checked.graph)
-    return sorted([*checked.complaints, *notes], key=lambda complaint: complaint.position)
+    return sorted([*checked.complaints, *notes], key=lambda complaint: complaint.position), checked.graph
 
 
 def as_json(complaints: Iterable[Complaint]) -> Mapping[str, object]:

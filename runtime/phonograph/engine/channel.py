@@ -1,10 +1,11 @@
 """Channel: messages between this process and one of its workers, arrays through shared memory.
 
 A message is a pickle, sent over a socket pair, and the memory of the arrays in it. Little of that follows over the socket; more
-goes through shared memory in two halves, so that one side fills a half while the other empties the other half, each half
-acknowledged by a byte. Measured on two cores, for one array from the writer's memory to the reader's: the socket takes 1.3 times
-as long at 64 KiB and twice as long at 4 MiB, and memory mapped anew for each message, which needs no second copy, three to ten
-times as long, because the kernel has to clear and map its pages first.
+goes through shared memory in two halves. What fits into them is there before the message is, and needs no further word, since the
+reader has emptied them before it answers. Of more, one side fills a half while the other empties the other half, and each that
+is wanted again is acknowledged by a byte: waking the other process costs as much as copying half a megabyte. Memory mapped anew
+for each message, which needs no second copy, took three to ten times as long, because the kernel has to clear and map its pages
+first.
 
 The memory is a nameless file that belongs to the two processes alone: when both have gone, so has it, however they went.
 
@@ -23,6 +24,7 @@ import select
 import socket
 import struct
 from array import array
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -30,7 +32,7 @@ import numpy as np
 
 from phonograph.pickling import dumps
 
-HALF_BYTES = 512 * 1024
+HALF_BYTES = 2**20
 ARENA_BYTES = 2 * HALF_BYTES + 8
 _INLINE_BYTES = 64 * 1024  # below, handing over a half costs more than it saves
 _HEAD = struct.Struct("=QQ")  # bytes of the pickle, number of arrays
@@ -130,9 +132,7 @@ class Channel:
             if sum(sizes) <= _INLINE_BYTES:
                 self._write(b"".join([*parts, *arrays]))
                 return
-            self._write(b"".join(parts))
-            for one in arrays:
-                self._pour(one)
+            self._pour(b"".join(parts), arrays)
         except OSError as error:
             raise ChannelClosedError from error
 
@@ -149,8 +149,11 @@ class Channel:
             pickled = self._read(pickled_bytes)
             arrays = [np.empty(size, np.uint8).data for size in sizes]
             is_inline = sum(sizes) <= _INLINE_BYTES
-            for one in arrays:
-                self._read_into(one) if is_inline else self._draw(one)
+            if is_inline:
+                for one in arrays:
+                    self._read_into(one)
+            else:
+                self._draw(arrays)
         except OSError as error:
             raise ChannelClosedError from error
         return pickle.loads(pickled, buffers=arrays)
@@ -161,25 +164,25 @@ class Channel:
             half.release()
         self._arena.close()
 
-    def _pour(self, content: memoryview) -> None:
-        """Send memory through the halves, at most two ahead of the reader."""
-        ahead = 0
-        for number, start in enumerate(range(0, len(content), HALF_BYTES)):
-            if ahead == 2:
-                self._read(1)
-                ahead -= 1
-            part = content[start : start + HALF_BYTES]
+    def _pour(self, head: bytes, arrays: Sequence[memoryview]) -> None:
+        """Send memory through the halves; what fits into both of them, before the head."""
+        parts = _parts(arrays)
+        for part, half in zip(parts, self._halves, strict=False):
+            half[: len(part)] = part
+        self._write(head)
+        for number, part in enumerate(parts[2:]):
+            self._read(1)
             self._halves[number % 2][: len(part)] = part
             self._write(b"+")
-            ahead += 1
-        self._read(ahead)
 
-    def _draw(self, content: memoryview) -> None:
-        for number, start in enumerate(range(0, len(content), HALF_BYTES)):
-            part = content[start : start + HALF_BYTES]
-            self._read(1)
+    def _draw(self, arrays: Sequence[memoryview]) -> None:
+        parts = _parts(arrays)
+        for number, part in enumerate(parts):
+            if number >= 2:
+                self._read(1)
             part[:] = self._halves[number % 2][: len(part)]
-            self._write(b"+")
+            if number + 2 < len(parts):
+                self._write(b"+")
 
     def _read(self, size: int) -> bytearray:
         content = bytearray(size)
@@ -209,6 +212,11 @@ class Channel:
         assert self._child is not None, "the other side's calls wait by themselves"
         if not self._child.wait(self._connection, event):
             raise ChannelClosedError
+
+
+def _parts(arrays: Sequence[memoryview]) -> list[memoryview]:
+    """What goes through a half at a time."""
+    return [one[start : start + HALF_BYTES] for one in arrays for start in range(0, len(one), HALF_BYTES)]
 
 
 def new_arena() -> int:

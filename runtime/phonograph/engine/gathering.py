@@ -180,7 +180,7 @@ class Gathering:
 
     async def _apply(self, results: Results) -> None:
         for result in results:
-            parts = result.parts if isinstance(result, Made) else (result.part,)
+            parts = _gone(result)
             if self._course.is_aborting:
                 for part in parts:
                     self._course.cancel(Entry(part.item, part.arrived))
@@ -199,6 +199,8 @@ class Gathering:
         """Account for what became one item, and deliver it."""
         self._stats.items_out += 1
         item, ledger = made.item, self._course.ledger
+        for part in made.kept:
+            ledger.add(part.item.ordinal, 1)
         ordinals = [part.item.ordinal for part in made.parts]
         if len(set(ordinals)) == 1:
             ledger.add(item.ordinal, 1 - len(ordinals))
@@ -230,3 +232,11 @@ class Gathering:
                 return
             self._timer.cancel()
         self._timer = None if due is None else asyncio.get_running_loop().call_at(due, self.queue.append, _Due())
+
+
+def _gone(result: Made | Left) -> tuple[Part, ...]:
+    """The parts that the machine has no longer."""
+    if isinstance(result, Left):
+        return (result.part,)
+    kept = set(result.kept)
+    return tuple(part for part in result.parts if part not in kept) if kept else result.parts

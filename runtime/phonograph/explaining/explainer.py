@@ -240,7 +240,7 @@ class _Explainer:
             return Fact("workers", str(node.workers), self._place(position) if position else "")
         if self._workers is not None:
             return Fact("workers", str(self._workers), "--workers")
-        return Fact("workers", "auto", "one a core")
+        return Fact("workers", "auto", "one a core, so that it alone can fill them")
 
     def _queue_fact(self, node: GraphNode, queue: QueueBounds) -> Fact:
         value = f"{queue.items} items, {size_in_words(queue.num_bytes)}"

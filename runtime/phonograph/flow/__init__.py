@@ -7,5 +7,6 @@ NODES: dict[str, str] = {
     "flow.join": "phonograph.flow.join:Join",
     "flow.zip": "phonograph.flow.zip:Zip",
     "flow.order": "phonograph.flow.order:Order",
+    "flow.window": "phonograph.flow.window:Window",
     "flow.collect": "phonograph.flow.collect:Collect",
 }

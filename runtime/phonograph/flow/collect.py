@@ -138,14 +138,15 @@ class Collect(Gather[CollectParams]):
         parts, self._batch = self._batch, []
         key = f"{parts[0].item.key}+{self.node_id.replace('/', '.')}-{self._number:04d}"
         self._number += 1
-        return _collection(parts, key)
+        return collection(parts, key)
 
     def _collected(self, parts: list[Part]) -> Made:
         parts.sort(key=lambda part: child_order(part.item.key))
-        return _collection(parts, parts[0].record)
+        return collection(parts, parts[0].record)
 
 
-def _collection(parts: list[Part], key: str) -> Made:
+def collection(parts: list[Part], key: str) -> Made:
+    """One item of several, in their order: its payload is lists of their keys, payloads and attributes."""
     items = [part.item for part in parts]
     lists: dict[str, Any] = {
         "keys": [item.key for item in items],

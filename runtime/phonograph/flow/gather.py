@@ -6,6 +6,7 @@ it made items of, and parts that are left over.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -20,6 +21,9 @@ from phonograph.spec import Port
 
 Opening = Literal["nowhere", "split", "sources"]
 """Where the tickets of a gathering node open: where its branches part, or at every source that leads to it."""
+
+_STEP = re.compile(r"(?:#|\+[a-z][a-z0-9_.-]*-)([0-9]+)$")
+"""The last part of a key that a node made: of a child, `#0003`, or of a collection, `+batches-0003`."""
 
 MAX_PARTS = 10_000
 """Items of one ticket, or of one port of a zip, that may wait: an hour of speech has some thousand segments."""
@@ -66,10 +70,14 @@ class Part:
 
 
 class Made(NamedTuple):
-    """An item, made of parts. The engine gives it the ordinal that it must have."""
+    """An item, made of parts. The engine gives it the ordinal that it must have.
+
+    `kept` are those of them of which more will be made, or that will be left over: each comes in a later result again.
+    """
 
     parts: tuple[Part, ...]
     item: Item
+    kept: tuple[Part, ...] = ()
 
 
 class Left(NamedTuple):
@@ -191,10 +199,9 @@ def _equal(one: object, other: object) -> bool:
 
 
 def child_order(key: str) -> tuple[int, ...]:
-    """Sorts the keys of one record's children as their nodes emitted them, `#10000` behind `#9999`."""
+    """Sorts the keys of one record's children as their nodes emitted them, `#10000` behind `#9999`, and collections by number."""
     numbers: list[int] = []
-    rest, sign, number = key.rpartition("#")
-    while sign and number.isdecimal():
-        numbers.append(int(number))
-        rest, sign, number = rest.rpartition("#")
+    while (step := _STEP.search(key)) is not None:
+        numbers.append(int(step[1]))
+        key = key[: step.start()]
     return tuple(reversed(numbers))
