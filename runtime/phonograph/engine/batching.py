@@ -26,7 +26,7 @@ from phonograph.engine.delivery import Entry
 from phonograph.engine.forming import Forming
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane
-from phonograph.engine.threads import WorkerThread
+from phonograph.engine.threads import Worker
 from phonograph.engine.worker import Pass
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
@@ -121,7 +121,7 @@ class Batches:
         self._settle = settle
         self._cancel = cancel or course.cancel
 
-    async def pump(self, worker: TakesBatches, thread: WorkerThread) -> None:
+    async def pump(self, worker: TakesBatches, thread: Worker) -> None:
         """Give batches to one worker of a run until nothing more comes."""
         lane = self._lane
         assert isinstance(lane, BatchLane), "a run makes such lanes for nodes that take batches"
@@ -140,9 +140,7 @@ class Batches:
             del batch  # a waiting worker must not keep an item's memory alive
         lane.queue.nudge()
 
-    async def run(
-        self, batch: list[Entry], worker: TakesBatches, thread: WorkerThread | None, *, is_whole: bool
-    ) -> list[list[Entry]]:
+    async def run(self, batch: list[Entry], worker: TakesBatches, thread: Worker | None, *, is_whole: bool) -> list[list[Entry]]:
         """Run a batch, or a part of one that failed, in a thread or here; what is left of it is to be run in parts."""
         lane, node = self._lane, self._node
         if self._course.is_aborting:
@@ -171,9 +169,7 @@ class Batches:
                 await self._settle(lane, entry, _passed(outcome) if isinstance(outcome, list) else outcome)
         return []
 
-    async def _called(
-        self, batch: Sequence[Entry], worker: TakesBatches, thread: WorkerThread | None
-    ) -> list[Outcome] | Exception:
+    async def _called(self, batch: Sequence[Entry], worker: TakesBatches, thread: Worker | None) -> list[Outcome] | Exception:
         """One call of the node."""
         now, totals = self._course.now(), self._node.totals
         for entry in batch:
