@@ -70,6 +70,12 @@ class LivePass(Pass):
         self.rest: list[tuple[int, Item]] = []
         self.has_ended = False
 
+    def gave_nothing(self, step: Step, how: Manner | None) -> None:
+        """A node took a chunk and gave nothing for it: it filters, or it keeps."""
+        filters = how == "each" or (how == "state" and step.spec.cardinality == "1:0..1")
+        self.num_filtered += filters
+        self.num_kept += not filters
+
 
 class _Kept:
     """What one node has of one session.
@@ -205,9 +211,7 @@ class Conversations:
             outcome.fail(position, item, as_exception(step.spec, error))
             return
         if not is_end and not made:
-            filters = how == "each" or (how == "state" and step.spec.cardinality == "1:0..1")
-            outcome.num_filtered += filters
-            outcome.num_kept += not filters
+            outcome.gave_nothing(step, how)
         if is_gathered:
             agenda.extend((position, piece) for piece in reversed(made))
         else:
@@ -318,8 +322,7 @@ class _Chunk:
         outcome.emitted = self._conversations.accepted(self._step, self._how, self._mine, self.item, emitted)
         outcome.trail.append(0)
         if not outcome.emitted:
-            outcome.num_filtered += self._how == "each"
-            outcome.num_kept += self._how != "each"
+            outcome.gave_nothing(self._step, self._how)
         self._mine.failed = None
         return outcome
 
