@@ -174,6 +174,14 @@ class Seating:
     def has_turn_for(self, worker: int) -> bool:
         return bool(self._own[worker] or self._all)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._num_open <= 0
+
+    def num_sessions(self, worker: int) -> int:
+        """How many sessions sit with a worker."""
+        return self._num_sessions[worker]
+
     def share_of(self, worker: int) -> int:
         """How many turns a worker may take at once, so that others have as many of those that sit with all."""
         return len(self._own[worker]) + -(-len(self._all) // len(self._own))
