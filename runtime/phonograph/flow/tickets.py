@@ -10,9 +10,9 @@ A gate bounds how many of its tickets are open, and with them what waits where b
 another item out. No run can lock up by that. A gathering node always takes what comes, so whoever waits does so for room in a
 queue further down, or for a ticket whose live entries are all further down, since all of them left the opener. "Further down" has
 an end in a graph without cycles, so the entry that is furthest down can always move. Three nodes break the rule: `flow.zip`,
-`flow.collect` by count and `flow.window` over all records keep items, with whatever tickets they carry, for partners of later records, which perhaps come from the
-very gate that waits. When nothing at all moves, the scheduler therefore widens the gates that someone waits at: bounded
-scheduling of process networks, after T. M. Parks (1995).
+`flow.collect` by count and `flow.window` over all records keep items, with whatever tickets they carry, for partners of later
+records, which perhaps come from the very gate that waits. When nothing at all moves, the scheduler therefore widens the gates
+that someone waits at: bounded scheduling of process networks, after T. M. Parks (1995).
 """
 
 from __future__ import annotations
