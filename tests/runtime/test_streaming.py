@@ -42,8 +42,8 @@ def places(item: Item) -> list[int]:
 
 def test_chunks_that_follow_each_other_are_one_stretch() -> None:
     """Chunks of any length, also none, become one piece that begins where the first did."""
-    (made,) = gathered(chunk(3, 5), chunk(0, 8), chunk(2, 8))
-    assert (places(made), made.start_sample, made.discontinuity) == ([5, 6, 7, 8, 9], 5, False)
+    (made,) = gathered(chunk(3, 5, key="first"), chunk(0, 8), chunk(2, 8))
+    assert (made.key, places(made), made.start_sample, made.discontinuity) == ("first", [5, 6, 7, 8, 9], 5, False)
 
 
 def test_a_missing_chunk_ends_a_stretch() -> None:

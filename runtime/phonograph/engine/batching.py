@@ -27,7 +27,7 @@ from phonograph.engine.forming import Forming
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane
 from phonograph.engine.process_worker import ProcessWorker
-from phonograph.engine.threads import WorkerThread
+from phonograph.engine.threads import Worker
 from phonograph.engine.worker import Pass, SegmentWorker
 from phonograph.item import Item
 
@@ -104,7 +104,7 @@ class Batches:
         self._judge = judge
         self._settle = settle
 
-    async def pump(self, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
+    async def pump(self, worker: SegmentWorker | ProcessWorker, thread: Worker) -> None:
         """Give batches to one worker until nothing more comes."""
         lane = self._lane
         parts: list[list[Entry]] = []  # of a batch that failed, the next one last
@@ -122,7 +122,7 @@ class Batches:
         lane.queue.nudge()
 
     async def _run(
-        self, batch: list[Entry], worker: SegmentWorker | ProcessWorker, thread: WorkerThread, *, is_whole: bool
+        self, batch: list[Entry], worker: SegmentWorker | ProcessWorker, thread: Worker, *, is_whole: bool
     ) -> list[list[Entry]]:
         """Run a batch, or a part of one that failed; what is left of it is to be run in parts."""
         lane, course, node = self._lane, self._course, self._node
@@ -151,7 +151,7 @@ class Batches:
         return []
 
     async def _called(
-        self, batch: Sequence[Entry], worker: SegmentWorker | ProcessWorker, thread: WorkerThread
+        self, batch: Sequence[Entry], worker: SegmentWorker | ProcessWorker, thread: Worker
     ) -> list[Outcome] | Exception:
         """One call of the node."""
         now, totals = self._course.now(), self._node.totals

@@ -182,8 +182,9 @@ class Conversations:
             outcome.fail(position, item, as_exception(step.spec, error))
             return
         if not is_end and not made:
-            outcome.num_filtered += how == "each"
-            outcome.num_kept += how != "each"
+            filters = how == "each" or (how == "state" and step.spec.cardinality == "1:0..1")
+            outcome.num_filtered += filters
+            outcome.num_kept += not filters
         if is_gathered:
             agenda.extend((position, piece) for piece in reversed(made))
         else:
@@ -214,7 +215,7 @@ class Conversations:
             node_id = step.node.node_id
             mine.gathered = Stretches(lambda first: Gathered(first, node_id, MAX_GATHERED))
         pieces = mine.gathered.end() if item.payload is END else mine.gathered.push(step.contract.admit(item))
-        return [msgspec.structs.replace(piece, key=item.key, ordinal=item.ordinal, final=True) for piece in pieces]
+        return [msgspec.structs.replace(piece, ordinal=item.ordinal, final=True) for piece in pieces]
 
     def _call(self, step: Step, how: Manner | None, mine: _Kept, item: Item, attempt: int) -> list[Item]:
         """What the node gives for a chunk, or at the end, timed and accounted for."""

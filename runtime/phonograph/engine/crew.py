@@ -12,7 +12,7 @@ from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
 from phonograph.engine.step import Step
-from phonograph.engine.threads import WorkerThread
+from phonograph.engine.threads import Worker, start_worker
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
 from phonograph.graph.model import GraphNode
@@ -25,7 +25,7 @@ MemberT = TypeVar("MemberT", SegmentWorker | ProcessWorker, SourceReader)
 class Post(Generic[MemberT]):
     """A thread and who works there; `member` is made and opened in the thread by `Crew.open`."""
 
-    thread: WorkerThread
+    thread: Worker
     make: Callable[[], MemberT]
     _member: MemberT | None = field(default=None, init=False)
 
@@ -59,10 +59,10 @@ class Crew:
     def __init__(self, plan: Plan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
         def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker | ProcessWorker]:
             works = ProcessWorker if segment.run == "process" else SegmentWorker
-            return Post(WorkerThread(f"{segment.name}-{number}"), lambda: works(segment, breakers, totals))
+            return Post(start_worker(f"{segment.name}-{number}"), lambda: works(segment, breakers, totals))
 
         def reader(source: GraphNode) -> Post[SourceReader]:
-            return Post(WorkerThread(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
+            return Post(start_worker(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
 
         self.workers: Mapping[str, list[Post[SegmentWorker | ProcessWorker]]] = {
             segment.name: [worker(segment, number) for number in range(segment.num_workers)]

@@ -13,6 +13,7 @@ what is done, while the worker is busy: when an item takes much longer than thos
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Protocol
 
@@ -49,9 +50,9 @@ class Load:
         self.done: deque[tuple[Entry, Pass | Item]] = deque()
         self.most = 1
 
-    def run(self, worker: Runs) -> None:
+    def run(self, worker: Runs, clock_ns: Callable[[], int] = perf_counter_ns) -> None:
         """Run what is waiting, until something speaks against going on. In the worker's thread."""
-        started = now = perf_counter_ns()
+        started = now = clock_ns()
         num_run, is_usual = 0, True
         while is_usual and now - started < TURN_NS:
             try:
@@ -63,7 +64,7 @@ class Load:
             self.done.append((entry, result))
             del entry, result  # the thread must not hold an item while it waits
             num_run += 1
-            now = perf_counter_ns()
+            now = clock_ns()
         if num_run:
             self.most = max(1, min(MOST_ENTRIES, num_run * TURN_NS // max(1, now - started)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import perf_counter_ns
 from typing import Any
 
@@ -44,7 +44,7 @@ class SourceReader:
             self._is_open = True
             self._records = iter(self._source.read())
 
-    def read_on(self) -> bool:
+    def read_on(self, clock_ns: Callable[[], int] = perf_counter_ns) -> bool:
         """Read some more records, which `take` hands over; False when the source has ended.
 
         As many as it read of late within a millisecond, so that a source that waits for its records does not keep one back.
@@ -55,12 +55,12 @@ class SourceReader:
             raise self._error
         self._is_late = False
         previous = self._account.enter() if self._account is not None else None
-        start_ns = end_ns = perf_counter_ns()
+        start_ns = end_ns = clock_ns()
         num_read = num_bytes = 0
         try:
             while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES and not self._is_late:
                 record = next(self._records, _END)
-                end_ns = perf_counter_ns()
+                end_ns = clock_ns()
                 if record is _END:
                     break
                 if not isinstance(record, Record):

@@ -35,7 +35,7 @@ from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
-from phonograph.engine.threads import WorkerThread
+from phonograph.engine.threads import Worker
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import NodeContractError, NodeError, PhonographError
@@ -168,7 +168,7 @@ class Scheduler:
         course, quota, reader = self._course, self._quotas[node.plan.id], post.member
         try:
             while not course.is_draining and quota != node.totals.records_read:
-                call = self._called(post.thread, reader.read_on)
+                call = self._called(post.thread, reader.read_on, post.thread.clock_ns)
                 await asyncio.wait((call,), timeout=LATE_S)
                 if not call.done():
                     reader.hurry()
@@ -215,7 +215,7 @@ class Scheduler:
         for node in lane.nodes:
             node.letters.close()
 
-    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: WorkerThread) -> None:
+    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: Worker) -> None:
         inline, load = lane.plan.run == "inline", Load()
         lane.loads.append(load)
         paused: list[tuple[Entry, int]] = []  # which node has more to give for them; the last of them goes on first
@@ -225,14 +225,14 @@ class Scheduler:
             elif paused:
                 await self._run_one(lane, worker, None if inline else thread, paused)
             else:
-                await self._run_load(lane, worker, None if inline else thread, load, paused)
+                await self._run_load(lane, worker, thread, load, paused)
         lane.queue.nudge()
 
     async def _run_load(
         self,
         lane: Lane,
         worker: SegmentWorker | ProcessWorker,
-        thread: WorkerThread | None,
+        thread: Worker,
         load: Load,
         paused: list[tuple[Entry, int]],
     ) -> None:
@@ -252,8 +252,8 @@ class Scheduler:
             (entry,) = load.take_back()
             await self._settle(lane, entry, entry.item)
         else:
-            if thread is None:
-                load.run(worker)
+            if lane.plan.run == "inline":
+                load.run(worker, thread.clock_ns)
             else:
                 await self._hop(lane, worker, thread, load, paused)
             lane.take_back(load)
@@ -263,13 +263,13 @@ class Scheduler:
         self,
         lane: Lane,
         worker: SegmentWorker | ProcessWorker,
-        thread: WorkerThread,
+        thread: Worker,
         load: Load,
         paused: list[tuple[Entry, int]],
     ) -> None:
         """Have a worker run its load in its thread, and see to what it keeps back when it takes long."""
         is_alone = len(load.waiting) == 1
-        call = self._called(thread, load.run, worker)
+        call = self._called(thread, load.run, worker, thread.clock_ns)
         if not is_alone:
             await asyncio.wait((call,), timeout=LATE_S)
             if not call.done():
@@ -292,7 +292,7 @@ class Scheduler:
         self,
         lane: Lane,
         worker: SegmentWorker | ProcessWorker,
-        thread: WorkerThread | None,
+        thread: Worker | None,
         paused: list[tuple[Entry, int]],
     ) -> None:
         """Take one entry through the lane, in its worker's thread if it has one; wait until there is something to take."""
@@ -320,7 +320,7 @@ class Scheduler:
         if isinstance(result, Pass) and result.paused_at is not None:
             paused.append((entry, result.paused_at))
 
-    def _called(self, thread: WorkerThread, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
+    def _called(self, thread: Worker, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
         """Have a thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for."""
         self._course.num_calls += 1
         call = thread.call(function, *arguments)

@@ -5,10 +5,27 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 ResultT = TypeVar("ResultT")
+
+
+class Worker(Protocol):
+    """Runs calls for an event loop, one after another."""
+
+    def call(self, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]: ...
+    def stop(self) -> None: ...
+    def join(self, timeout_s: float | None = None) -> None: ...
+    def clock_ns(self) -> int: ...
+
+
+def start_worker(name: str) -> Worker:
+    """A thread that works for the running event loop; a simulated one brings workers of its own, see `phonograph.testing`."""
+    loop = asyncio.get_running_loop()
+    start: Callable[[str], Worker] = getattr(loop, "start_worker", WorkerThread)
+    return start(name)
 
 
 class WorkerThread:
@@ -17,6 +34,8 @@ class WorkerThread:
     Not a ThreadPoolExecutor: its threads are joined when the interpreter exits, so that one node that never returns
     would keep the process alive for ever.
     """
+
+    clock_ns = staticmethod(time.perf_counter_ns)
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -47,14 +66,14 @@ class WorkerThread:
             try:
                 result = function(*arguments)
             except BaseException as raised:  # noqa: BLE001  # the loop decides what it means
-                error = _as_failure(raised)
+                error = as_failure(raised)
             if self._loop.is_closed():
                 return
-            self._loop.call_soon_threadsafe(_resolve, future, result, error)
+            self._loop.call_soon_threadsafe(resolve, future, result, error)
             del call, future, function, arguments, result, error  # the thread must not hold an item while it waits
 
 
-def _as_failure(error: BaseException) -> Exception:
+def as_failure(error: BaseException) -> Exception:
     """What a future and an event loop can carry: SystemExit and its like would end the program, StopIteration cannot be set."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
@@ -63,7 +82,7 @@ def _as_failure(error: BaseException) -> Exception:
     return failure
 
 
-def _resolve(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
+def resolve(future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
     if future.done():
         return
     if error is not None:

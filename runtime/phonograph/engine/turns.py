@@ -96,7 +96,7 @@ class TurnTaking(Scheduler):
         else:
             self._course.num_calls += 1
             try:
-                call = visits.thread.call(load.run, visits)
+                call = visits.thread.call(load.run, visits, visits.thread.clock_ns)
                 if len(turns) > 1:
                     await asyncio.wait((call,), timeout=LATE_S)
                     if not call.done():
