@@ -53,7 +53,10 @@ class TurnTaking(Scheduler):
                     await seats.wait(number)
                 continue
             try:
-                await self._take_turns(lane, visits, load, turns)
+                if any(seat.owner.is_gone for seat in turns.values()):  # so that no worker keeps anything for it again
+                    self._take_back(lane, load, turns)
+                else:
+                    await self._take_turns(lane, visits, load, turns)
             finally:
                 for seat in turns.values():
                     self._rise(lane, seat)
