@@ -6,7 +6,8 @@ import asyncio
 import importlib.util
 import json
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from phonograph.cli.check import command as check
 _FENCE = re.compile(r"(?:<!-- needs: (?P<needs>\w+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)\n```", re.DOTALL)
 
 Application = Callable[[dict[str, Any], Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+_SCOPE: dict[str, Any] = {
+    **{"asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "query_string": b"", "root_path": ""},
+    **{"headers": [], "client": None, "server": None},
+}
 
 
 @pytest.fixture
@@ -78,25 +84,42 @@ def test_the_fastapi_application_answers(page: Path) -> None:
     ((line, needs, text),) = [block for block in _blocks(page, "python") if block[1] is not None]
     if importlib.util.find_spec(str(needs)) is None:
         pytest.skip(f"needs {needs}: pip install {needs}")
-    asyncio.run(_asked(_executed(page, line, text)["app"]))
+    app = _executed(page, line, text)["app"]
+    asyncio.run(_asked(app))
+    asyncio.run(_heard(app))
+
+
+async def _heard(app: Application) -> None:
+    """Open a WebSocket, send a tone, silence and the end, and get the segments."""
+    async with _started(app) as state:
+        tone = (np.sin(np.arange(1600) / 5) * 16000).astype("<i2").tobytes()
+        chunks = [tone] * 10 + [bytes(3200)] * 10 + [b""]
+        messages = [{"type": "websocket.connect"}, *({"type": "websocket.receive", "bytes": chunk} for chunk in chunks)]
+        sent: list[dict[str, Any]] = []
+        arriving = iter(messages)
+
+        async def receive() -> dict[str, Any]:
+            message = next(arriving, None)
+            return message if message is not None else await asyncio.Event().wait()  # type: ignore[return-value]  # never
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await app({**_SCOPE, "type": "websocket", "path": "/live", "subprotocols": [], "state": state}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.accept", "websocket.send", "websocket.close"]
+    start_ms, end_ms = json.loads(sent[1]["text"])
+    assert (start_ms, 900 < end_ms < 1500) == (0, True)
 
 
 async def _asked(app: Application) -> None:
     """Start an application, post it a second of a tone and some silence, stop it."""
-    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    state: dict[str, Any] = {}
-    living = asyncio.create_task(
-        _run(app, {"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}, to_app.get, from_app.put)
-    )
-    await to_app.put({"type": "lifespan.startup"})
-    assert (await from_app.get())["type"] == "lifespan.startup.complete"
+    async with _started(app) as state:
+        await _posted_twice(app, state)
+
+
+async def _posted_twice(app: Application, state: dict[str, Any]) -> None:
     tone = np.concatenate([np.sin(np.arange(16000) / 5) * 16000, np.zeros(16000)]).astype("<i2").tobytes()
-    scope = {
-        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"},
-        **{"path": "/segments", "raw_path": b"/segments", "query_string": b"", "root_path": "", "headers": []},
-        **{"client": None, "server": None, "state": state},
-    }
+    scope = {**_SCOPE, "type": "http", "method": "POST", "path": "/segments", "state": state}
     for _ in range(2):
         body = iter(
             [{"type": "http.request", "body": tone[:999], "more_body": True}, {"type": "http.request", "body": tone[999:]}]
@@ -115,6 +138,18 @@ async def _asked(app: Application) -> None:
         ((start_ms, end_ms),) = answer["segments"]
         assert (start_ms, answer["failed"]) == (0, [])
         assert 900 < end_ms < 1500
+
+
+@asynccontextmanager
+async def _started(app: Application) -> AsyncIterator[dict[str, Any]]:
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    state: dict[str, Any] = {}
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": state}
+    living = asyncio.create_task(_run(app, scope, to_app.get, from_app.put))
+    await to_app.put({"type": "lifespan.startup"})
+    assert (await from_app.get())["type"] == "lifespan.startup.complete"
+    yield state
     await to_app.put({"type": "lifespan.shutdown"})
     assert (await from_app.get())["type"] == "lifespan.shutdown.complete"
     await living

@@ -75,6 +75,11 @@ class Serving(BatchTurns):
         finally:
             self._end_sessions()
 
+    def drain(self) -> None:
+        """Take in nothing more, and complete no outputs that span records."""
+        super().drain()
+        self._is_closing = True
+
     async def open(self) -> None:
         """Open the workers. Raises NodeError, and nothing is left then."""
         # A task of its own and no group around the caller: a fault in here must not cancel what the caller does besides.
