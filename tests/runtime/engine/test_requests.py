@@ -90,6 +90,21 @@ def test_what_failed_is_in_the_dead_letters_and_raises_nothing(tmp_path: Path) -
     assert not list(tmp_path.glob(".phonograph")), "no run directory unless asked for"
 
 
+def test_dead_letters_can_be_an_output(tmp_path: Path) -> None:
+    """An output that names a node's dead letters gets those of the request, beside its own list of them."""
+    text = ENDS.replace("{out: work}", "{out: work, failed: work.dead_letter}")
+    text += "nodes:\n  work: {type: test.wrong, input: inputs.record}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Wrong) as executor:
+            failed, fine = await executor.submit(number(1), key="n"), await executor.submit(number(2))
+        assert [item.payload["failed"]["message"] for item in failed.outputs["failed"]] == ["RuntimeError: odd"]
+        assert ([letter.key for letter in failed.dead_letters], failed.metrics.outcome) == (["n"], Outcome.DEAD_LETTERED)
+        assert (len(fine.outputs["out"]), fine.outputs["failed"]) == (1, ())
+
+    asyncio.run(scenario())
+
+
 def test_a_run_directory_is_written_where_one_is_asked_for(tmp_path: Path) -> None:
     """With `run_dir` the journal has every request, and the dead letters of all of them."""
 
