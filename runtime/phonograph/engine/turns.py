@@ -137,7 +137,7 @@ class TurnTaking(Scheduler):
             self._course.cancel(entry)
         elif isinstance(result, LivePass):
             await self._settle_live(lane, seat, entry, result)
-        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result):
+        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result, self._now()):
             await self._settle(lane, entry, result)
 
     async def _settle_live(self, lane: ServingLane, seat: Seat, entry: Entry, result: LivePass) -> None:
