@@ -6,7 +6,17 @@ chunk that a filter or a full queue left out, a sender that lost some, a part th
 still had to give comes out, and the next one begins afresh; its first item says `discontinuity`, so that nodes further on do the
 same.
 
-A `StreamingNode` says what it makes of audio in one piece, which is how a batch has it, and what one stretch is to it.
+A `StreamingNode` says what it makes of audio in one piece, which is how a batch has it, and what one stretch is to it:
+
+    @node("audio.difference", inputs="audio", outputs="audio", streaming="causal")
+    class Difference(StreamingNode[Params]):
+        def whole(self, item: Item) -> Item:
+            return item.with_payload({"audio": difference(item.audio, before=0.0)})
+
+        def stretch(self, item: Item) -> Stretch:
+            return _Differences()  # which keeps the last sample from `push` to `push`
+
+`phonograph.testing` has `run_whole`, `run_chunked` and `deviation`, which show whether the two agree.
 """
 
 from __future__ import annotations
