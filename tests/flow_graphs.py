@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from phonograph.item import Item
 from phonograph.node import Node, Params, node
 
 RECORD = {"record": "record"}
+_LONG = bytes(500_000)
 
 
 class EveryParams(Params, frozen=True):
@@ -66,9 +68,11 @@ class Choose(Node[EveryParams]):
 
 @node("test.work", inputs={"record": "any"}, outputs=RECORD)
 class Work(Node[Params]):
-    """Hand items on from a thread, in whatever order the threads come to it."""
+    """Hand items on from a thread, some of them late, so that those behind them overtake them."""
 
     def process(self, item: Item, state: None) -> Item:
+        if _number(item) % 4 == 1:
+            hashlib.sha256(_LONG)  # other threads run meanwhile
         return item
 
 
@@ -102,7 +106,22 @@ def graphs(draw: st.DrawFn, *, across: bool = True, max_nodes: int = 9, tight: b
         count = draw(st.sampled_from([0, 1, 7, 30, 150]))
         name = f"s{number}"
         drawn.add(name, f"{{type: testing.numbers, params: {{count: {count}}}}}", (name,), frozenset({name}))
-    kinds = ["thin", "split", "fail", "choose", "work", "merge", "source", "join", "join", "record", "order", "window"]
+    kinds = [
+        "thin",
+        "split",
+        "fail",
+        "choose",
+        "work",
+        "work",
+        "work",
+        "merge",
+        "source",
+        "join",
+        "join",
+        "record",
+        "order",
+        "window",
+    ]
     kinds += ["count", "zip", "all"] * across
     for number in range(draw(st.integers(1, max_nodes))):
         _add_node(draw, drawn, edge, f"n{number}", draw(st.sampled_from(kinds)))
@@ -186,6 +205,6 @@ def _add_node(draw: st.DrawFn, drawn: Drawn, edge: _Edges, name: str, kind: str)
     outputs = (f"{name}.left", f"{name}.right") if kind == "choose" else (f"{name}.record",)
     if kind == "fail" and draw(st.booleans()):
         outputs += (f"{name}.dead_letter",)
-    params = f"params: {{every: {every}}}" if kind != "work" else f"workers: {draw(st.integers(1, 3))}"
+    params = f"params: {{every: {every}}}" if kind != "work" else f"workers: {draw(st.integers(1, 4))}"
     order = ", order: true" if kind != "work" and draw(st.integers(0, 4)) == 0 else ""
     drawn.add(name, f"{{type: test.{kind}, input: {{{port}: {fed}}}, {params}{order}}}", outputs, origins)

@@ -31,7 +31,7 @@ class Tally:
         return [item.payload["record"]["number"] for item in self.items]
 
 
-@node("test.tally", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+@node("test.tally", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:N", streaming="causal")
 class TallyNode(Node[Params]):
     """Give what was sent so far, and all of it again at the end; fail on negative numbers."""
 

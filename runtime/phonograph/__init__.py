@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phonograph.audio import AudioChunk, Segment
+    from phonograph.blocking import BlockingExecutor, BlockingSession
     from phonograph.engine.journal import DeadLetter
     from phonograph.engine.requests import RequestMetrics, Result
+    from phonograph.engine.sessions import Session
     from phonograph.errors import (
         AudioCancelledError,
         AudioCorruptError,
@@ -87,7 +89,9 @@ _MODULES = {
         "TransientError",
     ),
     "engine.journal": ("DeadLetter",),
+    "blocking": ("BlockingExecutor", "BlockingSession"),
     "engine.requests": ("RequestMetrics", "Result"),
+    "engine.sessions": ("Session",),
     "executor": ("Executor", "Progress", "RunReport"),
     "item": ("Item", "Outcome", "Record"),
     "language.manifest": ("Manifest", "load_manifest"),
@@ -123,6 +127,8 @@ __all__ = [
     "AudioTruncatedError",
     "Axes",
     "BadInputError",
+    "BlockingExecutor",
+    "BlockingSession",
     "CircuitOpenError",
     "Complaint",
     "DeadLetter",
@@ -160,6 +166,7 @@ __all__ = [
     "RunReport",
     "Secret",
     "Segment",
+    "Session",
     "SessionEndedError",
     "Sink",
     "Size",

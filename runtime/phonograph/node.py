@@ -32,7 +32,8 @@ The manifest says on its input which items come together (`batch:`); without tha
 
 Life cycle of a class, in one worker: `open()`; then for each record `start()`, `process(item, state)`, `flush(state)`; at the
 end `close()`. Every worker has an instance of its own, so attributes set in `open` need no lock. In batch a whole file is one
-session of one chunk.
+session of one chunk. In a live session `process` is called for each chunk, with that session's state; `phonograph.streaming` has
+what nodes share that give for chunks what they give for files.
 """
 
 from __future__ import annotations

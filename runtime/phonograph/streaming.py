@@ -6,7 +6,17 @@ chunk that a filter or a full queue left out, a sender that lost some, a part th
 still had to give comes out, and the next one begins afresh; its first item says `discontinuity`, so that nodes further on do the
 same.
 
-A `StreamingNode` says what it makes of audio in one piece, which is how a batch has it, and what one stretch is to it.
+A `StreamingNode` says what it makes of audio in one piece, which is how a batch has it, and what one stretch is to it:
+
+    @node("audio.difference", inputs="audio", outputs="audio", streaming="causal")
+    class Difference(StreamingNode[Params]):
+        def whole(self, item: Item) -> Item:
+            return item.with_payload({"audio": difference(item.audio, before=0.0)})
+
+        def stretch(self, item: Item) -> Stretch:
+            return _Differences()  # which keeps the last sample from `push` to `push`
+
+`phonograph.testing` has `run_whole`, `run_chunked` and `deviation`, which show whether the two agree.
 """
 
 from __future__ import annotations
@@ -40,12 +50,14 @@ class Piece(msgspec.Struct, frozen=True):
         start_sample: where it begins in the stream's audio, in samples at the rate of what is given.
         attributes: added to those of the item that came last.
         is_apart: it is a signal of its own, and does not go on from the piece before.
+        key: of the item; None: that of the item that came last.
     """
 
     payload: Mapping[str, Any]
     start_sample: int
     attributes: Mapping[str, Any] | None = None
     is_apart: bool = False
+    key: str | None = None
 
 
 class Stretch(ABC):
@@ -115,6 +127,7 @@ class Stretches:
             made.append(
                 msgspec.structs.replace(
                     item,
+                    key=piece.key or item.key,
                     payload=piece.payload,
                     attributes=attributes,
                     start_sample=piece.start_sample,
@@ -172,14 +185,14 @@ class Ways:
 
 
 class Gathered(Stretch):
-    """A stretch in one piece at its end, for nodes that take it so.
+    """A stretch in one piece at its end, for nodes that take it so. It has the key of its first chunk.
 
     Args:
         node_id: of the node that wants it. max_bytes: of what is gathered.
     """
 
     def __init__(self, item: Item, node_id: str, max_bytes: int = MAX_GATHERED_BYTES) -> None:
-        self._start = item.start_sample
+        self._start, self._key = item.start_sample, item.key
         self._node_id, self._max_bytes = node_id, max_bytes
         self._payloads: list[Mapping[str, Any]] = []
         self._num_bytes = 0
@@ -208,7 +221,7 @@ class Gathered(Stretch):
         joined = {port: joined_values([payload[port] for payload in self._payloads], port) for port in self._payloads[0]}
         chunk = next((value for value in joined.values() if isinstance(value, AudioChunk)), None)
         attributes = {"duration": chunk.duration_s} if self._is_described and chunk is not None else None
-        return (Piece(joined, self._start, attributes),)
+        return (Piece(joined, self._start, attributes, key=self._key),)
 
 
 def joined_values(values: Sequence[Any], port: str) -> Any:

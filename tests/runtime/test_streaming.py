@@ -8,13 +8,17 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from phonograph.audio import AudioChunk, Segment
 from phonograph.errors import BadInputError
 from phonograph.flow.filter import Filter, FilterParams
 from phonograph.flow.route import Route, RouteParams
 from phonograph.item import Item
-from phonograph.streaming import Gathered, Piece, Stretch, Stretches, chunks_of, emptied, joined_values
+from phonograph.node import Node, Params, node
+from phonograph.streaming import Gathered, Piece, StreamingNode, Stretch, Stretches, chunks_of, emptied, joined_values
+from phonograph.testing import Deviation, deviation, item_with, run_chunked, run_whole
 
 RATE = 16_000
 
@@ -42,8 +46,8 @@ def places(item: Item) -> list[int]:
 
 def test_chunks_that_follow_each_other_are_one_stretch() -> None:
     """Chunks of any length, also none, become one piece that begins where the first did."""
-    (made,) = gathered(chunk(3, 5), chunk(0, 8), chunk(2, 8))
-    assert (places(made), made.start_sample, made.discontinuity) == ([5, 6, 7, 8, 9], 5, False)
+    (made,) = gathered(chunk(3, 5, key="first"), chunk(0, 8), chunk(2, 8))
+    assert (made.key, places(made), made.start_sample, made.discontinuity) == ("first", [5, 6, 7, 8, 9], 5, False)
 
 
 def test_a_missing_chunk_ends_a_stretch() -> None:
@@ -178,3 +182,54 @@ def test_a_route_marks_what_comes_back_to_an_output() -> None:
     assert [(*item.payload, item.discontinuity) for item in gone] == [
         ("loud", False), ("loud", False), ("quiet", True), ("quiet", False), ("loud", True)
     ]  # fmt: skip
+
+
+def difference(chunk: AudioChunk, before: float) -> AudioChunk:
+    return AudioChunk(np.diff(chunk.samples, axis=1, prepend=np.float32(before)), chunk.sample_rate)
+
+
+class Differences(Stretch):
+    def __init__(self) -> None:
+        self._before = 0.0
+
+    def push(self, item: Item) -> Sequence[Piece]:
+        made = difference(item.audio, self._before)
+        if item.audio.num_samples:
+            self._before = float(item.audio.samples[0, -1])
+        return [Piece({"audio": made}, item.start_sample)]
+
+    def end(self) -> Sequence[Piece]:
+        return ()
+
+
+class Forgetful(Differences):
+    def push(self, item: Item) -> Sequence[Piece]:
+        return [Piece({"audio": difference(item.audio, 0.0)}, item.start_sample)]
+
+
+def differing(stretch: type[Differences]) -> Node[Params]:
+    @node("test.difference", inputs="audio", outputs="audio", streaming="causal")
+    class Difference(StreamingNode[Params]):
+        """Subtract from each sample the one before."""
+
+        def whole(self, item: Item) -> Item:
+            return item.with_payload({"audio": difference(item.audio, 0.0)})
+
+        def stretch(self, item: Item) -> Stretch:
+            return stretch()
+
+    return Difference(Params(), "difference")
+
+
+@given(seed=st.integers(0, 1000))
+def test_a_node_that_keeps_what_it_needs_gives_the_same_in_chunks(seed: int) -> None:
+    """The helpers of `phonograph.testing` find no difference, whatever the chunks."""
+    nodes, item = [differing(Differences)], item_with({"audio": numbered(20_000)})
+    assert deviation(run_whole(nodes, item), run_chunked(nodes, item, seed)) == Deviation()
+
+
+def test_a_node_that_forgets_is_found_out() -> None:
+    """They say how far it is off, and where."""
+    nodes, item = [differing(Forgetful)], item_with({"audio": numbered(6)})
+    found = deviation(run_whole(nodes, item), run_chunked(nodes, item, [4]))
+    assert found == Deviation(3.0, "port 'audio': at [0, 4] 1.0, of chunks 4.0")

@@ -36,6 +36,8 @@ class Deviation:
 def deviation(whole: Sequence[Item], chunked: Sequence[Item]) -> Deviation:
     """Compare items: those that are one stretch, up to the next that says `discontinuity`, are joined and make one.
 
+    Where that does not come to as many, and what came does, they are compared one by one.
+
     Args:
         whole: what came of one piece. chunked: what came of the chunks, in order.
     """
@@ -44,6 +46,8 @@ def deviation(whole: Sequence[Item], chunked: Sequence[Item]) -> Deviation:
         if item.discontinuity or not stretches:
             stretches.append([])
         stretches[-1].append(item)
+    if len(stretches) != len(whole) == len(chunked):
+        stretches = [[item] for item in chunked]
     if len(stretches) != len(whole):
         return Deviation(math.inf, f"{_counted(len(whole))} of one piece, {_counted(len(stretches))} of chunks")
     found = Deviation()
@@ -63,17 +67,17 @@ def _of_item(item: Item, stretch: Sequence[Item], place: str) -> Deviation:
     found = Deviation()
     for port, value in item.payload.items():
         pieces = [one.payload[port] for one in stretch if port in one.payload]
-        found = found.or_worse(_of_port(value, pieces, f"{place}port {port!r}"))
+        found = found.or_worse(_of_port(value, pieces, port, f"{place}port {port!r}"))
     return found
 
 
-def _of_port(value: Any, pieces: Sequence[Any], place: str) -> Deviation:
+def _of_port(value: Any, pieces: Sequence[Any], port: str, place: str) -> Deviation:
     if not pieces:
         return Deviation(math.inf, f"{place}: nothing came of chunks")
     if isinstance(value, str) and all(isinstance(piece, str) for piece in pieces):
         return Deviation() if value == "".join(pieces) else Deviation(math.inf, f"{place}: another text")
     try:
-        joined = joined_values(pieces, place)
+        joined = joined_values(pieces, port)
     except BadInputError as error:
         return Deviation(math.inf, str(error))
     return _of_values(value, joined, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from time import perf_counter_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from phonograph._memory import leave
 from phonograph.engine.emission import payload_bytes
@@ -12,11 +12,60 @@ from phonograph.engine.step import Step
 from phonograph.item import Item
 from phonograph.node import one_each
 
-Outcome = list[Item] | Exception
-"""What a node gave for one item, or why that is nothing."""
+if TYPE_CHECKING:
+    from phonograph.engine.worker import Pass
+
+Outcome: TypeAlias = "list[Item] | Pass | Exception"
+"""What a node gave for one item, or why that is nothing; for a chunk of a session what came of it."""
 
 
-def call_batch(step: Step, items: Sequence[Item], num_new: int) -> list[Outcome]:
+class Guest(Protocol):
+    """One item in a call for several.
+
+    Attributes:
+        item: as the node gets it.
+    """
+
+    item: Item
+
+    def state(self) -> Any:
+        """What the node keeps for it."""
+
+    def outcome(self, emitted: Any) -> Outcome:
+        """What comes of what the node gave for it, held against the node's ports. Raises what is wrong with that."""
+
+    def failed(self) -> None:
+        """The node failed on it, and on it alone."""
+
+
+class Whole:
+    """A whole record: a session of one chunk."""
+
+    __slots__ = ("_state", "_step", "item")
+
+    def __init__(self, step: Step, item: Item) -> None:
+        self.item = item
+        self._step = step
+        self._state: Any = None
+
+    def state(self) -> Any:
+        if self._step.spec.stateful:
+            self._state = self._step.node.start()
+        return self._state
+
+    def outcome(self, emitted: Any) -> Outcome:
+        step, contract = self._step, self._step.contract
+        if step.spec.stateful:
+            emitted = [*contract.gathered(emitted), *contract.gathered(step.node.flush(self._state))]
+            emitted = emitted[0] if step.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
+        accepted = contract.accept(emitted, self.item)
+        return accepted if isinstance(accepted, list) else [accepted]
+
+    def failed(self) -> None:
+        pass
+
+
+def call_batch(step: Step, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
     """Call the node once.
 
     The time of the call counts once; what is by item, such as `execution_time_ms` over `items_in`, is each item's share.
@@ -32,71 +81,73 @@ def call_batch(step: Step, items: Sequence[Item], num_new: int) -> list[Outcome]
     """
     stats = step.stats
     if stats is None:
-        return _weighed(step, items, _called(step, items))
+        return _weighed(step, guests, _called(step, guests))
     previous = step.account.enter()  # type: ignore[union-attr]  # stats and account come together
     stats.items_in += num_new
     start_ns = perf_counter_ns()
     try:
-        outcomes = _called(step, items)
+        outcomes = _called(step, guests)
     except BaseException:
         stats.errors += 1
         raise
     finally:
         stats.called(start_ns, perf_counter_ns())
         leave(previous)
-    for item, made in zip(items, outcomes, strict=True):
-        if isinstance(made, Exception):
+    for guest, outcome in zip(guests, outcomes, strict=True):
+        if isinstance(outcome, Exception):
             stats.errors += 1
         else:
+            made = _made(outcome)
             stats.items_out += len(made)
-            stats.audio_seconds += step.audio_seconds(made, item)
-    return _weighed(step, items, outcomes)
+            stats.audio_seconds += step.audio_seconds(made, guest.item)
+    return _weighed(step, guests, outcomes)
 
 
-def _weighed(step: Step, items: Sequence[Item], outcomes: list[Outcome]) -> list[Outcome]:
+def _weighed(step: Step, guests: Sequence[Guest], outcomes: list[Outcome]) -> list[Outcome]:
     """The same, once those have been told of them who keep a run within its memory."""
     if (weigh := step.weigh) is not None:
-        for item, made in zip(items, outcomes, strict=True):
-            if isinstance(made, list):
-                weigh(payload_bytes(item.payload) + sum(payload_bytes(one.payload) for one in made))
+        for guest, outcome in zip(guests, outcomes, strict=True):
+            if not isinstance(outcome, Exception):
+                weigh(payload_bytes(guest.item.payload) + sum(payload_bytes(one.payload) for one in _made(outcome)))
     return outcomes
 
 
-def _called(step: Step, items: Sequence[Item]) -> list[Outcome]:
-    refused = _refused(step, items)
-    admitted = [item for number, item in enumerate(items) if number not in refused]
+def _made(outcome: list[Item] | Pass) -> list[Item]:
+    return outcome if isinstance(outcome, list) else outcome.emitted
+
+
+def _called(step: Step, guests: Sequence[Guest]) -> list[Outcome]:
+    refused = _refused(step, guests)
+    admitted = [guest for number, guest in enumerate(guests) if number not in refused]
     given = iter(_given(step, admitted) if admitted else [])
-    return [refused[number] if number in refused else next(given) for number in range(len(items))]
+    return [refused[number] if number in refused else next(given) for number in range(len(guests))]
 
 
-def _refused(step: Step, items: Sequence[Item]) -> dict[int, Exception]:
+def _refused(step: Step, guests: Sequence[Guest]) -> dict[int, Exception]:
     """Number of each item that is not of the type that the node takes -> what is wrong with it."""
     refused: dict[int, Exception] = {}
-    for number, item in enumerate(items):
+    for number, guest in enumerate(guests):
         try:
-            step.contract.admit(item)
+            step.contract.admit(guest.item)
         except Exception as error:  # noqa: BLE001  # judged by the scheduler
+            guest.failed()
             refused[number] = error
     return refused
 
 
-def _given(step: Step, items: Sequence[Item]) -> list[Outcome]:
-    node, is_stateful = step.node, step.spec.stateful
-    states = [node.start() for _ in items] if is_stateful else [None] * len(items)
-    results = one_each(node.process_batch(items, states), len(items), f"process_batch of {step.spec.type}")
-    return [_kept(step, *one) for one in zip(items, states, results, strict=True)]
+def _given(step: Step, guests: Sequence[Guest]) -> list[Outcome]:
+    items, states = [guest.item for guest in guests], [guest.state() for guest in guests]
+    results = one_each(step.node.process_batch(items, states), len(items), f"process_batch of {step.spec.type}")
+    return [_outcome(guest, result) for guest, result in zip(guests, results, strict=True)]
 
 
-def _kept(step: Step, item: Item, state: Any, emitted: Any) -> Outcome:
-    """What came of one item, held against the node's ports; what is wrong with it is no fault of the others."""
-    if isinstance(emitted, Exception):
-        return emitted
-    contract = step.contract
+def _outcome(guest: Guest, emitted: Any) -> Outcome:
+    """What came of one item; what is wrong with it is no fault of the others."""
     try:
-        if step.spec.stateful:
-            emitted = [*contract.gathered(emitted), *contract.gathered(step.node.flush(state))]
-            emitted = emitted[0] if step.spec.cardinality == "1:1" and len(emitted) == 1 else emitted
-        accepted = contract.accept(emitted, item)
-    except Exception as error:  # noqa: BLE001  # as above
-        return error
-    return accepted if isinstance(accepted, list) else [accepted]
+        if not isinstance(emitted, Exception):
+            return guest.outcome(emitted)
+        error = emitted
+    except Exception as raised:  # noqa: BLE001  # as above
+        error = raised
+    guest.failed()
+    return error

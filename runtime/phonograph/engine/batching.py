@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from phonograph.audio import AudioChunk
 from phonograph.engine.batch_call import Outcome
@@ -26,9 +26,9 @@ from phonograph.engine.delivery import Entry
 from phonograph.engine.forming import Forming
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane
-from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.threads import Worker
-from phonograph.engine.worker import Pass, SegmentWorker
+from phonograph.engine.worker import Pass
+from phonograph.graph.model import GraphNode
 from phonograph.item import Item
 
 
@@ -41,8 +41,7 @@ class BatchLane(Lane):
         self._forming: Forming[Entry] = Forming(self.plan.batch)
         self._timer: asyncio.TimerHandle | None = None
         self._is_hurried = False
-        node = self.nodes[0].plan
-        self._audio = next((port.name for port in node.ports[0] if port.type.family == "audio"), None)
+        self._seconds = durations(self.nodes[0].plan)
 
     @property
     def is_finished(self) -> bool:
@@ -79,34 +78,54 @@ class BatchLane(Lane):
         due = self._forming.due
         self._timer = None if due is None else self._loop.call_at(due, self.queue.nudge)
 
-    def _seconds(self, item: Item) -> float | None:
-        """How long an item's audio is: that of its payload or, where the node takes none, what the item says of itself."""
-        if self._audio is None:
+
+def durations(node: GraphNode) -> Callable[[Item], float | None]:
+    """How long items are that a node takes: their audio or, where it takes none, as long as they say; None: it is not known."""
+    audio = next((port.name for port in node.ports[0] if port.type.family == "audio"), None)
+
+    def seconds(item: Item) -> float | None:
+        if audio is None:
             said = item.attributes.get("duration")
             return said if isinstance(said, int | float) and said >= 0 else None
-        chunk = item.payload.get(self._audio)
+        chunk = item.payload.get(audio)
         return chunk.duration_s if isinstance(chunk, AudioChunk) else None
+
+    return seconds
+
+
+class TakesBatches(Protocol):
+    """A worker, as far as batches are concerned."""
+
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception: ...
 
 
 class Batches:
     """Runs the batches of one lane.
 
     Args:
-        settle: what is done with what came of one entry.
+        settle: what is done with what came of one entry. cancel: with one that is not to be run any more.
     """
 
     def __init__(
-        self, lane: BatchLane, course: Course, judge: Judge, settle: Callable[[Lane, Entry, Pass], Awaitable[None]]
+        self,
+        lane: Lane,
+        course: Course,
+        judge: Judge,
+        settle: Callable[[Lane, Entry, Pass], Awaitable[None]],
+        cancel: Callable[[Entry], None] | None = None,
     ) -> None:
         self._lane = lane
         self._node = lane.nodes[0]
         self._course = course
         self._judge = judge
         self._settle = settle
+        self._cancel = cancel or course.cancel
 
-    async def pump(self, worker: SegmentWorker | ProcessWorker, thread: Worker) -> None:
-        """Give batches to one worker until nothing more comes."""
+    async def pump(self, worker: TakesBatches, thread: Worker) -> None:
+        """Give batches to one worker of a run until nothing more comes."""
         lane = self._lane
+        assert isinstance(lane, BatchLane), "a run makes such lanes for nodes that take batches"
+        where = None if lane.plan.run == "inline" else thread
         parts: list[list[Entry]] = []  # of a batch that failed, the next one last
         while parts or not lane.is_finished:
             if lane.outbox.letters:
@@ -117,18 +136,18 @@ class Batches:
             if batch is None:
                 await lane.queue.wait()
                 continue
-            parts += reversed(await self._run(batch, worker, thread, is_whole=is_whole))
+            parts += reversed(await self.run(batch, worker, where, is_whole=is_whole))
             del batch  # a waiting worker must not keep an item's memory alive
         lane.queue.nudge()
 
-    async def _run(
-        self, batch: list[Entry], worker: SegmentWorker | ProcessWorker, thread: Worker, *, is_whole: bool
-    ) -> list[list[Entry]]:
-        """Run a batch, or a part of one that failed; what is left of it is to be run in parts."""
-        lane, course, node = self._lane, self._course, self._node
-        if course.is_aborting:
+    async def run(self, batch: list[Entry], worker: TakesBatches, thread: Worker | None, *, is_whole: bool) -> list[list[Entry]]:
+        """Run a batch, or a part of one that failed, in a thread or here; what is left of it is to be run in parts."""
+        lane, node = self._lane, self._node
+        if self._course.is_aborting:
             for entry in batch:
-                course.cancel(entry)
+                self._cancel(entry)
+            return []
+        if not batch:
             return []
         if batch[0].position == len(lane.nodes):  # an open breaker passed over the node
             await self._settle(lane, batch[0], Pass([batch[0].item]))
@@ -147,19 +166,17 @@ class Batches:
             if isinstance(outcome, Exception):
                 await self._stopped(entry, outcome)
             else:
-                await self._settle(lane, entry, _passed(outcome))
+                await self._settle(lane, entry, _passed(outcome) if isinstance(outcome, list) else outcome)
         return []
 
-    async def _called(
-        self, batch: Sequence[Entry], worker: SegmentWorker | ProcessWorker, thread: Worker
-    ) -> list[Outcome] | Exception:
+    async def _called(self, batch: Sequence[Entry], worker: TakesBatches, thread: Worker | None) -> list[Outcome] | Exception:
         """One call of the node."""
         now, totals = self._course.now(), self._node.totals
         for entry in batch:
             totals.queue_wait_s += now - entry.began
             entry.began = now
         arguments = ([entry.item for entry in batch], sum(entry.error is None for entry in batch))
-        if self._lane.plan.run == "inline":
+        if thread is None:
             return worker.run_batch(*arguments)
         self._course.num_calls += 1
         try:

@@ -23,6 +23,7 @@ from typing import Any, Literal
 import msgspec
 
 from phonograph._memory import leave
+from phonograph.engine.batch_call import Guest, Outcome, Whole, call_batch
 from phonograph.engine.delivery import END
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Pass, as_exception
@@ -68,6 +69,12 @@ class LivePass(Pass):
         self.num_kept = 0
         self.rest: list[tuple[int, Item]] = []
         self.has_ended = False
+
+    def gave_nothing(self, step: Step, how: Manner | None) -> None:
+        """A node took a chunk and gave nothing for it: it filters, or it keeps."""
+        filters = how == "each" or (how == "state" and step.spec.cardinality == "1:0..1")
+        self.num_filtered += filters
+        self.num_kept += not filters
 
 
 class _Kept:
@@ -124,13 +131,35 @@ class Conversations:
             return outcome.emitted[0]
         return outcome
 
+    def joins(self, item: Item) -> bool:
+        """Whether a chunk may be taken together with those of other sessions."""
+        return self._manners[0] != "gather" and item.payload is not END
+
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
+        """Give chunks of sessions, and whole records, to the segment's only node in one call; as `SegmentWorker.run_batch`.
+
+        A call that fails leaves the states, because its parts are called with them again; the state of a session whose chunk
+        failed by itself is given up.
+        """
+        step = self._steps[0]
+        guests: list[Guest] = [
+            Whole(step, item) if item.session is None else _Chunk(self, step, self._manners[0], self._kept(item.session)[0], item)
+            for item in items
+        ]
+        try:
+            return call_batch(step, guests, num_new)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # as below
+            if len(guests) == 1:
+                guests[0].failed()
+            return as_exception(step.spec, error)
+
     def control(self, session: str, message: object) -> None:
         """Give a message to the nodes that take some. Raises whatever they do."""
         for step, kept in zip(self._steps, self._kept(session), strict=True):
             if takes_messages(step.spec.factory):
-                if step.spec.stateful and not kept.has_state:
-                    kept.state, kept.has_state = step.node.start(), True
-                step.node.control(message, kept.state)
+                step.node.control(message, self.state(step, kept) if step.spec.stateful else kept.state)
 
     def forget(self, session: str) -> None:
         """Let go of all that is kept for a session."""
@@ -182,8 +211,7 @@ class Conversations:
             outcome.fail(position, item, as_exception(step.spec, error))
             return
         if not is_end and not made:
-            outcome.num_filtered += how == "each"
-            outcome.num_kept += how != "each"
+            outcome.gave_nothing(step, how)
         if is_gathered:
             agenda.extend((position, piece) for piece in reversed(made))
         else:
@@ -214,7 +242,7 @@ class Conversations:
             node_id = step.node.node_id
             mine.gathered = Stretches(lambda first: Gathered(first, node_id, MAX_GATHERED))
         pieces = mine.gathered.end() if item.payload is END else mine.gathered.push(step.contract.admit(item))
-        return [msgspec.structs.replace(piece, key=item.key, ordinal=item.ordinal, final=True) for piece in pieces]
+        return [msgspec.structs.replace(piece, ordinal=item.ordinal, final=True) for piece in pieces]
 
     def _call(self, step: Step, how: Manner | None, mine: _Kept, item: Item, attempt: int) -> list[Item]:
         """What the node gives for a chunk, or at the end, timed and accounted for."""
@@ -236,14 +264,24 @@ class Conversations:
         contract = step.contract
         if how == "state":
             if item.payload is END:
-                values = contract.gathered(step.node.flush(mine.state))
-            else:
-                if not mine.has_state:
-                    mine.state, mine.has_state = step.node.start(), True
-                values = contract.gathered(step.node.process(contract.admit(item), mine.state))
-            return [self._stamped(step, mine, value, item, number, len(values)) for number, value in enumerate(values)]
+                return self.accepted(step, how, mine, item, step.node.flush(mine.state))
+            return self.accepted(step, how, mine, item, step.node.process(contract.admit(item), self.state(step, mine)))
         # Of what is in one piece the node is to know no session: it is called as for a whole record.
-        accepted = contract.accept(step.call(item if how == "each" else _alone(item)), item)
+        return self.accepted(step, how, mine, item, step.call(item if how == "each" else _alone(item)))
+
+    @staticmethod
+    def state(step: Step, mine: _Kept) -> Any:
+        """What a node keeps for a session, from its first chunk on."""
+        if not mine.has_state:
+            mine.state, mine.has_state = step.node.start(), True
+        return mine.state
+
+    def accepted(self, step: Step, how: Manner | None, mine: _Kept, item: Item, emitted: Any) -> list[Item]:
+        """What a node gave for a chunk, or at the end, as items of the session. Raises NodeContractError."""
+        if how == "state":
+            values = step.contract.gathered(emitted)
+            return [self._stamped(step, mine, value, item, number, len(values)) for number, value in enumerate(values)]
+        accepted = step.contract.accept(emitted, item)
         given = accepted if isinstance(accepted, list) else [accepted]
         return [self._numbered(mine, one, item, one.key) for one in given]
 
@@ -262,6 +300,36 @@ class Conversations:
         number = mine.num_given
         mine.num_given += 1
         return msgspec.structs.replace(value, key=key, ordinal=item.ordinal, session=item.session, index=number, final=False)
+
+
+class _Chunk:
+    """A chunk of a session in a call for several items."""
+
+    def __init__(self, conversations: Conversations, step: Step, how: Manner | None, mine: _Kept, item: Item) -> None:
+        if mine.failed not in (None, item.key):
+            item = msgspec.structs.replace(item, discontinuity=True)
+        self.item = item
+        self._conversations = conversations
+        self._step = step
+        self._how = how
+        self._mine = mine
+
+    def state(self) -> Any:
+        return self._conversations.state(self._step, self._mine) if self._how == "state" else None
+
+    def outcome(self, emitted: Any) -> Outcome:
+        outcome = LivePass()
+        outcome.emitted = self._conversations.accepted(self._step, self._how, self._mine, self.item, emitted)
+        outcome.trail.append(0)
+        if not outcome.emitted:
+            outcome.gave_nothing(self._step, self._how)
+        self._mine.failed = None
+        return outcome
+
+    def failed(self) -> None:
+        """Nobody knows what the error has left of the state."""
+        mine = self._mine
+        mine.failed, mine.state, mine.has_state = self.item.key, None, False
 
 
 def _alone(item: Item) -> Item:

@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Callable
 
 from phonograph.breaker import BreakerState, CircuitBreaker
-from phonograph.engine.delivery import Entry, Exit, Outbox
+from phonograph.engine.delivery import Entry, Exit, Outbox, Parcels
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.load import MOST_BYTES, Load
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.queues import BoundedQueue
+from phonograph.engine.worker import Pass
+from phonograph.errors import NodeContractError
 from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Outcome
 from phonograph.metrics import NodeTotals
@@ -108,15 +110,34 @@ class Lane:
 
     def fill(self, load: Load) -> None:
         """Give a worker what it is to run in one hop: of the queue what idle workers leave it, or one entry that comes back."""
-        most = 1 if self._ready else min(load.most, -(-len(self.queue) // (1 + self.num_idle)))
-        entry = self.take()
-        if entry is None:
+        if self._ready:
+            load.waiting.append(self._ready.popleft())
             return
-        load.waiting.append(entry)
-        num_bytes = payload_bytes(entry.item.payload) if most > 1 else 0
-        while len(load.waiting) < most and num_bytes < MOST_BYTES and (entry := self.take()) is not None:
+        if self.num_waiting >= self._may_wait:
+            return
+        now, waited_s = self._loop.time(), 0.0
+        for entry in self.queue.get_some(min(load.most, -(-len(self.queue) // (1 + self.num_idle))), MOST_BYTES):
+            entry.began = now
+            waited_s += now - entry.queued_at
             load.waiting.append(entry)
-            num_bytes += payload_bytes(entry.item.payload)
+        self.nodes[0].totals.queue_wait_s += waited_s
+
+    def addressed(self, result: Pass) -> tuple[list[Parcels], int]:
+        """What the readers of the lane get of the items that reached its end, and how many end here."""
+        exit = self.exit
+        sendings: list[Parcels] = []
+        num_ended = 0
+        for item in result.emitted:
+            try:
+                parcels = exit.choose(item)
+            except NodeContractError as error:
+                result.fail(len(self.nodes) - 1, item, error)
+                continue
+            if parcels:
+                sendings.append(parcels)
+            else:
+                num_ended += 1
+        return sendings, num_ended
 
     def take_back(self, load: Load) -> None:
         """Let what a worker was given and has not begun wait at the head of the queue again."""

@@ -78,6 +78,19 @@ class BoundedQueue(Generic[T]):
         _wake_one(self._putters)
         return entry
 
+    def get_some(self, most: int, max_bytes: int) -> list[T]:
+        """The oldest entries, at most so many, and none behind one with which they hold `max_bytes`."""
+        taken: list[T] = []
+        num_bytes = 0
+        while self._entries and len(taken) < most and num_bytes < max_bytes:
+            entry, size = self._entries.popleft()
+            taken.append(entry)
+            num_bytes += size
+        self.num_bytes -= num_bytes
+        for _ in range(min(len(taken), len(self._putters))):
+            _wake_one(self._putters)
+        return taken
+
     def put_back(self, entry: T, num_bytes: int) -> None:
         """Make an entry that was taken the oldest one again, whatever room there is: it had its place before."""
         self._entries.appendleft((entry, num_bytes))

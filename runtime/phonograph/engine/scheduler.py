@@ -26,7 +26,7 @@ from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
-from phonograph.engine.delivery import Entry, Parcels
+from phonograph.engine.delivery import Entry
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.judge import Judge
@@ -236,7 +236,7 @@ class Scheduler:
         while paused or not lane.is_finished:
             if lane.outbox.letters:
                 await lane.outbox.send()
-            elif paused or inline:
+            elif paused:
                 await self._run_one(lane, worker, None if inline else thread, paused)
             else:
                 await self._run_load(lane, worker, thread, load, paused)
@@ -250,11 +250,10 @@ class Scheduler:
         load: Load,
         paused: list[tuple[Entry, int]],
     ) -> None:
-        """Take what a worker can run in one hop to its thread; wait until there is something."""
+        """Take what a worker can run in one go, in its thread if it has one; wait until there is something."""
         course = self._course
         lane.fill(load)
-        num_entries = len(load.waiting)
-        if not num_entries:
+        if not load.waiting:
             lane.num_idle += 1
             try:
                 await lane.queue.wait()
@@ -267,24 +266,41 @@ class Scheduler:
             (entry,) = load.take_back()
             await self._settle(lane, entry, entry.item)
         else:
-            call = self._called(thread, load.run, worker, thread.clock_ns)
-            if num_entries > 1:
-                await asyncio.wait((call,), timeout=LATE_S)
-                if not call.done():
-                    lane.take_back(load)
-                    await self._settle_done(lane, load, paused)
-            await call
+            if lane.plan.run == "inline":
+                load.run(worker, thread.clock_ns)
+            else:
+                await self._hop(lane, worker, thread, load, paused)
             lane.take_back(load)
             await self._settle_done(lane, load, paused)
 
+    async def _hop(
+        self,
+        lane: Lane,
+        worker: SegmentWorker | ProcessWorker,
+        thread: Worker,
+        load: Load,
+        paused: list[tuple[Entry, int]],
+    ) -> None:
+        """Have a worker run its load in its thread, and see to what it keeps back when it takes long."""
+        is_alone = len(load.waiting) == 1
+        call = self._called(thread, load.run, worker, thread.clock_ns)
+        if not is_alone:
+            await asyncio.wait((call,), timeout=LATE_S)
+            if not call.done():
+                lane.take_back(load)
+                await self._settle_done(lane, load, paused)
+        await call
+
     async def _settle_done(self, lane: Lane, load: Load, paused: list[tuple[Entry, int]]) -> None:
+        now = self._now()
         while load.done:
             entry, result = load.done.popleft()
-            if type(result) is Item and self._settled_at_once(lane, entry, result):
+            if type(result) is Item and self._settled_at_once(lane, entry, result, now):
                 continue
             await self._settle(lane, entry, result)
             if isinstance(result, Pass) and result.paused_at is not None:
                 paused.append((entry, result.paused_at))
+            now = self._now()
 
     async def _run_one(
         self,
@@ -313,7 +329,7 @@ class Scheduler:
             result = worker.go_on() if goes_on else worker.run(*arguments)
         else:
             result = await (self._called(thread, worker.go_on) if goes_on else self._called(thread, worker.run, *arguments))
-        if type(result) is not Item or not self._settled_at_once(lane, entry, result):
+        if type(result) is not Item or not self._settled_at_once(lane, entry, result, self._now()):
             await self._settle(lane, entry, result)
         if isinstance(result, Pass) and result.paused_at is not None:
             paused.append((entry, result.paused_at))
@@ -328,7 +344,7 @@ class Scheduler:
     def _returned(self, call: asyncio.Future[Any]) -> None:
         self._course.num_calls -= 1
 
-    def _settled_at_once(self, lane: Lane, entry: Entry, item: Item) -> bool:
+    def _settled_at_once(self, lane: Lane, entry: Entry, item: Item, now: float) -> bool:
         """Settle what most passes come to, one item that carries nothing, unless something must be waited for or told of it."""
         if entry.held or entry.attempt > 1 or not lane.is_calm:
             return False
@@ -337,7 +353,7 @@ class Scheduler:
             self.ledger.end(entry.item.ordinal, lane.end)
         else:
             try:
-                if not exit.send_at_once(item, self._now()):
+                if not exit.send_at_once(item, now):
                     return False
             except NodeContractError:  # which is judged like any other failure of the node
                 return False
@@ -350,7 +366,7 @@ class Scheduler:
         if isinstance(result, Item):
             result = Pass([result], range(entry.position, len(lane.nodes)))
         self._course.num_events += 1
-        sendings, num_ended = _addressed(lane, result)
+        sendings, num_ended = lane.addressed(result)
         num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
         is_over = result.paused_at is None
         if num_after != is_over:
@@ -382,21 +398,3 @@ class Scheduler:
         for lane in self._assembly.lanes:
             for entry in lane.abandon():
                 self._course.cancel(entry)
-
-
-def _addressed(lane: Lane, result: Pass) -> tuple[list[Parcels], int]:
-    """What the readers of a lane get of the items that reached its end, and how many end here."""
-    exit = lane.exit
-    sendings: list[Parcels] = []
-    num_ended = 0
-    for item in result.emitted:
-        try:
-            parcels = exit.choose(item)
-        except NodeContractError as error:
-            result.fail(len(lane.nodes) - 1, item, error)
-            continue
-        if parcels:
-            sendings.append(parcels)
-        else:
-            num_ended += 1
-    return sendings, num_ended

@@ -6,7 +6,8 @@ worker, chosen when it first comes, the one with the fewest sessions; its next e
 end there, back-off and breakers included. So its items keep their order, and its state needs no lock. Requests sit with all
 workers, and what one of them has is worked on side by side.
 
-Seats have no bounds of their own. What a session or all requests together have in flight is bounded where they send it in.
+Seats do not make anybody wait. What a session or all requests together have in flight is bounded where they send it in. Where
+the queue of a node drops, its bounds hold for each seat: what is too much there is dropped, and the chunk behind says so.
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import cast
 
+import msgspec
+
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import END, Entry
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Owner
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.queues import BoundedQueue
 from phonograph.flow.tickets import leave
+from phonograph.graph.model import QueueBounds
 from phonograph.item import Outcome
 
 
@@ -34,9 +39,10 @@ class Seat:
         waiting: what is to be worked on, in order. messages: what goes before all of it.
         num_away: entries that a worker, a back-off or a breaker has.
         num_ends: over how many links the end of the session has come.
+        has_gap: something was dropped here, and nothing has come since.
     """
 
-    __slots__ = ("is_listed", "messages", "num_away", "num_ends", "owner", "waiting", "worker")
+    __slots__ = ("has_gap", "is_listed", "messages", "num_away", "num_ends", "owner", "waiting", "worker")
 
     def __init__(self, owner: Owner, worker: int | None) -> None:
         self.owner = owner
@@ -45,6 +51,7 @@ class Seat:
         self.messages: list[object] = []
         self.num_away = 0
         self.num_ends = 0
+        self.has_gap = False
         self.is_listed = False
 
     @property
@@ -58,11 +65,17 @@ class Seating:
     """The seats of one lane, in place of its queue.
 
     Args:
+        bounds: what may wait at a seat, where more is dropped.
         course: of the executor.
+
+    Attributes:
+        drop: as that of a queue.
     """
 
-    def __init__(self, num_workers: int, num_producers: int, course: Course) -> None:
+    def __init__(self, num_workers: int, num_producers: int, bounds: QueueBounds, course: Course) -> None:
         self.max_items = self.num_bytes = 0
+        self.drop: Callable[[Entry], bool] = lambda entry: False
+        self._bounds = bounds
         self._course = course
         self._num_producers = self._num_open = num_producers
         self._seats: dict[Owner, Seat] = {}
@@ -89,7 +102,31 @@ class Seating:
                 leave(entry.held)
                 return
         seat.waiting.append(entry)
+        if self._bounds.full != "block":
+            self._drop_from(seat, entry)
         self.offer(seat)
+
+    def _drop_from(self, seat: Seat, newest: Entry) -> None:
+        """Drop what is too much at a seat now that one more entry has come."""
+        waiting, bounds = seat.waiting, self._bounds
+        if seat.has_gap and newest.item.payload is not END:
+            _mark_gap(newest)
+            seat.has_gap = False
+        while len(waiting) > 1 and (
+            sum(entry.item.payload is not END for entry in waiting) > bounds.items
+            or sum(payload_bytes(entry.item.payload) for entry in waiting) > bounds.num_bytes
+        ):
+            # What was called before, or is at a node further on, has left the queue.
+            there = [entry for entry in waiting if entry.attempt == 1 and not entry.position and entry.item.payload is not END]
+            dropped = newest if bounds.full == "newest" else next(iter(there), newest)
+            if dropped not in there or not self.drop(dropped):
+                return
+            place = waiting.index(dropped)
+            del waiting[place]
+            if place == len(waiting):
+                seat.has_gap = True
+            else:
+                _mark_gap(waiting[place])
 
     def owner_of(self, entry: Entry) -> Owner:
         owner = self._course.ledger.identity(entry.item.ordinal).owner
@@ -136,6 +173,14 @@ class Seating:
 
     def has_turn_for(self, worker: int) -> bool:
         return bool(self._own[worker] or self._all)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._num_open <= 0
+
+    def num_sessions(self, worker: int) -> int:
+        """How many sessions sit with a worker."""
+        return self._num_sessions[worker]
 
     def share_of(self, worker: int) -> int:
         """How many turns a worker may take at once, so that others have as many of those that sit with all."""
@@ -203,7 +248,7 @@ class ServingLane(Lane):
         super().__init__(plan, nodes, num_producers, given_up)
         self._course = course
         self._away: set[Entry] = set()
-        self.seats = Seating(plan.num_workers, num_producers, course)
+        self.seats = Seating(plan.num_workers, num_producers, plan.queue, course)
         self.queue = cast(BoundedQueue[Entry], self.seats)
 
     def resume(self, entry: Entry) -> None:
@@ -260,3 +305,9 @@ class ServingLane(Lane):
         seat = self.seats.seat_of(self.seats.owner_of(entry))
         seat.num_away -= 1
         return seat
+
+
+def _mark_gap(entry: Entry) -> None:
+    """Say of a chunk that the one before it is missing."""
+    if entry.item.payload is not END:
+        entry.item = msgspec.structs.replace(entry.item, discontinuity=True)

@@ -17,6 +17,7 @@ import msgspec
 
 from phonograph.audio import AudioChunk
 from phonograph.engine.assembly import Assembly, connect
+from phonograph.engine.batch_turns import BatchTurns
 from phonograph.engine.budget import Budget
 from phonograph.engine.conversation import manner, takes_messages
 from phonograph.engine.course import Course
@@ -30,7 +31,6 @@ from phonograph.engine.port_contract import PortContract
 from phonograph.engine.requests import Request, Result, described
 from phonograph.engine.seats import ServingLane
 from phonograph.engine.sessions import Session, SessionLimits
-from phonograph.engine.turns import TurnTaking
 from phonograph.engine.visits import Visits
 from phonograph.errors import AudioFormatError, BadInputError, Complaint, ExecutorClosedError, GraphError
 from phonograph.item import Item, Outcome
@@ -41,7 +41,7 @@ MAX_REQUESTS = 64
 """Requests that are worked on at one time; others wait, so that not all of many are half done at once."""
 
 
-class Serving(TurnTaking):
+class Serving(BatchTurns):
     """A plan that serves. Make it in the event loop that it serves in; `open` it once and `close` it.
 
     Args:
@@ -75,6 +75,11 @@ class Serving(TurnTaking):
         finally:
             self._end_sessions()
 
+    def drain(self) -> None:
+        """Take in nothing more, and complete no outputs that span records."""
+        super().drain()
+        self._is_closing = True
+
     async def open(self) -> None:
         """Open the workers. Raises NodeError, and nothing is left then."""
         # A task of its own and no group around the caller: a fault in here must not cancel what the caller does besides.
@@ -96,6 +101,8 @@ class Serving(TurnTaking):
     async def close(self, *, at_once: bool = False) -> None:
         """End: sessions at once, requests when they are done, or also at once. Nothing of it is left then."""
         self._is_closing = True
+        for lane in self._lanes:
+            lane.seats.nudge()  # batches wait for nobody now
         assert self._running is not None
         self._end_sessions()
         try:

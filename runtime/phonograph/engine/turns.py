@@ -53,7 +53,10 @@ class TurnTaking(Scheduler):
                     await seats.wait(number)
                 continue
             try:
-                await self._take_turns(lane, visits, load, turns)
+                if any(seat.owner.is_gone for seat in turns.values()):  # so that no worker keeps anything for it again
+                    self._take_back(lane, load, turns)
+                else:
+                    await self._take_turns(lane, visits, load, turns)
             finally:
                 for seat in turns.values():
                     self._rise(lane, seat)
@@ -134,7 +137,7 @@ class TurnTaking(Scheduler):
             self._course.cancel(entry)
         elif isinstance(result, LivePass):
             await self._settle_live(lane, seat, entry, result)
-        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result):
+        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result, self._now()):
             await self._settle(lane, entry, result)
 
     async def _settle_live(self, lane: ServingLane, seat: Seat, entry: Entry, result: LivePass) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from phonograph.engine.batch_call import Outcome
 from phonograph.engine.conversation import Conversations
 from phonograph.engine.crew import Post
 from phonograph.engine.plan import SegmentPlan
@@ -36,6 +39,16 @@ class Visits:
             outcome.num_failures += more.num_failures
             outcome.paused_at = more.paused_at
         return outcome
+
+    def joins(self, item: Item) -> bool:
+        """Whether an item may be taken together with others."""
+        return item.session is None or (self._live is not None and self._live.joins(item))
+
+    def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
+        """As `SegmentWorker.run_batch`, for whole records and chunks."""
+        if self._live is None:
+            return self._worker.run_batch(items, num_new)
+        return self._live.run_batch(items, num_new)
 
     async def control(self, session: str, message: object) -> None:
         """Give a message to the nodes that take some, after the call that runs. Raises whatever they do."""

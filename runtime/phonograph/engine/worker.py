@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from phonograph._memory import leave
 from phonograph.breaker import CircuitBreaker
-from phonograph.engine.batch_call import Outcome, call_batch
+from phonograph.engine.batch_call import Outcome, Whole, call_batch
 from phonograph.engine.emission import STRETCH_BYTES, STRETCH_ITEMS, Emission, payload_bytes
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.step import Step
@@ -160,7 +160,7 @@ class SegmentWorker:
             return as_exception(self.steps[0].spec, error)
 
     def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
-        return call_batch(self.steps[0], items, num_new)
+        return call_batch(self.steps[0], [Whole(self.steps[0], item) for item in items], num_new)
 
     def _advance(
         self,

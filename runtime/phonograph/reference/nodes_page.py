@@ -90,6 +90,7 @@ def _facts(spec: NodeSpec) -> Iterator[str]:
         yield f"- **Gives** {outputs}{leaves}"
     if spec.kind == "transform":
         yield f"- **Items**: {CARDINALITY[spec.cardinality]}"
+    if spec.kind != "source":
         yield f"- **In a stream**: {STREAMING[spec.streaming]}{LESS_BY_PARAMETERS if spec.streaming_of else ''}"
     if spec.batches:
         yield "- **Takes batches**: `batch` on its input gathers items for one call"

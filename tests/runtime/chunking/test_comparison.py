@@ -38,6 +38,13 @@ def test_each_stretch_is_held_against_an_item() -> None:
     assert deviation([item("a"), item("c", 5)], parts) == Deviation(math.inf, "item 1, port 'port': another text")
 
 
+def test_items_that_overlap_are_compared_one_by_one() -> None:
+    """As many items as there were of one piece are each one of these, though none says discontinuity."""
+    whole = [item(chunk(0.5, 0.25)), item(chunk(0.25, 0.75), 1)]
+    assert deviation(whole, whole) == Deviation()
+    assert deviation(whole, [whole[0], item(chunk(0.25, 0.5), 1)]).largest == 0.25
+
+
 @pytest.mark.parametrize(
     ("whole", "chunked", "largest", "where"),
     [

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from command_line import run_pipeline
-from phonograph.shipped import shipped_manifests
+from phonograph.shipped import shipped_manifests, shipped_root
 
 NODES = '''
 import numpy as np
@@ -168,6 +168,17 @@ def test_without_audio_there_is_nothing_to_cut(tmp_path: Path) -> None:
     assert complaint(run_pipeline("check", manifest(tmp_path, text), "--chunking")) == (
         "chunking audio begins at no node; expected one node that gives audio and takes none"
     )
+
+
+def test_a_manifest_whose_audio_only_goes_to_sinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sink gets what was cut, so that there is no difference to find."""
+    monkeypatch.chdir(tmp_path)
+    samples = shipped_root("manifests") / "samples"
+    text = f"version: 1\nname: copy\nnodes:\n  clips: {{type: source.files, params: {{paths: {samples}}}}}\n"
+    text += "  audio: {type: audio.decode, input: clips}\n  out: {type: sink.wav, input: audio, params: {path: out}}\n"
+    ended = run_pipeline("check", manifest(tmp_path, text), "--chunking")
+    assert rows(ended.stdout)["out"] == ["sink.wav", "whole", "0"]
+    assert ended.status == 0
 
 
 def test_audio_that_begins_twice_is_refused(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_flushing_goes_through_the_graph_in_order(tmp_path: Path) -> None:
 
 
 def test_whole_audio_is_put_together_for_nodes_that_want_it(tmp_path: Path) -> None:
-    """A node that is no stream gets the session's audio once, at the end, under one key."""
+    """A node that is no stream gets the session's audio once, at the end, under the key of its first chunk."""
     text = "inputs: {audio: {type: audio}}\noutputs: {length: length, audio: inputs.audio}\nnodes:\n"
     text += "  length: {type: test.length, input: inputs.audio}\n"
 
@@ -122,7 +122,7 @@ def test_whole_audio_is_put_together_for_nodes_that_want_it(tmp_path: Path) -> N
             items = [item async for item in session]
         assert [(item.index, item.start_sample) for item in items if "audio" in item.payload] == [(0, 0), (1, 100), (2, 100)]
         (whole,) = (item for item in items if "length" in item.payload)
-        assert (whole.key, whole.payload["length"]) == ("call#0003", {"samples": 160, "duration": 0.01})
+        assert (whole.key, whole.payload["length"]) == ("call#0000", {"samples": 160, "duration": 0.01})
 
     asyncio.run(scenario())
 
