@@ -140,6 +140,8 @@ def test_a_line_of_nodes(length: int, cuts: list[int], seed: int) -> None:
         Cut(CutParams(padding_ms=40), "cut"),
         Resample(ResampleParams(sample_rate=8_000), "narrow"),
         Resample(ResampleParams(sample_rate=16_000), "wide"),
+        Resample(ResampleParams(sample_rate=11_025), "odd"),
+        Resample(ResampleParams(sample_rate=16_000), "back"),
         LogMelNode(LogMelParams(frontend="nemo"), "mel"),
     )
     assert_same(line, audio(length, rate=44_100, channels=2, seed=seed), cuts)

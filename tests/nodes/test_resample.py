@@ -179,6 +179,14 @@ def test_attributes_say_what_the_audio_is() -> None:
     assert once.attributes == node.whole(once).attributes == expected
 
 
+def test_a_part_of_a_record_has_its_place_at_the_new_rate() -> None:
+    """Where a part begins is told in samples of what comes out."""
+    part = Item(
+        key="a#0001", ordinal=0, payload={"audio": AudioChunk(np.zeros((1, 441), np.float32), 44_100)}, start_sample=66_150
+    )
+    assert Resample(ResampleParams(), "mono").whole(part).start_sample == 24_000
+
+
 def test_axes_the_other_way_round_are_told() -> None:
     """A file as other libraries read it is no signal of thousands of channels; the error has the remedy."""
     with pytest.raises(AudioFormatError, match=r"\(4800, 2\), which looks like \(num_samples, num_channels\).*samples\.T"):

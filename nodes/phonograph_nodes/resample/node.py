@@ -66,6 +66,8 @@ class Resample(StreamingNode[ResampleParams]):
             return item.with_payload({"audio": chunk}, described(chunk))
         samples = resample(samples, in_rate=chunk.sample_rate, out_rate=rate, quality=self.params.quality)
         made = AudioChunk(samples, rate)
+        if item.start_sample:  # of a part of a record
+            item = msgspec.structs.replace(item, start_sample=_place_at(rate, item.start_sample, chunk.sample_rate))
         return item.with_payload({"audio": made}, described(made))
 
     def _mixed(self, chunk: AudioChunk) -> Samples:
@@ -85,7 +87,7 @@ class _Resampled(Stretch):
 
     def __init__(self, stream: ResampleStream, mixed: Callable[[AudioChunk], Samples], start: int) -> None:
         self._stream, self._mixed = stream, mixed
-        self._start = round(start * stream.out_rate / stream.in_rate)
+        self._start = _place_at(stream.out_rate, start, stream.in_rate)
         self._num_given: int | None = None
 
     def push(self, item: Item) -> Sequence[Piece]:
@@ -106,6 +108,11 @@ class _Resampled(Stretch):
         start = self._start + (self._num_given or 0)
         self._num_given = (self._num_given or 0) + made.num_samples
         return (Piece({"audio": made}, start, described(made)),)
+
+
+def _place_at(out_rate: int, place: int, in_rate: int) -> int:
+    """Where a sample is at another rate; in whole numbers, for streams that go on for weeks."""
+    return (2 * place * out_rate + in_rate) // (2 * in_rate)
 
 
 def described(chunk: AudioChunk) -> Mapping[str, Any]:

@@ -21,6 +21,7 @@ from phonograph.errors import Complaint, GraphError, Position
 from phonograph.flow.gather import gather_type
 from phonograph.flow.tickets import leave
 from phonograph.graph.model import Graph, GraphNode, Link
+from phonograph.graph.wiring import DEAD_LETTER
 from phonograph.item import Outcome
 from phonograph.node import Node, Params
 from phonograph.porttype import PortType
@@ -44,14 +45,21 @@ def opened(graph: Graph) -> Graph:
     """
     _refuse(graph)
     taps = [
-        Link(source=edge.source, target=tap_id(name), ports=((edge.source_port, name),), queue=None)
+        Link(
+            source=edge.source,
+            target=tap_id(name),
+            ports=((edge.source_port, name),),
+            queue=None,
+            is_dead_letters=edge.source_port == DEAD_LETTER,
+        )
         for name, edge in graph.outputs.items()
     ]
     shedding = {node.id: _shedding(node, graph) for node in graph.nodes.values()}
     nodes: dict[str, GraphNode] = {ENTRANCE: _entrance(graph, taps)}
     for node in shedding.values():
-        leaving = tuple(link for link in taps if link.source == node.id)
-        nodes[node.id] = replace(node, outputs=(*node.outputs, *leaving))
+        made = tuple(link for link in taps if link.source == node.id and not link.is_dead_letters)
+        failed = tuple(link for link in taps if link.source == node.id and link.is_dead_letters)
+        nodes[node.id] = replace(node, outputs=(*node.outputs, *made), dead_letters=(*node.dead_letters, *failed))
     for link in taps:
         port = Port(link.ports[0][1], PortType("any"))
         nodes[link.target] = _end(link.target, TAP, "sink", ((port,), ()), inputs=(link,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from phonograph.flow.zip import Zip
 from phonograph.item import Item, Outcome
 from phonograph.node import Node, Params, node
 from phonograph.sink import Part, Sink
+from phonograph.testing import Discard
 from served import ENDS, Gate, one_node, served
 
 
@@ -90,6 +92,21 @@ def test_what_failed_is_in_the_dead_letters_and_raises_nothing(tmp_path: Path) -
     assert not list(tmp_path.glob(".phonograph")), "no run directory unless asked for"
 
 
+def test_dead_letters_can_be_an_output(tmp_path: Path) -> None:
+    """An output that names a node's dead letters gets those of the request, beside its own list of them."""
+    text = ENDS.replace("{out: work}", "{out: work, failed: work.dead_letter}")
+    text += "nodes:\n  work: {type: test.wrong, input: inputs.record}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Wrong) as executor:
+            failed, fine = await executor.submit(number(1), key="n"), await executor.submit(number(2))
+        assert [item.payload["failed"]["message"] for item in failed.outputs["failed"]] == ["RuntimeError: odd"]
+        assert ([letter.key for letter in failed.dead_letters], failed.metrics.outcome) == (["n"], Outcome.DEAD_LETTERED)
+        assert (len(fine.outputs["out"]), fine.outputs["failed"]) == (1, ())
+
+    asyncio.run(scenario())
+
+
 def test_a_run_directory_is_written_where_one_is_asked_for(tmp_path: Path) -> None:
     """With `run_dir` the journal has every request, and the dead letters of all of them."""
 
@@ -140,6 +157,31 @@ def test_an_output_that_cannot_be_stored_breaks_the_executor(tmp_path: Path) -> 
                 assert isinstance(raised.value.__cause__, OutputError)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_sinks_complete_their_outputs_when_the_executor_is_closed(tmp_path: Path, fails: bool) -> None:
+    """What spans records is completed at the end, unless an exception has ended it."""
+    finished: list[int] = []
+
+    @node("test.counted", inputs={"item": "any"})
+    class Counted(Discard):
+        """Tell when all is stored."""
+
+        def finish(self) -> None:
+            finished.append(1)
+
+    text = "inputs: {record: {type: record}}\nnodes:\n  out: {type: test.counted, input: inputs.record, workers: 1}\n"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Counted) as executor:
+            assert (await executor.submit(number(1))).metrics.outcome is Outcome.COMPLETED
+            if fails:
+                raise ZeroDivisionError
+
+    with contextlib.suppress(ZeroDivisionError):
+        asyncio.run(scenario())
+    assert bool(finished) == (not fails)
 
 
 def test_errors_that_heal_are_tried_again(tmp_path: Path) -> None:
