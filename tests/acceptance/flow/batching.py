@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,11 @@ from acceptance.processes import temporary_folder
 from phonograph.audio import AudioChunk
 from phonograph.engine.forming import RATIO
 from phonograph.errors import BadInputError
-from phonograph.executor import RunReport
+from phonograph.executor import Executor, RunReport
 from phonograph.item import Item, Record
+from phonograph.language.manifest import load_manifest
 from phonograph.node import Emitted, Node, Params, Source, node
-from small_runs import dead_letters, node_metrics, run_text
+from small_runs import dead_letters, node_metrics, registry_with, run_text
 
 CALL_S = 0.02
 SIZES = (2, 4, 8, 16)
@@ -32,7 +34,7 @@ class _Noting(Node[Params]):
         return list(items)
 
 
-@node("claim.costs", inputs={"record": "record"}, outputs={"record": "record"})
+@node("claim.costs", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
 class Costs(_Noting):
     """Take the same time for a call, whatever is in it."""
 
@@ -96,6 +98,53 @@ def a_fixed_cost_is_shared_by_a_batch() -> Figure:
     gains = {size: spent[1] / spent[size] for size in SIZES}
     text = ", ".join(f"batches of {size}: {gain:.2f} x" for size, gain in gains.items())
     return Figure(text, is_full and all(gain >= 0.9 * size for size, gain in gains.items()))
+
+
+NUM_SESSIONS, NUM_CHUNKS = 16, 24
+
+SERVED = """\
+version: 1
+name: live
+inputs: {record: {type: record}}
+outputs: {out: work}
+nodes:
+  work: {type: claim.costs, input: {record: {from: inputs.record, batch: {max_items: SIZE}}}, workers: 1}
+"""
+
+
+@claim(issue="flow", bar=f">= {NUM_SESSIONS // 2} x the chunks a second; no call has two chunks of a session", fast=True)
+def sessions_share_the_cost_of_a_call() -> Figure:
+    """Of 16 live sessions, each of which sends when it has heard the last, a node with a fixed cost serves many in one call."""
+    with temporary_folder() as folder:
+        alone, _ = _live(folder, 1)
+        together, sizes = _live(folder, NUM_SESSIONS)
+    is_one_of_each = all(len({item.session for item in call}) == len(call) for call in CALLS)
+    mean = sum(sizes) / len(sizes)
+    text = f"{alone / together:.2f} x the chunks a second, {mean:.1f} chunks in a call; one of each session: {is_one_of_each}"
+    return Figure(text, alone / together >= NUM_SESSIONS / 2 and is_one_of_each)
+
+
+def _live(folder: Path, size: int) -> tuple[float, list[int]]:
+    """Seconds that the sessions take; the sizes of the calls."""
+    CALLS.clear()
+    path = folder / "live.yaml"
+    path.write_text(SERVED.replace("SIZE", str(size)))
+
+    async def talk(executor: Executor) -> None:
+        async with executor.session() as session:
+            for number in range(NUM_CHUNKS):
+                await session.send({"record": {"number": number}})
+                item = await session.receive()
+                assert item is not None and item.payload["out"] == {"number": number}
+            await session.finish()
+
+    async def scenario() -> float:
+        async with Executor(load_manifest(path), registry=registry_with(Costs)) as executor:
+            began = time.perf_counter()
+            await asyncio.gather(*(talk(executor) for _ in range(NUM_SESSIONS)))
+            return time.perf_counter() - began
+
+    return asyncio.run(scenario()), [len(call) for call in CALLS]
 
 
 @claim(issue="flow", bar="the 3 and no other; at most 1 + 2 x 15 = 31 calls, wherever the 3 are", fast=True)
