@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any
 
@@ -101,3 +101,11 @@ class SourceReader:
             finally:
                 if self._is_open:
                     self._source.close()
+
+
+def shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:
+    """How many records each source may read, as equal as can be; None: all."""
+    if sample is None:
+        return dict.fromkeys(sources)
+    each, more = divmod(sample, max(1, len(sources)))
+    return {source: each + (number < more) for number, source in enumerate(sources)}
