@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,9 +38,23 @@ def checkout() -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where `tempfile` puts what tests and the processes that they start make; no other program does."""
+    tmp_path_factory.getbasetemp()  # which is found by the same rule, and is to stay where it was
+    before = os.environ.get("TMPDIR")
+    with tempfile.TemporaryDirectory(prefix="phonograph-tests-", ignore_cleanup_errors=True) as folder:
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
+        yield Path(folder)
+        tempfile.tempdir = None
+        os.environ.pop("TMPDIR")
+        if before is not None:
+            os.environ["TMPDIR"] = before
+
+
 @pytest.fixture(autouse=True)
-def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fails a test that leaves a task, a thread, an open file or a child process behind."""
+def nothing_is_left(monkeypatch: pytest.MonkeyPatch, temporary_files: Path) -> Iterator[None]:
+    """Fails a test that leaves a task, a thread, an open file, a child process or a temporary file behind."""
     loops: list[asyncio.AbstractEventLoop] = []
     make_loop = asyncio.events.new_event_loop
 
@@ -50,6 +65,7 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(asyncio, "new_event_loop", recording)
     monkeypatch.setattr(asyncio.events, "new_event_loop", recording)  # the name that asyncio.run uses
     threads, files, children = set(threading.enumerate()), _open_files(), _children()
+    temporary = set(os.listdir(temporary_files))
     yield
     left = [f"task {task!r}" for loop in loops for task in asyncio.all_tasks(loop)]
     left += [f"event loop {loop!r}, not closed" for loop in loops if not loop.is_closed()]
@@ -63,6 +79,7 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         now = _open_files()
         left += [f"open file {now[number]}" for number in sorted(now.keys() - files.keys())]
     left += [f"child process {number}" for number in sorted(_children() - children)]
+    left += [f"temporary file {name}" for name in sorted(set(os.listdir(temporary_files)) - temporary)]
     if left:
         pytest.fail("left behind: " + "; ".join(left), pytrace=False)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 LEAKING_TESTS = """
-import asyncio, subprocess, threading
+import asyncio, os, subprocess, tempfile, threading
 
 import pytest
 
@@ -53,7 +53,13 @@ def test_task():
     CLOSE.extend([task.cancel, lambda: loop.run_until_complete(asyncio.wait([task])), loop.close])
 
 
+def test_temporary_folder():
+    folder = tempfile.mkdtemp(prefix="forgotten-")
+    CLOSE.append(lambda: os.rmdir(folder))
+
+
 def test_tidy(tmp_path):
+    tempfile.TemporaryDirectory().cleanup()
     (tmp_path / "closed.txt").write_text("x")
     subprocess.run(["true"], check=True)
     threading.Thread(target=int).start()
@@ -62,14 +68,25 @@ def test_tidy(tmp_path):
 
 
 def test_each_kind_of_leftover_fails_its_test(tmp_path: Path) -> None:
-    """A test that leaves a thread, file, child process, event loop or task behind fails and says what it left."""
+    """A test that leaves a thread, file, child process, event loop, task or temporary file behind fails and says what it left."""
     for name in ("conftest.py", "places.py"):
         shutil.copy(HERE / name, tmp_path)
     settled_at_once = (tmp_path / "conftest.py").read_text().replace("SETTLE_S = 5.0", "SETTLE_S = 0.1")
     (tmp_path / "conftest.py").write_text(settled_at_once)
     (tmp_path / "test_leaking.py").write_text(LEAKING_TESTS)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "no:cacheprovider", str(tmp_path)],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-rE",
+            "-p",
+            "no:cacheprovider",
+            "--basetemp",
+            str(tmp_path / "own"),
+            str(tmp_path),
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -85,6 +102,7 @@ def test_each_kind_of_leftover_fails_its_test(tmp_path: Path) -> None:
         "test_child": "child process",
         "test_loop": "event loop",
         "test_task": "task <Task",
+        "test_temporary_folder": "temporary file forgotten-",
     }
     assert set(reported) == set(expected), run.stdout
     for name, text in expected.items():

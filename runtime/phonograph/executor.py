@@ -89,6 +89,7 @@ class Executor:
         workers: threads for parts of the graph that do not say how many; None: one for each core.
         metrics: False turns measuring off.
         sample: read so many records in all, shared out over the sources; None: every record.
+        check_arrays: find nodes that write into arrays which others read, and fail the items; reads every array several times.
         log: None: the standard logger `phonograph`.
 
     Raises:
@@ -104,6 +105,7 @@ class Executor:
         workers: int | None = None,
         metrics: bool = True,
         sample: int | None = None,
+        check_arrays: bool = False,
         log: Logger | None = None,
     ) -> None:
         if not isinstance(manifest, Manifest | Graph):
@@ -122,6 +124,7 @@ class Executor:
         self._leaving = contextlib.AsyncExitStack()
         self._measure = metrics
         self._sample = sample
+        self._check_arrays = check_arrays
         self._log = log or library_logger()
         self._scheduler: Scheduler | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -149,7 +152,14 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         with RunDirectory(self.run_directory, self.graph.secrets) as directory:
             directory.write_plan(plan_as_dict(self.plan))
-            scheduler = self._scheduler = Scheduler(self.plan, directory, self._log, measure=self._measure, sample=self._sample)
+            scheduler = self._scheduler = Scheduler(
+                self.plan,
+                directory,
+                self._log,
+                measure=self._measure,
+                sample=self._sample,
+                check_arrays=self._check_arrays,
+            )
             if self._is_stopped:
                 scheduler.drain()
             ending: RunStatus = "failed"  # by a fault of phonograph, unless one of the next lines says otherwise

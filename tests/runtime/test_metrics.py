@@ -1,9 +1,11 @@
 """Histogram and node totals."""
 
+import pickle
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonograph.metrics import BreakerMetrics, Histogram, NodeTotals
+from phonograph.metrics import BreakerMetrics, Histogram, NodeStats, NodeTotals
 
 CLOSED = BreakerMetrics("closed", 0)
 
@@ -44,3 +46,31 @@ def test_unseen_native_memory_is_null() -> None:
     """Memory that cannot be seen is null, never 0."""
     assert NodeTotals("a", "b", sees_native_memory=False).summarise(CLOSED).native_peak_mb is None
     assert NodeTotals("a", "b", sees_native_memory=True).summarise(CLOSED).native_peak_mb == 0.0
+
+
+def test_calls_are_counted_as_they_begin_and_end() -> None:
+    """A call that returned counts what came out, one that raised counts as an error, and a retry takes nothing new in."""
+    stats = NodeStats()
+    stats.begin()
+    stats.fail()
+    stats.begin(False)
+    stats.end(3)
+    assert (stats.items_in, stats.items_out, stats.errors, stats.calls) == (1, 3, 1, 2)
+    assert sum(stats.latency.counts.values()) == 2
+    assert 0 <= stats.busy_ns <= stats.last_ns - stats.first_ns
+
+
+def test_what_another_process_measured_arrives_whole() -> None:
+    """Every figure of a worker process survives its way to the run, and adds to what is there."""
+    sent = NodeStats()
+    sent.items_in = sent.items_out = 4
+    sent.audio_seconds, sent.items_changed, sent.array_peak_bytes = 1.5, 2, 4096
+    for end in (900, 1000, 70_000):
+        sent.called(500, end)
+    arrived = pickle.loads(pickle.dumps(sent))
+    merged = NodeStats()
+    for _ in range(2):
+        merged.merge(arrived)
+    assert (merged.items_in, merged.items_out, merged.items_changed, merged.audio_seconds) == (8, 8, 4, 3.0)
+    assert (merged.calls, merged.first_ns, merged.last_ns, merged.busy_ns) == (6, 500, 70_000, 2 * sent.busy_ns)
+    assert (arrived.array_peak_bytes, arrived.latency.quantile(0.5)) == (4096, sent.latency.quantile(0.5))

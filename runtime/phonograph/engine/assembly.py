@@ -30,6 +30,10 @@ class Assembly:
     gatherings: tuple[Gathering, ...]
     gates: tuple[Gate, ...]
 
+    def queued_bytes(self) -> int:
+        """What waits in all queues, as far as payloads say."""
+        return sum(lane.queue.num_bytes for lane in self.lanes) + sum(one.queue.num_bytes for one in self.gatherings)
+
 
 def lane_for(plan: SegmentPlan, nodes: tuple[NodeRun, ...], num_producers: int, give_up: GiveUp) -> Lane:
     """The lane of a segment in a run."""

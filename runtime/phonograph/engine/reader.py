@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any
 
@@ -58,7 +58,9 @@ class SourceReader:
         start_ns = end_ns = clock_ns()
         num_read = num_bytes = 0
         try:
-            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES and not self._is_late:
+            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
+                if self._is_late and num_read:  # not before: nothing read means that the source has ended
+                    break
                 record = next(self._records, _END)
                 end_ns = clock_ns()
                 if record is _END:
@@ -99,3 +101,11 @@ class SourceReader:
             finally:
                 if self._is_open:
                     self._source.close()
+
+
+def shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:
+    """How many records each source may read, as equal as can be; None: all."""
+    if sample is None:
+        return dict.fromkeys(sources)
+    each, more = divmod(sample, max(1, len(sources)))
+    return {source: each + (number < more) for number, source in enumerate(sources)}

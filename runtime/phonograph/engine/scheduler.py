@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
+from phonograph.engine.array_check import ArrayCheck
 from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
@@ -34,7 +35,7 @@ from phonograph.engine.ledger import Ledger
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
-from phonograph.engine.reader import SourceReader
+from phonograph.engine.reader import SourceReader, shares
 from phonograph.engine.threads import Worker
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
@@ -55,12 +56,23 @@ class Scheduler:
     Args:
         measure: time nodes and count their memory.
         sample: how many records to read, shared out over the sources; None: all.
+        check_arrays: see `ArrayCheck`.
     """
 
-    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool, sample: int | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        run_directory: RunDirectory,
+        log: Logger,
+        *,
+        measure: bool,
+        sample: int | None = None,
+        check_arrays: bool = False,
+    ) -> None:
         self.was_interrupted = False
         self._plan = plan
         self._measure = measure
+        self._check_arrays = check_arrays
         self._nodes = {
             node.id: NodeRun(
                 node,
@@ -75,9 +87,9 @@ class Scheduler:
         self._judge = Judge(self._course)
         self._assembly = self._connect()
         limit = plan.graph.limits.memory
-        self._admission = None if limit is None else Admission(limit, self._course, self._queued_bytes)
+        self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
         self._now = asyncio.get_running_loop().time
-        self._quotas = _shares(sample, [source.id for source in plan.sources])
+        self._quotas = shares(sample, [source.id for source in plan.sources])
 
     @property
     def ledger(self) -> Ledger[Identity]:
@@ -102,6 +114,8 @@ class Scheduler:
             await crew.open()
             if self._admission is not None:
                 self._admission.begin(crew.steps())
+            if self._check_arrays:
+                ArrayCheck().begin(crew.steps())
             async with asyncio.TaskGroup() as group:
                 watching = Watch(course, self._assembly, self._admission)
                 watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
@@ -378,21 +392,9 @@ class Scheduler:
             if is_over:
                 leave(entry.held)
 
-    def _queued_bytes(self) -> int:
-        lanes, gatherings = self._assembly.lanes, self._assembly.gatherings
-        return sum(lane.queue.num_bytes for lane in lanes) + sum(one.queue.num_bytes for one in gatherings)
-
     def _abandon(self) -> None:
         for gate in self._assembly.gates:
             gate.lift()
         for lane in self._assembly.lanes:
             for entry in lane.abandon():
                 self._course.cancel(entry)
-
-
-def _shares(sample: int | None, sources: Sequence[str]) -> dict[str, int | None]:
-    """How many records each source may read, as equal as can be; None: all."""
-    if sample is None:
-        return dict.fromkeys(sources)
-    each, more = divmod(sample, max(1, len(sources)))
-    return {source: each + (number < more) for number, source in enumerate(sources)}

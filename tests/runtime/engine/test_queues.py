@@ -180,3 +180,29 @@ def test_what_may_not_be_dropped_waits(full: Full) -> None:
         await asyncio.gather(sending, last)
 
     asyncio.run(scenario())
+
+
+def test_some_entries_are_taken_in_order_within_both_bounds() -> None:
+    """As many as asked for, none behind the one with which the bytes are reached; whoever waited for their room goes on."""
+
+    async def scenario() -> None:
+        queue: BoundedQueue[int] = BoundedQueue(4, 100)
+        for entry in range(4):
+            await queue.put(entry, 4)
+        sending = [asyncio.create_task(queue.put(entry, 4)) for entry in (4, 5)]
+        await settle()
+        assert queue.get_some(3, 8) == [0, 1]
+        await asyncio.gather(*sending)
+        assert queue.get_some(3, 100) == [2, 3, 4]
+        assert (queue.get_some(3, 100), queue.get_some(3, 100), queue.num_bytes) == ([5], [], 0)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_put_back_is_the_oldest_again() -> None:
+    """It has its place before all others, also where the queue is full."""
+    queue: BoundedQueue[int] = BoundedQueue(2, 100)
+    queue.append(1, 5)
+    queue.append(2, 5)
+    queue.put_back(0, 5)
+    assert (queue.num_bytes, queue.get_some(3, 100)) == (15, [0, 1, 2])
