@@ -58,7 +58,9 @@ class SourceReader:
         start_ns = end_ns = clock_ns()
         num_read = num_bytes = 0
         try:
-            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES and not self._is_late:
+            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
+                if self._is_late and num_read:  # not before: nothing read means that the source has ended
+                    break
                 record = next(self._records, _END)
                 end_ns = clock_ns()
                 if record is _END:

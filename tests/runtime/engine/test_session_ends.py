@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
-from phonograph.errors import BadInputError, ExecutorClosedError, GraphError, NodeError, SessionEndedError
+from phonograph.errors import BadInputError, ExecutorClosedError, GraphError, NodeError, SessionEndedError, TransientError
 from phonograph.executor import Executor
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
@@ -286,3 +287,26 @@ def test_chunks_of_the_wrong_kind_are_refused_where_they_are_sent(tmp_path: Path
             assert len(await received(session)) == 2
 
     asyncio.run(scenario())
+
+
+def test_a_request_given_up_in_its_back_off_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """Closing waits for requests; cancelled while it waits for its next attempt, one is waited for no longer."""
+    failed = threading.Event()
+
+    @node("test.never", inputs={"record": "record"}, outputs={"record": "record"})
+    class Never(Node[Params]):
+        """Fail as if it would heal."""
+
+        def process(self, item: Item, state: None) -> Item:
+            failed.set()
+            raise TransientError("not yet")
+
+    async def scenario() -> None:
+        policies = "retry: {base_delay: 1h, max_delay: 1h}, workers: 2"
+        async with one_node(tmp_path, "test.never", Never, policies=policies) as executor:
+            sending = asyncio.create_task(executor.submit(number(1)))
+            await asyncio.to_thread(failed.wait, 30)
+            asyncio.get_running_loop().call_later(0.01, sending.cancel)
+        assert (await asyncio.gather(sending, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
