@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := phonograph-out/demo
 
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
-KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,frames.py flac_frames.py convert.py convert_channels.py convert_exact.py resample.py segment.py))
+KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,frames.py flac_frames.py packets.py convert.py convert_channels.py convert_exact.py resample.py segment.py))
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
 .PHONY: help installed demo test test-silero test-isa test-checked test-sanitized test-aarch64 hostile bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean

@@ -66,6 +66,8 @@ setup(
             kernel("energy"),
             kernel("convert", CONVERT_FLAGS),
             kernel("frames", CONVERT_FLAGS),
+            kernel("ffmpeg", CONVERT_FLAGS),
+            kernel("packets", CONVERT_FLAGS),
             kernel("log_mel", VECTOR_FLAGS),
             kernel("resample", VECTOR_FLAGS),
         ],

@@ -3,6 +3,8 @@
  * The file holds 64-bit integers and arrays, an array as its size in bytes and then its content, in the order in which `main` takes
  * them. Arrays have exactly the length that the kernels are promised. After the outputs comes a byte: whether all are finite.
  */
+#define _POSIX_C_SOURCE 200809L /* fileno */
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -52,7 +54,7 @@ static void free_transform(const pg_transform *transform)
     free((void *)transform->radices), free((void *)transform->turns);
 }
 
-static int32_t by_blocks(const pg_resamplers *kernels, const pg_source *source, int64_t first, int64_t end, float *out)
+static int32_t by_blocks(const pg_resamplers *kernels, pg_source *source, int64_t first, int64_t end, float *out)
 {
     int64_t size;
     pg_blocks plan = {.step_in = (int32_t)taken_number(), .step_out = (int32_t)taken_number(), .lead = (int32_t)taken_number()};
@@ -70,7 +72,7 @@ static int32_t by_blocks(const pg_resamplers *kernels, const pg_source *source, 
     return finite;
 }
 
-static int32_t by_bank(const pg_resamplers *kernels, const pg_source *source, int64_t first, int64_t end, float *out)
+static int32_t by_bank(const pg_resamplers *kernels, pg_source *source, int64_t first, int64_t end, float *out)
 {
     int64_t size;
     pg_bank plan = {.up = (int32_t)taken_number(), .down = (int32_t)taken_number(), .lead = (int32_t)taken_number()};
@@ -91,14 +93,21 @@ int main(int argc, char **argv)
     }
     int64_t size;
     const int64_t has_blocks = taken_number(), first = taken_number(), end = taken_number();
-    pg_source source = {.format = (int32_t)taken_number(), .num_channels = (int32_t)taken_number()};
+    const int64_t is_in_file = taken_number();
+    pg_source source = {.format = (int32_t)taken_number()};
+    source.big_endian = (int32_t)taken_number();
+    source.num_channels = (int32_t)taken_number();
     source.origin = taken_number();
     source.length = taken_number();
-    source.samples = taken_array(&size);
+    const void *samples = taken_array(&size);
+    if (is_in_file)
+        source.descriptor = fileno(given), source.first_byte = ftell(given) - size;
+    else
+        source.samples = samples;
     float *out = block((size_t)(end - first) * sizeof(float));
     const int32_t finite = (has_blocks ? by_blocks : by_bank)(kernels, &source, first, end, out);
     if (fwrite(out, sizeof(float), (size_t)(end - first), stdout) != (size_t)(end - first) || putchar(finite != 0) == EOF)
         return 3;
-    free(out), free((void *)source.samples), fclose(given);
+    free(out), free((void *)samples), fclose(given);
     return 0;
 }

@@ -45,6 +45,8 @@ class Case:
     samples: PcmFormat = "f32"
     num_channels: int = 1
     num_samples: int = 9001
+    big_endian: bool = False
+    is_in_file: bool = False
 
     def plan(self) -> BlockPlan | BankPlan:
         plan = plan_for(self.in_rate, self.out_rate, self.quality, self.latency)
@@ -61,7 +63,11 @@ class Case:
 
     def signal(self) -> NDArray[Any]:
         noise = np.random.default_rng(3).uniform(-1, 1, self.num_samples * self.num_channels)
-        return convert(noise, dtype=self.samples)
+        signal = convert(noise, dtype=self.samples)
+        if not self.big_endian:
+            return signal
+        width = signal.nbytes // noise.size
+        return np.ascontiguousarray(signal.reshape(-1).view(np.uint8).reshape(-1, width)[:, ::-1])
 
     @property
     def num_outputs(self) -> int:
@@ -85,6 +91,16 @@ CASES = [
     Case(48_000, 8_000, "fast", samples="i24", num_samples=5003),
     Case(22_050, 16_000, "fast", samples="i32", num_channels=2),
     Case(44_100, 8_000, "fast", samples="f32", num_channels=2),
+    Case(22_050, 16_000, "fast", samples="i16", num_channels=2, big_endian=True),
+    Case(22_050, 16_000, "fast", samples="i24", num_channels=2, big_endian=True, is_in_file=True),
+    Case(48_000, 16_000, "high", samples="i32", big_endian=True),
+    Case(44_100, 16_000, "high", samples="f32", big_endian=True),
+    Case(16_000, 48_000, "high", samples="u8", num_channels=2, num_samples=1003),
+    Case(8_000, 16_000, "high", samples="alaw", num_channels=2),
+    Case(8_000, 16_000, "fast", samples="mulaw", is_in_file=True),
+    Case(44_100, 16_000, "high", samples="i16", num_channels=2, num_samples=150_001, is_in_file=True),
+    Case(44_100, 22_050, "fast", samples="f32", num_channels=2, num_samples=70_001, is_in_file=True),
+    Case(48_000, 16_000, "high", samples="f32", num_samples=9001, is_in_file=True),
     Case(16_000, 48_000, "high", num_samples=1003),
     Case(11_025, 8_000, "best", num_samples=777),
     Case(48_000, 16_000, "high", "low"),
@@ -115,8 +131,9 @@ def test_outputs_are_those_of_the_extension(workshop: Workshop, tmp_path: Path, 
 
 def _by_extension(case: Case) -> NDArray[np.float32]:
     plan, signal, out = case.plan(), case.signal(), np.empty(case.num_outputs, np.float32)
-    if isinstance(plan, BlockPlan) and (case.samples, case.num_channels) != ("f32", 1):
-        assert plan.fill_from_pcm(Pcm(signal.reshape(-1).view(np.uint8), case.samples, case.num_channels, case.num_samples), out)
+    if isinstance(plan, BlockPlan) and (case.samples, case.num_channels, case.big_endian) != ("f32", 1, False):
+        stored = signal.reshape(-1).view(np.uint8)
+        assert plan.fill_from_pcm(Pcm(stored, case.samples, case.big_endian, case.num_channels, case.num_samples), out)
     else:
         assert plan.fill(signal, 0, 0, out)
     return out
@@ -138,7 +155,7 @@ def _stored(case: Case, folder: Path, first: int = 0) -> Path:
     arrays = (
         ["radices_in", "turns_in", "radices_out", "turns_out", "bins", "gains", "turns", "places"] if has_blocks else ["taps"]
     )
-    about = [_convert.CODES[case.samples], case.num_channels, 0, case.num_samples]
+    about = [case.is_in_file, _convert.CODES[case.samples], case.big_endian, case.num_channels, 0, case.num_samples]
     parts = [_numbers([has_blocks, first, case.num_outputs, *about]), _array(signal)]
     parts += [_numbers(tables[name] for name in numbers), *(_array(tables[name]) for name in arrays)]
     path = folder / "case.bin"
@@ -167,9 +184,10 @@ def test_there_is_nothing_for_a_sanitizer(workshop: Workshop, tmp_path: Path, va
     ("header", "text", "other", "number"),
     [
         ("source.h", "(size_t)(count - i) * (BYTES)", "PG_LANES * (BYTES)", 2),
-        ("source.h", "until - from", "length", 0),
+        ("source.h", "in, until - from, room", "in, length, room", 0),
         ("blocks.h", "(block + PG_LANES) * plan->step_out <= end", "block * plan->step_out <= end", 0),
-        ("bank.h", "used == PG_OUTPUTS", "used", 9),
+        ("source.h", "most > PG_PIECE ? most : PG_PIECE", "most / 4", 14),
+        ("bank.h", "used == PG_OUTPUTS", "used", 19),
     ],
 )
 def test_a_fault_in_a_header_is_found(

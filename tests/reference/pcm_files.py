@@ -1,4 +1,4 @@
-"""PCM in every container that is read from a memory map, put together byte by byte; and what FFmpeg makes of it."""
+"""PCM in every container that is read without FFmpeg, put together byte by byte; and what FFmpeg makes of it."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.given import AudioSource, Given
 from phonograph_nodes.audio.opening import open_reader
 from phonograph_nodes.audio.reader import Faults, Limits, Samples
+from phonograph_nodes.audio.stored import unreadable
 
 if TYPE_CHECKING:
     from phonograph_nodes.audio.containers import RawPcm
@@ -92,14 +93,14 @@ class AudioDecoder:
         self._limits, self._quality = limits, quality
         self._out_rate = sr if sr is None else _checked(sr, quality)
         self._weights: NDArray[np.float64] | None = None
-        self._given = Given(source, max_bytes=limits.max_bytes)
-        with contextlib.ExitStack() as undoing:
-            undoing.callback(self._given.close)
-            self._reader = open_reader(self._given, limits, stream=stream, strict=strict, raw=raw)
-            undoing.callback(self._reader.close)
-            if downmix == "bs775" and self.info.num_channels > 2:
-                self._weights = self._bs775_weights(1 if mono else 2)
-            self._closing = undoing.pop_all()
+        given = Given(source, max_bytes=limits.max_bytes)
+        try:
+            self._reader = open_reader(given, limits, stream=stream, strict=strict, raw=raw)
+        except BaseException:
+            given.close()
+            raise
+        if downmix == "bs775" and self.info.num_channels > 2:
+            self._weights = self._bs775_weights(1 if mono else 2)
         self._mono = mono and self._weights is None
 
     @property
@@ -175,7 +176,7 @@ class AudioDecoder:
 
     def close(self) -> None:
         """Give back the file; what was decoded stays."""
-        self._closing.close()
+        self._reader.close()
 
     def __enter__(self) -> AudioDecoder:
         return self
@@ -244,8 +245,12 @@ class AudioDecoder:
         self._refuse_more_than_allowed(-(-pcm.num_samples * self.sample_rate // about.sample_rate))
         from phonograph_nodes.resample.whole import resample_pcm
 
-        with self._resampling():
+        try:
             return resample_pcm(pcm, in_rate=about.sample_rate, out_rate=self.sample_rate, quality=self._quality)
+        except AudioFormatError as error:
+            raise AudioDecodeError(about.name, "resample", str(error)) from error
+        except (EOFError, OSError) as error:
+            raise unreadable(about.name, error) from error
 
     def _mixed(self, samples: Samples) -> Samples:
         if self._weights is None:
@@ -260,6 +265,7 @@ class AudioDecoder:
         try:
             return bs775_weights(self.info.channel_layout, num_channels)
         except AudioFormatError as error:
+            self.close()
             raise AudioFormatError(f"{self.info.name}: {error}") from error
 
     def _resampled(self, samples: Samples) -> Samples:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Protocol, cast
 
 from phonograph.errors import AudioDecodeError, AudioTooLongError
+from phonograph_nodes.audio.stored import HEAD_BYTES, StoredBytes
 from phonograph_nodes.paths import likely_meant, shown
 
 
@@ -29,12 +30,11 @@ STANDARD_INPUT = "-"
 MAX_STREAMED_BYTES = 2**31
 """Of what can be read only once, and so is held in memory: standard input, pipes, sockets."""
 
-HEAD_BYTES = 4096
 _READ_BYTES = 2**20
 
 
 class Given:
-    """One source of encoded audio, which readers may map, copy or seek in.
+    """One source of encoded audio, which readers may slice, map, copy or seek in.
 
     Nothing is read before it is asked for, but for what can be read only once. `-` is standard input when it is a str; a file of
     that name is `./-`, or a Path.
@@ -63,6 +63,7 @@ class Given:
         self._held: memoryview | None = None
         self._file: BinaryIO | None = None
         self._position = 0
+        self._stored: StoredBytes | None = None
         self._map: mmap.mmap | None = None
         if isinstance(source, (bytes, bytearray, memoryview, mmap.mmap)):
             self._hold(source)
@@ -92,22 +93,38 @@ class Given:
         if self.path is None:
             with self.open() as file:
                 return file.read(HEAD_BYTES)
-        with self._descriptor() as number:
-            return os.pread(number, HEAD_BYTES, 0)
+        return bytes(self.content()[:HEAD_BYTES])
+
+    def content(self) -> memoryview | StoredBytes:
+        """All bytes, read-only: in memory, or in a file on a disk, of which only what is asked for is read."""
+        if self._held is None and self._stored is None:
+            try:
+                self._stored = self._on_disk()
+            except OSError as error:
+                raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
+        if self._stored is not None:
+            return self._stored
+        if self._held is None and isinstance(self._file, io.BytesIO):
+            self._held = self._file.getbuffer().toreadonly()
+        if self._held is None:
+            with self.open() as file:
+                self._held = memoryview(self._all_of(file, self._max_bytes))
+        return self._held
 
     def buffer(self) -> memoryview:
-        """All bytes, read-only; a file is mapped where the system can, so that only what is touched is read.
+        """All bytes in memory, read-only. A file on a disk is mapped, so that only what is touched is read.
 
         A file that another program cuts short while it is mapped ends this process (SIGBUS), as with every memory map.
         """
         if self._held is None:
+            content = self.content()
+            if isinstance(content, memoryview):
+                return content
             try:
-                self._held = self._mapped()
-            except OSError as error:
-                raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
-            if self._held is None:
-                with self.open() as file:
-                    self._held = memoryview(self._all_of(file, self._max_bytes))
+                self._map = mmap.mmap(content.number, 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError) as error:  # the latter of a file that is empty by now
+                raise AudioDecodeError(self.name, "open", f"it cannot be mapped: {error}") from error
+            self._held = memoryview(self._map)
         return self._held
 
     def open(self) -> BinaryIO:
@@ -125,8 +142,11 @@ class Given:
         return io.BytesIO(held.obj if isinstance(held.obj, bytes) and held.nbytes == len(held.obj) else held)
 
     def close(self) -> None:
-        """Give back the map, once nothing views it any more, and leave a file object where it stood."""
+        """Give back the file, and the map once nothing views it any more; leave a file object where it stood."""
         self._held = None
+        if self._stored is not None:
+            self._stored.close()
+            self._stored = None
         if self._map is not None:
             with contextlib.suppress(BufferError):  # somebody still views it: it goes with the last view
                 self._map.close()
@@ -173,29 +193,13 @@ class Given:
                     raise AudioTooLongError(self.name, "open", "it goes on and on", limit, "save it to a file first")
         return bytes(content)
 
-    def _mapped(self) -> memoryview | None:
-        """The file in memory, unless what was given only looks like one that lies on a disk (compressed, remote)."""
-        file = self._file
-        if self.path is not None:
-            with self._descriptor() as number:
-                self._map = mmap.mmap(number, 0, access=mmap.ACCESS_READ)
-        elif isinstance(file, io.BytesIO):
-            return file.getbuffer().toreadonly()
-        elif isinstance(file, io.BufferedReader) and isinstance(file.raw, io.FileIO):
-            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return None if self._map is None else memoryview(self._map)
-
-    @contextlib.contextmanager
-    def _descriptor(self) -> Iterator[int]:
-        """The file at the path, opened by the system itself: Python's file objects take as long as the rest of a short load."""
-        try:
-            number = os.open(self.path or "", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise AudioDecodeError(self.name, "open", error.strerror or str(error)) from error
-        try:
-            yield number
-        finally:
-            os.close(number)
+    def _on_disk(self) -> StoredBytes | None:
+        """The file, unless what was given only looks like one that lies on a disk (compressed, remote)."""
+        if self.path is not None:  # opened by the system itself: Python's file objects take as long as the rest of a short load
+            return StoredBytes(os.open(self.path, os.O_RDONLY))
+        if isinstance(self._file, io.BufferedReader) and isinstance(self._file.raw, io.FileIO):
+            return StoredBytes(os.dup(self._file.fileno()))  # its owner may close it, and the number be another file's
+        return None
 
 
 @contextlib.contextmanager

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phonograph_nodes.audio.about import AudioInfo
-from phonograph_nodes.audio.cache import CACHE, Loaded
 from phonograph_nodes.audio.decoder import AudioDecoder, DecoderOptions, check_times
 from phonograph_nodes.audio.given import STANDARD_INPUT, AudioSource, Given
 from phonograph_nodes.audio.opening import open_reader
 from phonograph_nodes.audio.reader import Limits
 
 if TYPE_CHECKING:
+    from phonograph_nodes.audio.cache import Loaded
     from phonograph_nodes.audio.containers import RawPcm
 
 FloatType = Literal["float32", "float64"] | type[np.float32] | type[np.float64]
@@ -100,6 +100,8 @@ def _cached(
     dtype: FloatType,
     options: DecoderOptions,
 ) -> Loaded:
+    from phonograph_nodes.audio.cache import CACHE  # few programs need it
+
     try:
         status = os.stat(source)  # type: ignore[arg-type]
     except (OSError, ValueError, TypeError):

@@ -26,18 +26,18 @@ def open_reader(
     """
     # The imports stand here because half of all programs need only one of the two, and FFmpeg's libraries take their time.
     if raw is not None:
-        from phonograph_nodes.audio.mapped import open_raw
+        from phonograph_nodes.audio.pcm import open_raw
 
         return open_raw(given, limits, raw)
     if stream == 0:
         from phonograph_nodes.audio.containers import holds_pcm
 
         if holds_pcm(given.head()):
-            from phonograph_nodes.audio.mapped import open_mapped
+            from phonograph_nodes.audio.pcm import open_pcm
 
-            mapped = open_mapped(given, limits)
-            if mapped is not None:
-                return mapped
+            pcm = open_pcm(given, limits)
+            if pcm is not None:
+                return pcm
     from phonograph_nodes.audio.ffmpeg import open_ffmpeg
 
     return open_ffmpeg(given, limits, stream=stream, strict=strict)

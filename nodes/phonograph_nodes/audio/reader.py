@@ -33,7 +33,7 @@ class Limits:
         max_bytes: of decoded samples, as float32, before and after resampling; of each block, where it is read in blocks. Also of
             what has to be held in memory of a file object that is no file on a disk.
         max_seconds: of reading and decoding, on the wall, of a call or of all blocks; None: as long as it takes.
-        is_cancelled: asked between packets and blocks; when it answers yes, reading ends with an AudioCancelledError.
+        is_cancelled: asked between blocks and stretches of packets; when it answers yes, reading ends with AudioCancelledError.
     """
 
     max_duration_s: float = 4 * 3600.0
@@ -90,7 +90,7 @@ class Reader(Protocol):
         """The same in blocks of num_samples (the last may be shorter), with memory for a few blocks only."""
 
     def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
-        """The same samples as they lie in the file, for the resampler; None where they do not lie in it so."""
+        """The same samples as they are stored, for the resampler while this is open; None where it does not read them so."""
 
     def close(self) -> None:
         """Give back the file. Arrays that were returned stay."""
@@ -119,7 +119,7 @@ class Watch:
                 self._end += time.monotonic() - began
 
     def check(self) -> None:
-        """To be called between packets or blocks.
+        """To be called between blocks or stretches of packets.
 
         Raises:
             AudioCancelledError, AudioTimeoutError: it is to end now.

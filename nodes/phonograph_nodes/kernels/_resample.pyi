@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 Float32s = NDArray[np.float32]
 Ints = NDArray[np.int32]
 
-CODES: dict[str, int]  # of the formats that `resample_pcm` reads
+CODES: dict[str, int]  # of the formats that `resample_pcm` and `resample_file` read
 LANES: int  # blocks that are computed side by side
 RADICES: tuple[int, ...]  # of the transforms' passes
 
@@ -41,11 +41,24 @@ class Blocks:
         self,
         samples: NDArray[np.uint8],  # the bytes of k samples, or of k pairs
         source_format: int,  # of CODES
+        big_endian: bool,
         num_channels: int,  # 1 or 2, mixed to mono
         end: int,
         scratch: Float32s,
         out: Float32s,
     ) -> bool: ...
+    def resample_file(
+        self,
+        descriptor: int,  # of a file that can be read at any place
+        first_byte: int,
+        num_samples: int,  # of a channel
+        source_format: int,  # as for `resample_pcm`
+        big_endian: bool,
+        num_channels: int,
+        end: int,
+        scratch: Float32s,
+        out: Float32s,
+    ) -> bool: ...  # raises EOFError where the file ends before its samples, OSError where the system does not read it
 
 class Bank:
     """Polyphase filters of one ratio; read only after construction."""

@@ -1,15 +1,21 @@
 """Binding of the resampling arithmetic in resample/, in the variant for the instruction set that is in use."""
 
+import os
+
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from libc.string cimport memset
 
 from phonograph.isa import ISA
 
 cdef extern from "convert/formats.h" nogil:
     enum:
+        PG_U8
         PG_I16
         PG_I24
         PG_I32
         PG_F32
+        PG_ALAW
+        PG_MULAW
 
     const int64_t pg_sample_bytes[8]
 
@@ -20,12 +26,19 @@ cdef extern from "resample/plan.h" nogil:
         const int32_t *radices
         const float *turns
 
+    enum:
+        PG_CUT_SHORT
+
     ctypedef struct pg_source:
         const void *samples
         int32_t format
+        int32_t big_endian
         int32_t num_channels
         int64_t origin
         int64_t length
+        int32_t descriptor
+        int32_t fault
+        int64_t first_byte
 
     ctypedef struct pg_blocks:
         int32_t block_in
@@ -49,15 +62,15 @@ cdef extern from "resample/plan.h" nogil:
     ctypedef struct pg_resamplers:
         int32_t lanes
         int64_t (*workspace)(const pg_blocks *plan) noexcept nogil
-        int32_t (*blocks)(const pg_blocks *plan, const pg_source *source, int64_t first_block, int64_t end, float *workspace,
+        int32_t (*blocks)(const pg_blocks *plan, pg_source *source, int64_t first_block, int64_t end, float *workspace,
                           float *out) noexcept nogil
-        int32_t (*bank)(const pg_bank *plan, const pg_source *source, int64_t first, int64_t end, float *workspace,
+        int32_t (*bank)(const pg_bank *plan, pg_source *source, int64_t first, int64_t end, float *workspace,
                         float *out) noexcept nogil
         int32_t (*finite)(const float *samples, int64_t num_samples) noexcept nogil
 
     const pg_resamplers *pg_resample_variant(const char *name)
 
-CODES = {"i16": PG_I16, "i24": PG_I24, "i32": PG_I32, "f32": PG_F32}
+CODES = {"u8": PG_U8, "i16": PG_I16, "i24": PG_I24, "i32": PG_I32, "f32": PG_F32, "alaw": PG_ALAW, "mulaw": PG_MULAW}
 RADICES = (2, 3, 4, 5, 6, 7, 8, 9)
 
 cdef const pg_resamplers *kernels = pg_resample_variant(ISA.encode())
@@ -100,19 +113,24 @@ cdef class Blocks:
         cdef pg_source source = mono_source(samples, origin)
         return self._resample(&source, first_block, end, scratch, out) != 0
 
-    def resample_pcm(self, const uint8_t[::1] samples, int source_format, int num_channels, int64_t end, float[::1] scratch,
-                     float[::1] out):
-        cdef pg_source source
-        if source_format not in (PG_I16, PG_I24, PG_I32, PG_F32) or not 1 <= num_channels <= 2:
-            raise ValueError(f"format {source_format}, {num_channels} channels; expected one of {CODES}, 1 or 2 channels")
+    def resample_pcm(self, const uint8_t[::1] samples, int source_format, bint big_endian, int num_channels, int64_t end,
+                     float[::1] scratch, float[::1] out):
+        cdef pg_source source = stored_source(source_format, big_endian, num_channels)
         source.samples = &samples[0] if samples.shape[0] else NULL
-        source.format = source_format
-        source.num_channels = num_channels
-        source.origin = 0
         source.length = samples.shape[0] // (pg_sample_bytes[source_format] * num_channels)
         return self._resample(&source, 0, end, scratch, out) != 0
 
-    cdef int _resample(self, const pg_source *source, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out) except -1:
+    def resample_file(self, int descriptor, int64_t first_byte, int64_t num_samples, int source_format, bint big_endian,
+                      int num_channels, int64_t end, float[::1] scratch, float[::1] out):
+        cdef pg_source source = stored_source(source_format, big_endian, num_channels)
+        if first_byte < 0 or num_samples < 0:
+            raise ValueError(f"first_byte is {first_byte}, num_samples is {num_samples}; expected 0 or more")
+        source.descriptor = descriptor
+        source.first_byte = first_byte
+        source.length = num_samples
+        return self._resample(&source, 0, end, scratch, out) != 0
+
+    cdef int _resample(self, pg_source *source, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out) except -1:
         cdef int64_t num_outputs = end - first_block * self.plan.step_out
         cdef int32_t finite
         if scratch.shape[0] < self.scratch_length:
@@ -122,6 +140,10 @@ cdef class Blocks:
             return 1
         with nogil:
             finite = kernels.blocks(&self.plan, source, first_block, end, &scratch[0], &out[0])
+        if source.fault == PG_CUT_SHORT:
+            raise EOFError("the file ends before its samples")
+        if source.fault:
+            raise OSError(source.fault, os.strerror(source.fault))
         return finite
 
 
@@ -165,11 +187,23 @@ def all_finite(const float[::1] samples):
 
 cdef pg_source mono_source(const float[::1] samples, int64_t origin):
     cdef pg_source source
+    memset(&source, 0, sizeof(source))
     source.samples = &samples[0] if samples.shape[0] else NULL
     source.format = PG_F32
     source.num_channels = 1
     source.origin = origin
     source.length = samples.shape[0]
+    return source
+
+
+cdef pg_source stored_source(int source_format, bint big_endian, int num_channels) except *:
+    cdef pg_source source
+    if source_format not in CODES.values() or not 1 <= num_channels <= 2:
+        raise ValueError(f"format {source_format}, {num_channels} channels; expected one of {CODES}, 1 or 2 channels")
+    memset(&source, 0, sizeof(source))
+    source.format = source_format
+    source.num_channels = num_channels
+    source.big_endian = big_endian
     return source
 
 

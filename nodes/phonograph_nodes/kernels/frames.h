@@ -15,6 +15,14 @@
 enum { PG_FRAME_U8, PG_FRAME_S16, PG_FRAME_S32, PG_FRAME_S64, PG_FRAME_FLT, PG_FRAME_DBL, PG_FRAME_FORMATS };
 static const int64_t pg_frame_bytes[PG_FRAME_FORMATS] = {1, 2, 4, 8, 4, 8};
 
+/* A block of samples as a decoder leaves it: where the first sample of each channel lies, each `step` samples before the next. */
+enum { PG_FRAME_CHANNELS = 64 }; /* of a block; readers refuse fewer */
+typedef struct {
+    int format;
+    int64_t num_channels, count, step;
+    const uint8_t *starts[PG_FRAME_CHANNELS];
+} pg_block;
+
 enum { PG_FRAME_BLOCK = 512 }; /* samples of a channel that are mixed at a time: float32 and float64 stay in the first cache */
 
 /* Whether some of `samples` is NaN or infinite. */

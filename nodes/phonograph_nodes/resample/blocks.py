@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,18 @@ _LOAD, _FILTER, _STORE = 12.0, 24.0, 10.0
 _LARGE = 6144  # points of both transforms that would take twice the time; what is larger leaves the caches, and is awaited longer
 
 
-PcmFormat = Literal["i16", "i24", "i32", "f32"]
+PcmFormat = Literal["u8", "i16", "i24", "i32", "f32", "alaw", "mulaw"]
+
+
+class Place(NamedTuple):
+    """Where samples lie in a file that is open.
+
+    Args:
+        descriptor: of the file. Its position plays no part.
+    """
+
+    descriptor: int
+    first_byte: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +46,15 @@ class Pcm:
     """A signal as files store it.
 
     Args:
-        stored: the bytes of all samples.
+        stored: the bytes of all samples, or where they lie in a file.
+        big_endian: the highest byte of a sample comes first.
         num_channels: 1, or 2 that are interleaved.
         num_samples: of a channel.
     """
 
-    stored: NDArray[np.uint8]
+    stored: NDArray[np.uint8] | Place
     format: PcmFormat
+    big_endian: bool
     num_channels: int
     num_samples: int
 
@@ -98,10 +111,19 @@ class BlockPlan:
             self._scratch.append(scratch)
 
     def fill_from_pcm(self, pcm: Pcm, out: Samples) -> bool:
-        """Write all outputs of a signal as files store it, mixed to mono; False if something is not finite."""
-        scratch = self._workspace()
+        """Write all outputs of a signal as files store it, mixed to mono; False if something is not finite.
+
+        Raises:
+            EOFError: the file ends before its samples do.
+            OSError: the system does not read it.
+        """
+        code, scratch = _resample.CODES[pcm.format], self._workspace()
+        about = code, pcm.big_endian, pcm.num_channels, out.size, scratch, out
         try:
-            return self._kernel.resample_pcm(pcm.stored, _resample.CODES[pcm.format], pcm.num_channels, out.size, scratch, out)
+            if isinstance(pcm.stored, Place):
+                descriptor, first_byte = pcm.stored
+                return self._kernel.resample_file(descriptor, first_byte, pcm.num_samples, *about)
+            return self._kernel.resample_pcm(pcm.stored, *about)
         finally:
             self._scratch.append(scratch)
 
@@ -157,19 +179,18 @@ def _radices(num_points: int) -> tuple[int, ...]:
 
     The first pass then leaves short blocks, which stay in the first level of cache; the last one saves the most twiddle factors.
     """
-    factors = min(_factorings(num_points, 9), key=lambda radices: sum(_PASS[radix] for radix in radices))
-    ordered = sorted(factors)
+    ordered = sorted(_factoring(num_points, 9)[1])
     return (ordered[-2], *ordered[:-2], ordered[-1])
 
 
-def _factorings(number: int, largest: int) -> Iterator[tuple[int, ...]]:
-    """All ways to write a number as a product of radices that fall."""
+@functools.cache
+def _factoring(number: int, largest: int) -> tuple[float, tuple[int, ...]]:
+    """The time of the cheapest passes whose radices multiply to a number, and these, none of them above `largest`."""
     if number == 1:
-        yield ()
-    for radix in range(min(largest, number), 1, -1):
-        if radix in _PASS and number % radix == 0:
-            for rest in _factorings(number // radix, radix):
-                yield (radix, *rest)
+        return 0.0, ()
+    rests = [(radix, _factoring(number // radix, radix)) for radix in range(largest, 1, -1) if number % radix == 0]
+    costs = [(time + _PASS[radix], (radix, *radices)) for radix, (time, radices) in rests]
+    return min(costs, key=operator.itemgetter(0), default=(math.inf, ()))
 
 
 def _kernel(up: int, down: int, filter_: Filter, lengths: Lengths) -> _resample.Blocks:

@@ -41,9 +41,11 @@ class Filter:
         return self._shape(time) / _area(self)
 
     def _shape(self, time: Floats) -> Floats:
-        inside = np.maximum(0.0, 1.0 - (time / self.half_length) ** 2)
-        window = np.i0(self.beta * np.sqrt(inside)) / np.i0(self.beta)
-        return np.where(np.abs(time) < self.half_length, self.cutoff * np.sinc(self.cutoff * time) * window, 0.0)
+        shape, inside = np.zeros(np.shape(time)), np.abs(time) < self.half_length
+        t = time[inside]  # a few of those that a transform takes
+        window = np.i0(self.beta * np.sqrt(1.0 - (t / self.half_length) ** 2)) / np.i0(self.beta)
+        shape[inside] = self.cutoff * np.sinc(self.cutoff * t) * window
+        return shape
 
     def response(self, num_samples: int, scale: float, num_bins: int) -> Floats:
         """Gains at the first bins of a transform.

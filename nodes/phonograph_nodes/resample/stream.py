@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
@@ -170,6 +169,8 @@ class _Soxr:
         self.reset()
 
     def reset(self) -> None:
+        import soxr  # type: ignore[import-untyped]  # ships neither stubs nor a marker; few programs need it
+
         self._stream = soxr.ResampleStream(*self._rates, self._num_channels, dtype="float32", quality=self._recipe)
 
     def push(self, channels: Samples) -> Samples:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import soxr  # type: ignore[import-untyped]  # ships neither stubs nor a marker
 from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
@@ -89,7 +88,7 @@ def resample_pcm16(samples: NDArray[np.int16], *, in_rate: int, out_rate: int, q
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] not in (1, 2)):
         raise AudioFormatError(f"samples have shape {array.shape}; expected (num_samples,), (num_samples, 1) or (num_samples, 2)")
     pairs = np.ascontiguousarray(array[:, np.newaxis] if array.ndim == 1 else array)
-    pcm = Pcm(pairs.reshape(-1).view(np.uint8), "i16", pairs.shape[1], len(pairs))
+    pcm = Pcm(pairs.reshape(-1).view(np.uint8), "i16", False, pairs.shape[1], len(pairs))
     resampled = resample_pcm(pcm, in_rate=in_rate, out_rate=out_rate, quality=quality)
     if resampled is None:
         mono: Samples = mix_to_mono(pairs, layout="interleaved")[0]
@@ -109,6 +108,7 @@ def resample_pcm(pcm: Pcm, *, in_rate: int, out_rate: int, quality: Quality) -> 
 
     Raises:
         AudioFormatError: a length as `resample` refuses it.
+        EOFError, OSError: as `BlockPlan.fill_from_pcm`.
     """
     plan = plan_for(in_rate, out_rate, quality) if in_rate != out_rate else None
     if not isinstance(plan, BlockPlan):
@@ -126,6 +126,8 @@ def _fill(signal: Samples, in_rate: int, out_rate: int, quality: Quality, resamp
             finite = plan.fill(channel, 0, 0, out) and finite
             continue
         refuse_input(signal)
+        import soxr  # type: ignore[import-untyped]  # ships neither stubs nor a marker; few programs need it
+
         # libsoxr rounds the length to the nearest; silence worth two samples of the result makes sure that the last one exists.
         silence = np.zeros(2 * in_rate // out_rate + 2, np.float32)
         padded = np.concatenate([channel, silence])

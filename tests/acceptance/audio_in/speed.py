@@ -54,9 +54,7 @@ def wav_costs_its_resampling() -> Figure:
     files = {beside: over for (name, beside), over in times.items() if name == "wav" and not beside.endswith("in memory")}
     slow = [beside for beside, over in files.items() if over > 1.2]
     text = "; ".join(f"{name} beside {beside} {over:.2f}" for (name, beside), over in times.items())
-    cause = (
-        f"above the bar beside {', '.join(slow)}; the kernel's mapping of the file's pages is a third of a resampling by itself"
-    )
+    cause = f"above the bar beside {', '.join(slow)}; the system's copy of the file's bytes is a fifth of a resampling by itself"
     return Figure(text, len(files) == 3 and not slow, cause if slow else "")
 
 

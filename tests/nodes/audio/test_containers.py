@@ -12,7 +12,7 @@ from phonograph.errors import AudioDecodeError
 from phonograph_nodes.audio import load
 from phonograph_nodes.audio.containers import PcmLayout, RawPcm, holds_pcm, pcm_layout, raw_layout
 from phonograph_nodes.audio.given import Given
-from phonograph_nodes.audio.mapped import open_mapped
+from phonograph_nodes.audio.pcm import open_pcm
 from phonograph_nodes.audio.reader import Limits
 from reference.pcm_files import BYTES, aiff, au, ffmpeg_format, ffmpeg_samples, levels, riff, sphere, w64
 
@@ -29,7 +29,7 @@ def layout_of(content: bytes) -> PcmLayout:
 
 
 def samples_of(content: bytes) -> np.ndarray:
-    reader = open_mapped(Given(content), Limits())
+    reader = open_pcm(Given(content), Limits())
     assert reader is not None
     return reader.read()
 
@@ -71,7 +71,7 @@ def every_file(num_channels: int) -> dict[str, bytes]:
 def test_every_encoding_in_every_container_is_what_ffmpeg_decodes(name: str, num_channels: int) -> None:
     """Container, codec, rate, channels and each sample are FFmpeg's."""
     content = every_file(num_channels)[name]
-    reader = open_mapped(Given(content), Limits())
+    reader = open_pcm(Given(content), Limits())
     assert reader is not None
     info = reader.info
     assert (info.container, info.codec, info.sample_rate, info.num_channels) == ffmpeg_format(content)[:4]
@@ -346,7 +346,7 @@ def test_every_file_of_the_collection_is_what_ffmpeg_decodes(shared: Path) -> No
     read = []
     for path in sorted((shared / "data" / "codecs").glob("*/*")):
         content = path.read_bytes()
-        if holds_pcm(content) and (reader := open_mapped(Given(path), Limits())) is not None:
+        if holds_pcm(content) and (reader := open_pcm(Given(path), Limits())) is not None:
             np.testing.assert_array_equal(reader.read(), ffmpeg_samples(content))
             reader.close()
             read.append(path.parent.name)

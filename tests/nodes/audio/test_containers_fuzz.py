@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phonograph.errors import AudioDecodeError
 from phonograph_nodes.audio.containers import pcm_layout
 from phonograph_nodes.audio.given import Given
-from phonograph_nodes.audio.mapped import open_mapped
+from phonograph_nodes.audio.pcm import open_pcm
 from phonograph_nodes.audio.reader import MAX_CHANNELS, RATES, Limits
 from reference.pcm_files import aiff, au, levels, riff, sphere, w64
 
@@ -51,7 +51,7 @@ def parse(content: bytes) -> None:
 def read(content: bytes) -> None:
     """The same of a whole reading."""
     try:
-        reader = open_mapped(Given(content), Limits())
+        reader = open_pcm(Given(content), Limits())
     except AudioDecodeError:
         return
     if reader is not None:

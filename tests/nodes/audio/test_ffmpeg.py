@@ -163,12 +163,13 @@ def test_limits_hold_for_what_comes_out() -> None:
         list(reader.blocks(1000))
 
 
-def test_cancellation_is_asked_between_packets() -> None:
-    """Reading ends soon after the answer is yes, and with an error of its own."""
+def test_cancellation_is_asked_in_the_middle() -> None:
+    """Reading ends soon after the answer is yes, and with an error of its own: after 32 packets at the latest."""
+    content = encoded("aac", "adts", np.zeros((1, 200 * 1024), np.float32), "fltp", "mono")
     answers = iter([False] * 5)
     with (
         pytest.raises(AudioCancelledError),
-        opened(ALAC, Limits(is_cancelled=lambda: next(answers, True))) as reader,
+        opened(content, Limits(is_cancelled=lambda: next(answers, True))) as reader,
     ):
         reader.read()
     assert next(answers, None) is None

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from phonograph.errors import AudioDecodeError, AudioTooLongError
-from phonograph_nodes.audio import AudioSource, Limits, load
+from phonograph_nodes.audio import AudioDecoder, AudioSource, Limits, load
 from phonograph_nodes.audio.given import Given
 from reference.audio_files import encoded, noise, wav
 
@@ -94,6 +94,19 @@ def test_a_file_object_stays_open_where_it_stood(path: Path) -> None:
         file.seek(100)
         assert samples_of(file).shape == (3000,)
         assert file.tell() == 100
+
+
+def test_a_file_that_its_owner_closes_is_read_to_its_end(path: Path) -> None:
+    """Also when its descriptor is another file's by then."""
+    other = path.with_name("other")
+    other.write_bytes(bytes(len(CONTENT)))
+    file = path.open("rb")
+    with AudioDecoder(file) as decoder:
+        number = file.fileno()
+        file.close()
+        with other.open("rb") as later:
+            assert later.fileno() == number
+            np.testing.assert_array_equal(decoder.decode(), noise(3000)[:, 0] / 32768)
 
 
 def test_the_buffer_is_read_only(path: Path) -> None:

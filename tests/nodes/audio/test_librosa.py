@@ -114,7 +114,8 @@ def test_defaults_are_librosas(stereo: Path) -> None:
     """Mono at 22050 Hz, float32; float64 on request."""
     patch_librosa()
     samples, rate = librosa.load(stereo)
-    assert (samples.shape, samples.dtype, rate) == ((27563,), np.float32, 22050)
+    assert (samples.shape, rate) == ((27563,), 22050)
+    assert samples.dtype == np.float32
     assert librosa.load(stereo, dtype=np.float64)[0].dtype == np.float64
 
 

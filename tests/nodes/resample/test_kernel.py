@@ -107,6 +107,36 @@ def test_arrays_that_do_not_fit_are_not_read(changes: dict[str, Any], message: s
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first_byte": -1}, "first_byte is -1"),
+        ({"num_samples": -1}, "num_samples is -1"),
+        ({"source_format": 5}, "format 5, 2 channels"),
+        ({"num_channels": 3}, "format 1, 3 channels"),
+    ],
+)
+def test_places_that_are_in_no_file_are_not_read(changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a format or a channel count that the kernel has no function for."""
+    plan = _resample.Blocks(**tables(monkeypatch))
+    arguments: dict[str, Any] = {
+        "descriptor": -1,
+        "first_byte": 0,
+        "num_samples": 0,
+        "source_format": 1,
+        "big_endian": False,
+        "num_channels": 2,
+        "end": 0,
+        "scratch": np.empty(plan.scratch_length, np.float32),
+        "out": np.empty(200, np.float32),
+    }
+    assert plan.resample_file(*arguments.values())
+    with pytest.raises(ValueError, match=message):
+        plan.resample_file(*(arguments | changes).values())
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        plan.resample_file(*(arguments | {"num_samples": 100, "end": 50}).values())
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"up": 3}, "taps are 2 x 16, up 3"),

@@ -49,7 +49,7 @@ def test_other_formats_too(source: PcmFormat, num_channels: int, length: int, in
     levels = 10 ** noise.uniform(-9, 0, (length, 1))
     samples = convert(levels * noise.normal(0, 1, (length, num_channels)), dtype=source)
     pcm = np.frombuffer(b"x" + samples.tobytes(), np.uint8)[1:]
-    found = resample_pcm(Pcm(pcm, source, num_channels, length), in_rate=in_rate, out_rate=out_rate, quality="high")
+    found = resample_pcm(Pcm(pcm, source, False, num_channels, length), in_rate=in_rate, out_rate=out_rate, quality="high")
     mono = mix_to_mono(samples, source=source, layout="interleaved")[0]
     assert found is not None
     assert np.array_equal(found, resample(mono, in_rate=in_rate, out_rate=out_rate))
@@ -61,7 +61,7 @@ def test_what_is_not_finite_is_left_to_others(values: tuple[float, float], place
     """NaN, infinity, and a sum beyond float32, although the mean is not."""
     samples = np.zeros((60_001, 2), np.float32)
     samples[place] = values
-    pcm = Pcm(samples.reshape(-1).view(np.uint8), "f32", 2, len(samples))
+    pcm = Pcm(samples.reshape(-1).view(np.uint8), "f32", False, 2, len(samples))
     assert resample_pcm(pcm, in_rate=44_100, out_rate=16_000, quality="high") is None
 
 

@@ -12,10 +12,11 @@ from phonograph_nodes.audio.containers.layout import Encoding, PcmLayout
 from phonograph_nodes.audio.containers.raw import RawPcm, raw_layout
 from phonograph_nodes.audio.containers.riff import W64_RIFF, riff_layout, w64_layout
 from phonograph_nodes.audio.containers.sphere import sphere_layout
+from phonograph_nodes.audio.stored import Content
 
 __all__ = ["Encoding", "PcmLayout", "RawPcm", "holds_pcm", "pcm_layout", "raw_layout"]
 
-_Parser = Callable[[memoryview, str], PcmLayout | None]
+_Parser = Callable[[Content, str], PcmLayout | None]
 _PARSERS: Mapping[bytes, _Parser] = MappingProxyType(
     {
         b"RIFF": riff_layout,
@@ -36,11 +37,11 @@ def holds_pcm(head: bytes) -> bool:
     return head[:4] in _PARSERS
 
 
-def pcm_layout(content: memoryview, name: str) -> PcmLayout | None:
+def pcm_layout(content: Content, name: str) -> PcmLayout | None:
     """Where the samples of a file lie, and what they are.
 
     Args:
-        content: the whole file, as bytes. Only its headers are touched.
+        content: the whole file. Only its headers are touched.
         name: of the file, for the errors.
 
     Returns:
@@ -48,6 +49,7 @@ def pcm_layout(content: memoryview, name: str) -> PcmLayout | None:
 
     Raises:
         AudioDecodeError: rate or channel count that no audio has; a codec that nothing here decodes.
+        OSError: the system does not read the file.
     """
     parser = _PARSERS.get(bytes(content[:4]))
     try:

@@ -5,7 +5,6 @@ All numbers are big-endian.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -19,8 +18,10 @@ from phonograph_nodes.audio.containers.layout import (
     chunks,
     is_whole,
     text,
+    unpacked,
     within,
 )
+from phonograph_nodes.audio.stored import Content
 
 _MAX_TEXT = 2**16
 
@@ -53,9 +54,9 @@ _BITMAP = 1 << 16
 _MASKS: Mapping[int, int] = MappingProxyType({108 << 16 | 4: 0x603, 117 << 16 | 5: 0x607, 121 << 16 | 6: 0x60F})
 
 
-def aiff_layout(content: memoryview, name: str) -> PcmLayout | None:
+def aiff_layout(content: Content, name: str) -> PcmLayout | None:
     """Of a file of form AIFF or AIFC."""
-    form, size, kind = struct.unpack_from(">4sI4s", content)
+    form, size, kind = unpacked(">4sI4s", content, 0)
     if form != b"FORM" or kind not in (b"AIFF", b"AIFC"):
         return None
     coding, extent, declared, mask = None, None, 0, 0
@@ -63,20 +64,20 @@ def aiff_layout(content: memoryview, name: str) -> PcmLayout | None:
     for chunk in chunks(content, 12, "big"):
         if chunk.name == b"COMM" and coding is None:
             coding = _coding(content, chunk, is_compressed=kind == b"AIFC")
-            (declared,) = struct.unpack_from(">I", content, chunk.start + 2)
+            (declared,) = unpacked(">I", content, chunk.start + 2)
             if coding is None:
                 return None
         elif chunk.name == b"SSND" and extent is None:
             if not chunk.size and is_whole(content, 8 + size):
                 extent = Extent(chunk.start, 0)
                 continue
-            offset, _ = struct.unpack_from(">II", content, chunk.start)
+            offset, _ = unpacked(">II", content, chunk.start)
             start = chunk.start + 8 + offset
             extent = Extent(start, max(chunk.start + chunk.size - start, 0) if chunk.size else None)
             if not chunk.size:  # left open by a writer to a pipe
                 break
         elif chunk.name == b"CHAN":
-            tag, bits = struct.unpack_from(">II", content, chunk.start)
+            tag, bits = unpacked(">II", content, chunk.start)
             mask = bits if tag == _BITMAP else _MASKS.get(tag, 0)
         elif chunk.name in _TAGS:
             tags[_TAGS[chunk.name]] = text(content[chunk.start : chunk.start + min(chunk.size, _MAX_TEXT)])
@@ -85,9 +86,9 @@ def aiff_layout(content: memoryview, name: str) -> PcmLayout | None:
     return within(content, name, "aiff", coding._replace(channel_mask=mask), extent._replace(declared_samples=declared), tags)
 
 
-def _coding(content: memoryview, chunk: Chunk, *, is_compressed: bool) -> Coding | None:
+def _coding(content: Content, chunk: Chunk, *, is_compressed: bool) -> Coding | None:
     """What the chunk COMM says; None for any other codec than PCM."""
-    num_channels, _, bits, exponent, mantissa = struct.unpack_from(">HIHHQ", content, chunk.start)
+    num_channels, _, bits, exponent, mantissa = unpacked(">HIHHQ", content, chunk.start)
     kind = bytes(content[chunk.start + 18 : chunk.start + 22]) if is_compressed else b"NONE"
     if kind not in _TYPES:
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from phonograph_nodes.audio.containers.layout import Coding, Encoding, Extent, PcmLayout, within
+from phonograph_nodes.audio.containers.layout import Coding, Encoding, Extent, PcmLayout, unpacked, within
+from phonograph_nodes.audio.stored import Content
 
 _HEADER = 24
 _UNKNOWN = (0, 2**32 - 1)
@@ -15,10 +15,10 @@ _ENCODINGS: Mapping[int, Encoding] = MappingProxyType(
 )
 
 
-def au_layout(content: memoryview, name: str) -> PcmLayout | None:
+def au_layout(content: Content, name: str) -> PcmLayout | None:
     """Of an AU file; of its little-endian form too, whose first four letters are turned around."""
     big_endian = bytes(content[:4]) == b".snd"
-    offset, size, code, rate, num_channels = struct.unpack_from(">5I" if big_endian else "<5I", content, 4)
+    offset, size, code, rate, num_channels = unpacked(">5I" if big_endian else "<5I", content, 4)
     if offset < _HEADER or code not in _ENCODINGS:
         return None
     coding = Coding(_ENCODINGS[code], big_endian, num_channels, rate)

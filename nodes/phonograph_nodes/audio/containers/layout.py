@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from phonograph_nodes.audio.reader import check_format
+from phonograph_nodes.audio.stored import Content
 
 Encoding = Literal["u8", "i8", "i16", "i24", "i32", "f32", "f64", "alaw", "mulaw"]
 ByteOrder = Literal["little", "big"]
@@ -97,7 +99,7 @@ class Chunk(NamedTuple):
 
 
 def within(
-    content: memoryview, name: str, container: str, coding: Coding, extent: Extent, tags: Mapping[str, str] | None = None
+    content: Content, name: str, container: str, coding: Coding, extent: Extent, tags: Mapping[str, str] | None = None
 ) -> PcmLayout:
     """The layout of as much as is there of what a header promises.
 
@@ -122,7 +124,7 @@ def within(
     )
 
 
-def chunks(content: memoryview, place: int, byte_order: ByteOrder, end: int | None = None) -> Iterator[Chunk]:
+def chunks(content: Content, place: int, byte_order: ByteOrder, end: int | None = None) -> Iterator[Chunk]:
     """The chunks of a RIFF or IFF file from `place` on: a name and a length of 4 bytes each, then content of an even length.
 
     Writers that forget to fill up an odd one are found out by a name that is known and stands there already.
@@ -138,7 +140,12 @@ def chunks(content: memoryview, place: int, byte_order: ByteOrder, end: int | No
             place += 1
 
 
-def is_whole(content: memoryview, total: int) -> bool:
+def unpacked(form: str, content: Content, place: int) -> tuple[Any, ...]:
+    """The fields that lie at a place; struct.error where the content ends before."""
+    return struct.unpack(form, content[place : place + struct.calcsize(form)])
+
+
+def is_whole(content: Content, total: int) -> bool:
     """Whether a file has as many bytes as its header says: its writer then came to an end, and knew all sizes.
 
     The byte that fills up an odd chunk may not be counted.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from phonograph_nodes.audio.containers.layout import SAMPLE_BYTES, Coding, Encoding, Extent, PcmLayout, within
+from phonograph_nodes.audio.stored import Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class RawPcm:
             raise ValueError(f"header_bytes is {self.header_bytes}; expected 0 or more")
 
 
-def raw_layout(content: memoryview, name: str, raw: RawPcm) -> PcmLayout:
+def raw_layout(content: Content, name: str, raw: RawPcm) -> PcmLayout:
     """All of a file as samples; bytes at its end that make no whole sample are left out.
 
     Raises:

@@ -7,7 +7,6 @@ reach to the end of the file. But 0 in a file whose size as a whole is right say
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -26,8 +25,10 @@ from phonograph_nodes.audio.containers.layout import (
     chunks,
     is_whole,
     text,
+    unpacked,
     within,
 )
+from phonograph_nodes.audio.stored import Content
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _LAWS: Mapping[int, Encoding] = MappingProxyType({6: "alaw", 7: "mulaw"})
@@ -68,7 +69,7 @@ class _Parts(NamedTuple):
     lists: tuple[Chunk, ...] = ()
 
 
-def riff_layout(content: memoryview, name: str) -> PcmLayout | None:
+def riff_layout(content: Content, name: str) -> PcmLayout | None:
     """Of a RIFF, RIFX, RF64 or BW64 file of form WAVE.
 
     Raises:
@@ -81,23 +82,23 @@ def riff_layout(content: memoryview, name: str) -> PcmLayout | None:
     return _layout(content, name, "wav", parts, order, tags)
 
 
-def w64_layout(content: memoryview, name: str) -> PcmLayout | None:
+def w64_layout(content: Content, name: str) -> PcmLayout | None:
     """Of a Sony Wave64 file; raises as `riff_layout`."""
     return _layout(content, name, "w64", _w64_parts(content), "little", {})
 
 
-def riff_extent(content: memoryview) -> Extent | None:
+def riff_extent(content: Content) -> Extent | None:
     """Where the audio lies in a file of the kinds that `riff_layout` reads, whatever its codec; None when nowhere."""
     return _riff_parts(content).extent
 
 
-def w64_extent(content: memoryview) -> Extent | None:
+def w64_extent(content: Content) -> Extent | None:
     """As `riff_extent`, of a Wave64 file."""
     return _w64_parts(content).extent
 
 
 def _layout(
-    content: memoryview, name: str, container: str, parts: _Parts, order: ByteOrder, tags: Mapping[str, str]
+    content: Content, name: str, container: str, parts: _Parts, order: ByteOrder, tags: Mapping[str, str]
 ) -> PcmLayout | None:
     form, extent, _ = parts
     if form is None or extent is None:
@@ -110,8 +111,8 @@ def _layout(
     return None
 
 
-def _riff_parts(content: memoryview) -> _Parts:
-    mark, _, kind = struct.unpack_from("<4sI4s", content)
+def _riff_parts(content: Content) -> _Parts:
+    mark, _, kind = unpacked("<4sI4s", content, 0)
     if kind != b"WAVE":
         return _Parts()
     order = _order(content)
@@ -120,7 +121,7 @@ def _riff_parts(content: memoryview) -> _Parts:
     lists: list[Chunk] = []
     for chunk in chunks(content, 12, order):
         if chunk.name == b"ds64" and mark in _LONG_FORMS:
-            long_total, long_size = struct.unpack_from("<QQ", content, chunk.start)
+            long_total, long_size = unpacked("<QQ", content, chunk.start)
             total = 8 + long_total
         elif chunk.name == b"fmt " and form is None:
             form = chunk
@@ -138,7 +139,7 @@ def _riff_parts(content: memoryview) -> _Parts:
     return _Parts(form, extent, tuple(lists))
 
 
-def _w64_parts(content: memoryview) -> _Parts:
+def _w64_parts(content: Content) -> _Parts:
     if bytes(content[:16]) != W64_RIFF or bytes(content[24:40]) != b"wave" + _W64_REST:
         return _Parts()
     total = int.from_bytes(content[16:24], "little")
@@ -151,7 +152,7 @@ def _w64_parts(content: memoryview) -> _Parts:
     return _Parts()
 
 
-def _extent(content: memoryview, chunk: Chunk, total: int, stream_sizes: tuple[int, ...] = ()) -> Extent:
+def _extent(content: Content, chunk: Chunk, total: int, stream_sizes: tuple[int, ...] = ()) -> Extent:
     """Where the audio lies: in the chunk, or from its beginning on, when its size was left open.
 
     Args:
@@ -167,19 +168,19 @@ def _extent(content: memoryview, chunk: Chunk, total: int, stream_sizes: tuple[i
     return Extent(chunk.start, None if is_open else chunk.size)
 
 
-def _order(content: memoryview) -> ByteOrder:
+def _order(content: Content) -> ByteOrder:
     return "big" if bytes(content[:4]) == b"RIFX" else "little"
 
 
-def _coding(content: memoryview, chunk: Chunk, order: ByteOrder) -> Coding | None:
+def _coding(content: Content, chunk: Chunk, order: ByteOrder) -> Coding | None:
     """What the chunk `fmt ` says; None for any other codec than PCM, and where it contradicts itself."""
     mark = ">" if order == "big" else "<"
     if chunk.size < 16:
         return None
-    tag, num_channels, sample_rate, _, stride, bits = struct.unpack_from(mark + "HHIIHH", content, chunk.start)
+    tag, num_channels, sample_rate, _, stride, bits = unpacked(mark + "HHIIHH", content, chunk.start)
     mask = 0
     if tag == _EXTENSIBLE and chunk.size >= 40:
-        _, _, mask, tag, guid = struct.unpack_from(mark + "HHIH14s", content, chunk.start + 16)
+        _, _, mask, tag, guid = unpacked(mark + "HHIH14s", content, chunk.start + 16)
         if guid != _CODEC_GUID:
             return None
     encoding = _encoding(tag, bits)
@@ -197,7 +198,7 @@ def _encoding(tag: int, bits: int) -> Encoding | None:
     return _LAWS.get(tag)
 
 
-def _tags(content: memoryview, chunk: Chunk, order: ByteOrder) -> dict[str, str]:
+def _tags(content: Content, chunk: Chunk, order: ByteOrder) -> dict[str, str]:
     if bytes(content[chunk.start : chunk.start + 4]) != b"INFO":
         return {}
     found: dict[str, str] = {}
@@ -207,13 +208,13 @@ def _tags(content: memoryview, chunk: Chunk, order: ByteOrder) -> dict[str, str]
     return {tag: value for tag, value in found.items() if value}
 
 
-def _w64_chunks(content: memoryview) -> Iterator[Chunk]:
+def _w64_chunks(content: Content) -> Iterator[Chunk]:
     """Names are GUIDs; sizes have 64 bits, count their own header, and are filled up to 8."""
     place = 40
     for _ in range(_MAX_CHUNKS):
         if place + _W64_HEADER > len(content):
             return
-        guid, size = struct.unpack_from("<16sQ", content, place)
+        guid, size = unpacked("<16sQ", content, place)
         name = guid[:4] if guid[4:] == _W64_REST else b""
         yield Chunk(name, place + _W64_HEADER, max(size - _W64_HEADER, 0))
         if size < _W64_HEADER:
@@ -221,7 +222,7 @@ def _w64_chunks(content: memoryview) -> Iterator[Chunk]:
         place += -(-size // 8) * 8
 
 
-def _is_disguised(content: memoryview, coding: Coding, extent: Extent) -> bool:
+def _is_disguised(content: Content, coding: Coding, extent: Extent) -> bool:
     """Whether it may be something else than samples; FFmpeg then looks closer."""
     if coding.encoding != "i16" or coding.num_channels != 2:
         return False

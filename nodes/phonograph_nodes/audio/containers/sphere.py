@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from phonograph.errors import AudioDecodeError
 from phonograph_nodes.audio.containers.layout import SIGNED, Coding, Encoding, Extent, PcmLayout, within
+from phonograph_nodes.audio.stored import Content
 
 _MAGIC = b"NIST_1A\n"
 _MAX_HEADER = 2**20
@@ -20,7 +21,7 @@ _HIGHEST_FIRST = frozenset({"10", "210", "3210"})
 _LAWS: Mapping[str, Encoding] = MappingProxyType({"ulaw": "mulaw", "mu-law": "mulaw", "alaw": "alaw", "a-law": "alaw"})
 
 
-def sphere_layout(content: memoryview, name: str) -> PcmLayout | None:
+def sphere_layout(content: Content, name: str) -> PcmLayout | None:
     """Of a SPHERE file.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 from collections.abc import Iterator
 from types import MappingProxyType
@@ -40,6 +41,9 @@ class Opened:
         which: the audio stream, by its index among them, or the first of a language.
         form: FFmpeg's name of the format, where it is certain; None lets FFmpeg find out.
 
+    Attributes:
+        is_plain: reading runs no Python code that may fail.
+
     Raises:
         AudioDecodeError: FFmpeg does not know the container, it is a playlist, holds no such stream or no decoder for it, or its
             rate or channel count is out of all bounds.
@@ -47,7 +51,7 @@ class Opened:
 
     def __init__(self, source: str | BinaryIO, name: str, which: int | str, form: str | None = None) -> None:
         self.name = name
-        self._source = source
+        self._source, self.is_plain = source, type(source) in (str, io.BytesIO)
         try:
             with translated(name, "probe", "a complete audio file", "check that it is one"):
                 self.container = _container(source, form)

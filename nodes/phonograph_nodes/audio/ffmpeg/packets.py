@@ -14,10 +14,13 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 
 from phonograph.errors import AudioCorruptError
+from phonograph_nodes.audio.ffmpeg.abi import abi
 from phonograph_nodes.audio.ffmpeg.opened import Opened, flac_frames
 from phonograph_nodes.audio.ffmpeg.seeking import sample_ticks
 from phonograph_nodes.audio.reader import Faults, Watch
-from phonograph_nodes.kernels._frames import DamagedPacket, FrameQueue, SampleBuffer
+from phonograph_nodes.kernels._ffmpeg import Native
+from phonograph_nodes.kernels._frames import SampleBuffer
+from phonograph_nodes.kernels._packets import DamagedPacket, FrameQueue
 
 _MAX_WORDS = 5
 
@@ -39,10 +42,14 @@ class Packets:
         self._queue = FrameQueue(self._demuxed, opened.decoder.decode)
         self._queue.flac_bits, self._queue.flac_longest = flac_frames(opened)
         self._queue.sample_ticks = sample_ticks(opened)
+        found = abi()
+        if found is not None and opened.is_plain and opened.stream.time_base is not None:
+            self._queue.native = Native(found, opened.container, opened.stream)
         self.counts_faults = True
 
     def close(self) -> None:
-        """Give back the packet that FFmpeg reads into; PyAV does not, when its generator is dropped before its end."""
+        """Read no more. Give back the packet that is read into: PyAV does not, when its generator is dropped before its end."""
+        self._queue.native = None
         self._demuxed.close()
 
     @property
@@ -54,8 +61,7 @@ class Packets:
     @property
     def end(self) -> int | None:
         """Where the last packet so far ends, in ticks of the stream; None when packets have no times."""
-        packet = self._queue.last
-        return None if packet is None or packet.pts is None else packet.pts + (packet.duration or 0)
+        return self._queue.end
 
     @property
     def is_ended(self) -> bool:
@@ -77,7 +83,7 @@ class Packets:
         self._queue.hold = num_packets
 
     def watch(self, watch: Watch | None) -> None:
-        """Ask this between packets from now on."""
+        """Ask this between stretches of packets from now on."""
         self._queue.check = None if watch is None else watch.check
 
     def take(self) -> list[AudioFrame] | None:

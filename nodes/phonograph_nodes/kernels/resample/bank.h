@@ -39,7 +39,7 @@ PG_INLINE pg_four pg_sums(const pg_vec v[PG_OUTPUTS])
     return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
-static int32_t pg_resample_bank(const pg_bank *plan, const pg_source *source, int64_t first, int64_t end, float *workspace, float *out)
+static int32_t pg_resample_bank(const pg_bank *plan, pg_source *source, int64_t first, int64_t end, float *workspace, float *out)
 {
     const int64_t num_taps = plan->num_taps;
     const int32_t whole = plan->down / plan->up, part = plan->down % plan->up;
@@ -51,7 +51,7 @@ static int32_t pg_resample_bank(const pg_bank *plan, const pg_source *source, in
         const int used = end - m < PG_OUTPUTS ? (int)(end - m) : PG_OUTPUTS;
         for (int i = 0; i < PG_OUTPUTS; i++) { /* those that are not used too */
             taps[i] = plan->taps + phase * num_taps;
-            x[i] = pg_taken(source, start, num_taps, workspace + i * num_taps);
+            x[i] = pg_taken(source, start, num_taps, workspace + i * num_taps, NULL);
             phase += part;
             start += whole + (phase >= plan->up);
             phase -= phase >= plan->up ? plan->up : 0;

@@ -98,7 +98,8 @@ typedef struct {
     pg_vec *z;     /* two vectors a point of the forward transform */
     pg_vec *u;     /* and of the inverse */
     float *samples; /* of PG_LANES blocks, where they are not to be had from their source */
-    float *outputs; /* [PG_LANES][step_out]: outputs of which not all are wanted */
+    uint8_t *stored; /* what was read of a file */
+    float *outputs;  /* [PG_LANES][step_out]: outputs of which not all are wanted */
 } pg_block_workspace;
 
 /* Input samples that PG_LANES blocks read. */
@@ -114,6 +115,7 @@ static int64_t pg_lay_out_blocks(const pg_blocks *plan, float *at, pg_block_work
     PG_PART(z, 2 * PG_LANES * (int64_t)plan->forward.num_points);
     PG_PART(u, 2 * PG_LANES * (int64_t)plan->inverse.num_points);
     PG_PART(samples, pg_group_length(plan));
+    PG_PART(stored, pg_room_for_stored(pg_group_length(plan)) / (int64_t)sizeof(float));
     PG_PART(outputs, PG_LANES * (int64_t)plan->step_out);
 #undef PG_PART
     return used;
@@ -125,15 +127,17 @@ static int64_t pg_blocks_workspace(const pg_blocks *plan)
     return pg_lay_out_blocks(plan, NULL, &unused) + 16; /* to begin at a multiple of 64 bytes */
 }
 
-static int32_t pg_resample_blocks(const pg_blocks *plan, const pg_source *source, int64_t first_block, int64_t end, float *memory,
-                                  float *out)
+static int32_t pg_resample_blocks(const pg_blocks *plan, pg_source *source, int64_t first_block, int64_t end, float *memory, float *out)
 {
     pg_block_workspace workspace;
     pg_lay_out_blocks(plan, (float *)(((uintptr_t)memory + 63) & ~(uintptr_t)63), &workspace);
     const int64_t num_blocks = (end + plan->step_out - 1) / plan->step_out;
     pg_vec poison = {0};
     for (int64_t block = first_block; block < num_blocks; block += PG_LANES) {
-        const float *samples = pg_taken(source, block * plan->step_in - plan->lead, pg_group_length(plan), workspace.samples);
+        const float *samples =
+            pg_taken(source, block * plan->step_in - plan->lead, pg_group_length(plan), workspace.samples, workspace.stored);
+        if (samples == NULL)
+            return 0;
         pg_forward(plan, samples, plan->step_in, workspace.z);
         pg_filter(plan, workspace.z, workspace.u);
         pg_inverse(&plan->inverse, workspace.u);

@@ -10,13 +10,22 @@
 #include "../convert/formats.h"
 #include "../transform.h"
 
-/* The samples [origin, origin + length) of a signal; zeros stand around them. */
+enum { PG_CUT_SHORT = -1 };
+
+/* The samples [origin, origin + length) of a signal, in memory or in a file; zeros stand around them. */
 typedef struct {
-    const void *samples;  /* may begin at any byte */
-    int32_t format;       /* PG_I16, PG_I24, PG_I32 or PG_F32 */
+    const void *samples;  /* may begin at any byte; NULL: they lie in a file */
+    int32_t format;       /* any but PG_F64 */
+    int32_t big_endian;   /* the highest byte of a sample comes first */
     int32_t num_channels; /* 1, or 2 that are interleaved, of which the mean is taken */
     int64_t origin;
     int64_t length;
+    /* of samples in a file */
+    int32_t descriptor; /* its position is neither used nor changed */
+    int32_t fault;      /* 0 until it does not give its samples: an errno then, or PG_CUT_SHORT where it ends before them */
+    int64_t first_byte; /* where they begin */
+    int64_t held_from;  /* the samples that were read last are [held_from, held_until) */
+    int64_t held_until;
 } pg_source;
 
 /* Overlap-save in the frequency domain (blocks.h). Block b reads block_in samples from b * step_in - lead on, and gives the
@@ -46,10 +55,10 @@ typedef struct {
 typedef struct {
     int32_t lanes;
     int64_t (*workspace)(const pg_blocks *plan); /* float32 values */
-    /* Outputs [first_block * step_out, end) to `out`; returns whether all are finite. */
-    int32_t (*blocks)(const pg_blocks *plan, const pg_source *source, int64_t first_block, int64_t end, float *workspace, float *out);
-    /* Outputs [first, end) to `out`, with 4 * num_taps values of workspace; returns whether all are finite. */
-    int32_t (*bank)(const pg_bank *plan, const pg_source *source, int64_t first, int64_t end, float *workspace, float *out);
+    /* Outputs [first_block * step_out, end) to `out`; returns whether all are there and finite. */
+    int32_t (*blocks)(const pg_blocks *plan, pg_source *source, int64_t first_block, int64_t end, float *workspace, float *out);
+    /* Outputs [first, end) of what is in memory to `out`, with 4 * num_taps values of workspace; returns whether all are finite. */
+    int32_t (*bank)(const pg_bank *plan, pg_source *source, int64_t first, int64_t end, float *workspace, float *out);
     int32_t (*finite)(const float *samples, int64_t num_samples);
 } pg_resamplers;
 

@@ -3,6 +3,8 @@
 #ifndef PHONOGRAPH_RESAMPLE_H
 #define PHONOGRAPH_RESAMPLE_H
 
+#define _POSIX_C_SOURCE 200809L /* pread */
+
 #include "bank.h"
 #include "blocks.h"
 

@@ -1,17 +1,13 @@
-"""PCM in a file: mapped into memory and converted from there to where it is wanted, with nothing in between.
+"""PCM in a file or in memory: converted from where it lies to where it is wanted.
 
-The resampler reads mono and stereo of the commonest formats where they lie. Else, what the kernels read as it lies is converted
-in long pieces. Bytes the other way round, signed bytes and float64, which change twice, go in pieces that stay in the cache.
-
-(Reading pieces instead of mapping them was measured, and populating the map ahead. The page faults of a map cost less than the
-copy where the system holds the file in large pieces of memory, as it does after one large write or reading ahead, and the same
-where it was written in small steps: then each page costs, whichever way.)
+The resampler reads mono and stereo of most formats by itself. Else, what lies in memory as the kernels read it is converted in
+long pieces. What is read from a file, and what changes twice (bytes the other way round, signed bytes, float64), goes in pieces
+that stay in the cache.
 """
 
 from __future__ import annotations
 
 import math
-import mmap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +19,7 @@ from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.containers import PcmLayout, RawPcm, pcm_layout, raw_layout
 from phonograph_nodes.audio.given import Given
 from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch
+from phonograph_nodes.audio.stored import Content, unreadable
 from phonograph_nodes.convert import convert, mix_to_mono
 from phonograph_nodes.kernels import _convert
 from phonograph_nodes.kernels._energy import stretch_levels
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from phonograph_nodes.resample.blocks import Pcm
 
 _TOLERANCE_S = 0.01  # some writers count the header as samples
-_PIECE = 2**16  # values of all channels: as float32, a quarter of a megabyte
+_PIECE = 2**18  # values of all channels: as float32, a megabyte
 _LONG_PIECE = 2**22  # between two looks at the limits
 
 _DTYPES = {"i16": "i2", "i32": "i4", "f32": "f4", "f64": "f8"}  # of the encodings that NumPy has in both byte orders
@@ -39,7 +36,7 @@ _CODECS = {"u8": "u8", "i8": "s8", "alaw": "alaw", "mulaw": "mulaw"}  # FFmpeg's
 _BITS = {"u8": 8, "i8": 8, "i16": 16, "i24": 24, "i32": 32}
 
 
-def open_mapped(given: Given, limits: Limits) -> MappedReader | None:
+def open_pcm(given: Given, limits: Limits) -> PcmReader | None:
     """A reader for WAV, RF64, BW64, Wave64, AIFF, AIFF-C, AU and NIST SPHERE files with PCM, floating point, A-law or mu-law.
 
     Returns:
@@ -48,25 +45,28 @@ def open_mapped(given: Given, limits: Limits) -> MappedReader | None:
     Raises:
         AudioDecodeError: the header tells of no audio, or of some that nothing here decodes; there is no sample.
     """
-    content = given.buffer()
-    layout = pcm_layout(content, given.name)
-    return None if layout is None else MappedReader(given, content, layout, limits)
+    content = given.content()
+    try:
+        layout = pcm_layout(content, given.name)
+    except OSError as error:
+        raise unreadable(given.name, error) from error
+    return None if layout is None else PcmReader(given, content, layout, limits)
 
 
-def open_raw(given: Given, limits: Limits, raw: RawPcm) -> MappedReader:
+def open_raw(given: Given, limits: Limits, raw: RawPcm) -> PcmReader:
     """A reader for samples without a header.
 
     Raises:
         AudioDecodeError: rate or channel count are none; there is no sample.
     """
-    content = given.buffer()
-    return MappedReader(given, content, raw_layout(content, given.name, raw), limits)
+    content = given.content()
+    return PcmReader(given, content, raw_layout(content, given.name, raw), limits)
 
 
-class MappedReader:
+class PcmReader:
     """The samples of a file that lie in it as they are. See `Reader`."""
 
-    def __init__(self, given: Given, content: memoryview, layout: PcmLayout, limits: Limits) -> None:
+    def __init__(self, given: Given, content: Content, layout: PcmLayout, limits: Limits) -> None:
         self._given = given
         self._content = content
         self._layout = layout
@@ -97,18 +97,22 @@ class MappedReader:
             block = self._read(start, min(start + num_samples, end), mono, watch)
             with watch.paused():
                 yield block
-            self._forget(start, block.shape[1])
 
     def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
-        from phonograph_nodes.resample.blocks import Pcm
+        from phonograph_nodes.resample.blocks import Pcm, Place
 
         layout = self._layout
-        if _is_swapped(layout) or layout.encoding not in ("i16", "i24", "i32", "f32") or layout.num_channels > 2:
+        if layout.encoding not in ("u8", "i16", "i24", "i32", "f32", "alaw", "mulaw") or layout.num_channels > 2:
             return None
         first, end = self._span(first, count)
-        self._refuse_more_than(self._limits.max_bytes, end - first, 1)
+        count = end - first
+        self._refuse_more_than(self._limits.max_bytes, count, 1)
         Watch(self._given.name, self._limits).check()
-        return Pcm(self._bytes(first, end - first), layout.encoding, layout.num_channels, end - first)
+        place = layout.first_byte + first * layout.stride
+        if isinstance(self._content, memoryview):
+            stored = np.frombuffer(self._content, np.uint8, count * layout.stride, place)
+            return Pcm(stored, layout.encoding, layout.big_endian, layout.num_channels, count)
+        return Pcm(Place(self._content.number, place), layout.encoding, layout.big_endian, layout.num_channels, count)
 
     def close(self) -> None:
         self._content = memoryview(b"")
@@ -123,6 +127,8 @@ class MappedReader:
             self._fill(first, out, mono, watch)
         except MemoryError as error:
             raise AudioDecodeError(self._given.name, "decode", "not enough memory for it", remedy="read it in blocks") from error
+        except (EOFError, OSError) as error:
+            raise unreadable(self._given.name, error) from error
         return out
 
     def _span(self, first: int, count: int | None) -> tuple[int, int]:
@@ -148,12 +154,12 @@ class MappedReader:
     def _fill(self, first: int, out: Samples, mono: bool, watch: Watch) -> None:
         layout = self._layout
         is_plain = not _is_swapped(layout) and layout.encoding not in ("i8", "f64")
-        step = (_LONG_PIECE if is_plain else _PIECE) // layout.num_channels
+        step = (_LONG_PIECE if is_plain and isinstance(self._content, memoryview) else _PIECE) // layout.num_channels
         scratch = _Scratch()
         for start in range(0, out.shape[1], step):
             watch.check()
             part = out[:, start : start + step]
-            stored, source = self._readable(self._stored(first + start, part.shape[1]), scratch)
+            stored, source = self._readable(self._stored(first + start, part.shape[1], scratch), scratch)
             if source == "f32" and not _is_finite(stored):
                 finite = np.isfinite(stored)
                 self._faults.non_finite += stored.size - int(np.count_nonzero(finite))
@@ -165,14 +171,15 @@ class MappedReader:
             else:
                 convert(stored, dtype="f32", source=source, layout="planar", out=part)
 
-    def _bytes(self, first: int, count: int) -> NDArray[np.uint8]:
-        stride = self._layout.stride
-        return np.frombuffer(self._content, np.uint8, count * stride, self._layout.first_byte + first * stride)
-
-    def _stored(self, first: int, count: int) -> NDArray[Any]:
-        """Samples as they lie in the file, in NumPy's type where it has one: a view of shape (num_samples, num_channels)."""
+    def _stored(self, first: int, count: int, scratch: _Scratch) -> NDArray[Any]:
+        """Samples as they are stored, in NumPy's type where it has one: shape (num_samples, num_channels)."""
         layout = self._layout
-        raw = self._bytes(first, count)
+        place, size = layout.first_byte + first * layout.stride, count * layout.stride
+        if isinstance(self._content, memoryview):
+            raw = np.frombuffer(self._content, np.uint8, size, place)
+        else:
+            raw = scratch.array("stored", (size,), np.uint8)
+            self._content.read_into(raw, place)
         if layout.encoding == "i24":
             return raw.reshape(count, layout.num_channels, 3)
         dtype = np.dtype(_DTYPES.get(layout.encoding, "u1")).newbyteorder(">" if layout.big_endian else "<")
@@ -194,15 +201,6 @@ class MappedReader:
         if encoding == "f64":
             return convert(stored, dtype="f32", out=scratch.array("single", stored.shape, np.float32)), "f32"
         return stored, encoding
-
-    def _forget(self, first: int, count: int) -> None:
-        """Let go of the pages that were read: a map counts as memory of this process. Only of files, whose bytes come back."""
-        mapped, layout = self._content.obj, self._layout
-        if self._given.path is None or not isinstance(mapped, mmap.mmap) or not hasattr(mapped, "madvise"):
-            return
-        place = layout.first_byte + first * layout.stride
-        start = place // mmap.PAGESIZE * mmap.PAGESIZE
-        mapped.madvise(mmap.MADV_DONTNEED, start, place + count * layout.stride - start)
 
 
 class _Scratch:

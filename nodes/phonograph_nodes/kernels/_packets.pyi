@@ -1,0 +1,29 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from phonograph_nodes.kernels._ffmpeg import Native
+from phonograph_nodes.kernels._frames import SampleBuffer
+
+class DamagedPacket(Exception): ...
+
+class FrameQueue:
+    is_ended: bool
+    hold: int
+    sample_ticks: int
+    flac_bits: int
+    flac_longest: int
+    check: Callable[[], None] | None
+    native: Native | None
+    def __init__(self, packets: Iterator[Any], decode: Callable[[Any], list[Any]]) -> None: ...
+    @property
+    def first(self) -> Any: ...
+    @property
+    def end(self) -> int | None: ...
+    @property
+    def is_reading(self) -> bool: ...
+    @property
+    def longest(self) -> int: ...
+    @property
+    def num_held(self) -> int: ...
+    def take(self) -> list[Any] | None: ...
+    def pour(self, out: SampleBuffer, limit: int) -> list[Any] | None: ...
