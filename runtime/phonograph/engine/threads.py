@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
@@ -67,9 +68,8 @@ class WorkerThread:
                 result = function(*arguments)
             except BaseException as raised:  # noqa: BLE001  # the loop decides what it means
                 error = as_failure(raised)
-            if self._loop.is_closed():
-                return
-            self._loop.call_soon_threadsafe(resolve, future, result, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed; nobody waits, but a node may still want its `close`
+                self._loop.call_soon_threadsafe(resolve, future, result, error)
             del call, future, function, arguments, result, error  # the thread must not hold an item while it waits
 
 

@@ -69,6 +69,38 @@ def test_cancelling_accounts_for_what_was_in_flight(tmp_path: Path) -> None:
     assert not (report.run_directory / "lock").exists()
 
 
+def test_a_node_whose_call_outlasts_the_run_is_closed_in_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled run leaves a call that does not return behind; when it does, its thread closes the node and ends."""
+    monkeypatch.setattr("phonograph.engine.scheduler._STUCK_AFTER_S", 0.01)
+    entered, leave, closed = threading.Event(), threading.Event(), threading.Event()
+
+    @node("test.stuck", inputs={"record": "record"}, outputs={"record": "record"})
+    class Stuck(Node[Params]):
+        """Wait until told to go on."""
+
+        def process(self, item: Item, state: None) -> Item:
+            entered.set()
+            leave.wait(30)
+            return item
+
+        def close(self) -> None:
+            closed.set()
+
+    executor = executor_for(tmp_path, line("test.stuck"), Stuck, workers=1)
+
+    async def scenario() -> None:
+        running = asyncio.create_task(executor.run_async())
+        await asyncio.to_thread(entered.wait, 30)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(scenario())
+    assert not closed.is_set()
+    leave.set()
+    assert closed.wait(30)
+
+
 def test_stopping_before_the_run_stops_the_run(tmp_path: Path) -> None:
     """A stop that comes first is not lost, and holds for one run."""
     executor = executor_for(tmp_path, line("testing.pass"))
