@@ -31,6 +31,7 @@ _PROGRESS_EVERY_S = 0.1
 @click.option("--dry-run", is_flag=True, help="Stop before the run, and show what would run.")
 @click.option("--sample", type=click.IntRange(min=1), metavar="N", help="Run N records alone, shared out over the sources.")
 @click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
+@click.option("--check-arrays", is_flag=True, help="Fail items whose arrays a node changes that others read; slower.")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
 @click.option(
     "--metrics",
@@ -47,6 +48,7 @@ def command(
     dry_run: bool,
     sample: int | None,
     workers: int | None,
+    check_arrays: bool,
     run_dir: str | None,
     metrics: Path | None,
     log_format: str,
@@ -79,7 +81,7 @@ def command(
             for warning in graph.warnings:
                 if warning.severity == "warning":
                     log.warning("manifest_warning", code=warning.code, place=str(warning.position), message=warning.words)
-            executor = Executor(graph, run_dir=run_dir, workers=workers, sample=sample, log=log)
+            executor = Executor(graph, run_dir=run_dir, workers=workers, sample=sample, check_arrays=check_arrays, log=log)
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records

@@ -248,6 +248,20 @@ def test_a_sample_is_a_part_of_the_records(project: Path) -> None:
     assert "records: 3 read = 3 completed" in result.stdout
 
 
+def test_a_node_that_spoils_arrays_is_found_on_request(project: Path) -> None:
+    """--check-arrays names a node that writes into what others read; without, nothing is said."""
+    (project / "clips" / "broken.wav").unlink()
+    code = "from phonograph import AudioChunk\nfrom phonograph.node import node\n\n\n@node('my.spoil')\n"
+    code += "def spoil(audio: AudioChunk) -> AudioChunk:\n    audio.samples[:] = 0\n    return audio\n"
+    (project / "spoil.py").write_text(code)
+    text = CONVERT.replace("nodes:", "plugins: [spoil.py]\nnodes:").replace("input: audio", "input: spoil")
+    (project / "small.yaml").write_text(text + "  spoil: {type: my.spoil, input: audio}\n")
+    assert "1 completed" in run_pipeline(project, "small.yaml").stdout
+    result = run_pipeline(project, "small.yaml", "--check-arrays")
+    assert "1 dead lettered" in result.stdout
+    assert "node 'spoil' changed the array on its input 'audio'" in result.stderr
+
+
 def test_an_override_changes_the_run(project: Path) -> None:
     """--set replaces a value of the manifest; a path given so starts where the command was given."""
     (project / "elsewhere").mkdir()
