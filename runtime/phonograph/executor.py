@@ -195,7 +195,7 @@ class Executor:
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(directory)
             directory.write_plan(plan_as_dict(plan))
-            serving = Serving(plan, directory, self._log, measure=self._measure)
+            serving = Serving(plan, directory, self._log, measure=self._measure, check_arrays=self._check_arrays)
             await serving.open()
             stack.push(partial(self._close_books, serving, directory))
             stack.push_async_exit(partial(self._close, serving))
@@ -236,7 +236,7 @@ class Executor:
         self,
         session_id: str | None = None,
         *,
-        idle_timeout: float | timedelta | None = None,
+        idle_timeout: float | timedelta | None = timedelta(hours=1),
         max_in_flight: int = 16,
         max_unread: int = 256,
         max_unread_bytes: int = 16 * 2**20,
@@ -253,7 +253,8 @@ class Executor:
 
         Args:
             session_id: names it in keys, logs and dead letters; None: `session-<number>`.
-            idle_timeout: seconds (or timedelta) without a chunk sent or a result received after which it ends; None: never.
+            idle_timeout: seconds (or timedelta) without a chunk sent or a result received after which it ends; None: never,
+                and then one that is dropped without an end stays until the executor is closed.
             max_in_flight: chunks on their way. max_unread, max_unread_bytes: results that nobody has received. Where one of
                 them is reached, `send` waits; each session has as much for itself.
 

@@ -48,7 +48,10 @@ class BatchTurns(TurnTaking):
             self._rise(lane, turns.pop(entry))
 
         batches = Batches(lane, self._course, self._judge, settle, cancel)
-        while parts or turns or not lane.is_finished:
+        while True:
+            seats.look(number)
+            if not (parts or turns) and lane.is_finished:
+                break
             if lane.outbox.letters:
                 await lane.outbox.send()
                 continue

@@ -32,7 +32,8 @@ class Owner(Protocol):
     Attributes:
         is_live: it is a session, whose items keep their order everywhere and meet the state that they left.
         is_gone: nobody waits any more; what waits of it ends as cancelled.
-        ends: at how many of its links the end of the session has come to a node that gathers, by its id.
+        ends: at how many of its links the end of the session has come to a node that gathers, by its id; the names of segments
+            that it has passed.
     """
 
     is_live: bool

@@ -37,18 +37,19 @@ class Seat:
     Attributes:
         worker: number of the one that it sits with; None: all.
         waiting: what is to be worked on, in order. messages: what goes before all of it.
-        num_away: entries that a worker, a back-off or a breaker has.
+        away: entries that a back-off or a breaker has. num_away: those, and what a worker has.
         num_ends: over how many links the end of the session has come.
         has_gap: something was dropped here, and nothing has come since.
     """
 
-    __slots__ = ("has_gap", "is_listed", "messages", "num_away", "num_ends", "owner", "waiting", "worker")
+    __slots__ = ("away", "has_gap", "is_listed", "messages", "num_away", "num_ends", "owner", "waiting", "worker")
 
     def __init__(self, owner: Owner, worker: int | None) -> None:
         self.owner = owner
         self.worker = worker
         self.waiting: deque[Entry] = deque()
         self.messages: list[object] = []
+        self.away: set[Entry] = set()
         self.num_away = 0
         self.num_ends = 0
         self.has_gap = False
@@ -84,6 +85,7 @@ class Seating:
         self._turns = [0] * num_workers
         self._num_sessions = [0] * num_workers
         self._sleeping: list[asyncio.Future[None] | None] = [None] * num_workers
+        self._is_called = [False] * num_workers
 
     def has_room_for(self, num_bytes: int) -> bool:
         return True
@@ -150,6 +152,10 @@ class Seating:
             self._num_sessions[seat.worker] -= 1
         return seat
 
+    def holds(self, seat: Seat) -> bool:
+        """Whether nobody has taken the seat away."""
+        return self._seats.get(seat.owner) is seat
+
     def offer(self, seat: Seat) -> None:
         """Put a seat on the list of those that are worked for, if there is something to do."""
         if seat.is_listed or not seat.has_work:
@@ -197,8 +203,14 @@ class Seating:
         seat.is_listed = False
         return seat
 
+    def look(self, worker: int) -> None:
+        """A worker is about to look at all that it has to do; what changes from now on ends its `wait`."""
+        self._is_called[worker] = False
+
     async def wait(self, worker: int) -> None:
-        """Return when something has changed for a worker."""
+        """Return when something has changed for a worker, or has since it began to look."""
+        if self._is_called[worker]:
+            return
         future = self._sleeping[worker] = asyncio.get_running_loop().create_future()
         try:
             await future
@@ -221,6 +233,7 @@ class Seating:
         return iter(list(self._seats.values()))
 
     def _wake(self, worker: int) -> None:
+        self._is_called[worker] = True
         future = self._sleeping[worker]
         if future is not None and not future.done():
             future.set_result(None)
@@ -247,12 +260,11 @@ class ServingLane(Lane):
 
         super().__init__(plan, nodes, num_producers, given_up)
         self._course = course
-        self._away: set[Entry] = set()
         self.seats = Seating(plan.num_workers, num_producers, plan.queue, course)
         self.queue = cast(BoundedQueue[Entry], self.seats)
 
     def resume(self, entry: Entry) -> None:
-        seat = self._is_back(entry) or self.seats.seat_of(self.seats.owner_of(entry))
+        seat = self._is_back(entry)
         seat.waiting.appendleft(entry)
         self.seats.offer(seat)
 
@@ -268,6 +280,9 @@ class ServingLane(Lane):
         waiting = super().abandon()
         for entry in waiting:
             self._is_back(entry)
+        for seat in self.seats:
+            waiting += seat.waiting
+            seat.waiting.clear()
         return waiting
 
     def withdraw(self, owner: Owner) -> int | None:
@@ -277,33 +292,40 @@ class ServingLane(Lane):
             The worker that it sat with; None if it had no seat, or sat with all.
         """
         seat = self.seats.leave(owner)
-        entries = list(seat.waiting) if seat is not None else []
-        for entry in [entry for entry in self._away if self.seats.owner_of(entry) is owner]:
+        if seat is None:
+            return None
+        for entry in seat.away:
             timer = self._backing_off.pop(entry, None)
             if timer is not None:
                 timer.cancel()
-            for node in self.nodes:
-                if entry in node.held:
-                    node.held.remove(entry)
-            self._away.discard(entry)
-            entries.append(entry)
-        if seat is not None:
-            seat.waiting.clear()
-            seat.messages.clear()
+            else:
+                self.nodes[entry.position].held.remove(entry)
+        entries = [*seat.waiting, *seat.away]
+        seat.waiting.clear()
+        seat.messages.clear()
+        seat.away.clear()
         for entry in entries:
-            self._course.cancel(entry)
-        return None if seat is None else seat.worker
+            self.cancel(entry)
+        return seat.worker
+
+    def cancel(self, entry: Entry) -> None:
+        """End an entry of a request or session that is gone; if it was to probe a node, another one may."""
+        if entry.is_probe:
+            node = self.nodes[entry.position]
+            node.breaker.release(entry.began)
+            self.review(node)
+        self._course.cancel(entry)
 
     def _goes_away(self, entry: Entry) -> None:
-        self._away.add(entry)
-        self.seats.seat_of(self.seats.owner_of(entry)).num_away += 1
-
-    def _is_back(self, entry: Entry) -> Seat | None:
-        if entry not in self._away:
-            return None
-        self._away.discard(entry)
         seat = self.seats.seat_of(self.seats.owner_of(entry))
-        seat.num_away -= 1
+        seat.away.add(entry)
+        seat.num_away += 1
+
+    def _is_back(self, entry: Entry) -> Seat:
+        seat = self.seats.seat_of(self.seats.owner_of(entry))
+        if entry in seat.away:
+            seat.away.discard(entry)
+            seat.num_away -= 1
         return seat
 
 

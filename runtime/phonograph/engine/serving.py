@@ -50,9 +50,16 @@ class Serving(BatchTurns):
     """
 
     def __init__(
-        self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool, max_requests: int = MAX_REQUESTS
+        self,
+        plan: Plan,
+        run_directory: RunDirectory,
+        log: Logger,
+        *,
+        measure: bool,
+        check_arrays: bool = False,
+        max_requests: int = MAX_REQUESTS,
     ) -> None:
-        super().__init__(plan, run_directory, log, measure=measure)
+        super().__init__(plan, run_directory, log, measure=measure, check_arrays=check_arrays)
         self._budget = _Unlimited(self._course)
         self._entrance = self._nodes[ENTRANCE]
         self._contracts = {port.name: PortContract(port) for port in self._entrance.plan.ports[1]}
@@ -61,6 +68,7 @@ class Serving(BatchTurns):
         self._idle = asyncio.Event()
         self._idle.set()
         self._is_open = asyncio.Event()
+        self._closing = asyncio.Event()
         self._is_closing = False
         self._num_requests = 0
         self._sessions: dict[str, Session] = {}
@@ -114,6 +122,7 @@ class Serving(BatchTurns):
                 idle = asyncio.create_task(self._idle.wait())
                 await asyncio.wait((self._running, idle), return_when=asyncio.FIRST_COMPLETED)
                 idle.cancel()
+            self._closing.set()
             self._entrance.exit.close()
             self._entrance.letters.close()
             await asyncio.wait((self._running,))
@@ -125,13 +134,14 @@ class Serving(BatchTurns):
     async def submit(self, inputs: Mapping[str, Any], key: str | None, attributes: Mapping[str, Any] | None) -> Result:
         """See `Executor.submit`."""
         payload = self.checked(inputs)
+        self.require_open()
         request = Request(self._outputs)
-        async with self._places:
-            self.require_open()
-            self._num_requests += 1
-            try:
+        self._num_requests += 1
+        try:
+            async with self._places:
                 if self._admission is not None:
                     await self._admission.enter(payload_bytes(payload))
+                self._require_running()
                 key = key or f"request-{self.ledger.num_read}"
                 entering = self.let_in(
                     request, Item(key=key, ordinal=0, payload=payload, attributes=described(payload, attributes))
@@ -139,20 +149,26 @@ class Serving(BatchTurns):
                 if entering is not None:
                     await asyncio.shield(entering)
                 result = await request.result()
-            except asyncio.CancelledError:
-                self.dismiss(request)
-                raise
-            finally:
-                self._num_requests -= 1
-                if not self._num_requests:
-                    self._idle.set()
+        except asyncio.CancelledError:
+            self.dismiss(request)
+            raise
+        finally:
+            self._num_requests -= 1
+            if not self._num_requests:
+                self._idle.set()
         if result.metrics.outcome is Outcome.CANCELLED:
             raise ExecutorClosedError(f"record {key!r}") from self.error
         return result
 
     def require_open(self) -> None:
         """Raises ExecutorClosedError, with what ended it as its cause."""
-        if self._is_closing or self._running is None or self._running.done() or self._course.is_aborting:
+        if self._is_closing:
+            raise ExecutorClosedError(self._plan.graph.name) from self.error
+        self._require_running()
+
+    def _require_running(self) -> None:
+        """As `require_open`; but while it is being closed, what was sent before is let in."""
+        if self._running is None or self._running.done() or self._course.is_draining:
             raise ExecutorClosedError(self._plan.graph.name) from self.error
 
     def checked(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -204,7 +220,8 @@ class Serving(BatchTurns):
     def control(self, owner: Owner, message: object) -> None:
         """Give a message to the nodes that take some, wherever the session is."""
         for lane in self._lanes:
-            if any(takes_messages(node.plan.spec.factory) for node in lane.nodes):
+            is_over = lane.plan.name in owner.ends
+            if not is_over and any(takes_messages(node.plan.spec.factory) for node in lane.nodes):
                 lane.seats.tell(owner, message)
 
     def session(self, session_id: str | None, limits: SessionLimits) -> Session:
@@ -230,7 +247,10 @@ class Serving(BatchTurns):
         course = self._course
         taps = {node.id: Tap(node.ports[0][0].name, course) for node in self._plan.taps}
         lane = partial(ServingLane, course=course)
-        return connect(self._plan, self._nodes, course, self._judge, measure=self._measure, lane=lane, taps=taps)
+        assembly = connect(self._plan, self._nodes, course, self._judge, measure=self._measure, lane=lane, taps=taps)
+        for gate in assembly.gates:  # what waits for a retry of one caller must not hold up the others
+            gate.lift()
+        return assembly
 
     async def _cancel(self) -> None:
         assert self._running is not None
@@ -239,6 +259,7 @@ class Serving(BatchTurns):
 
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         self._group = group
+        group.create_task(self._closing.wait(), name="entrance")  # there may be nothing else to run
         for lane in self._lanes:
             self._visits[lane.plan.name] = [Visits(lane.plan, post) for post in crew.workers[lane.plan.name]]
             group.create_task(self._serve_lane(lane), name=f"lane {lane.plan.name}")

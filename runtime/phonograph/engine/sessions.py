@@ -7,7 +7,7 @@ it is sent to: so many chunks may be on their way, so many results unread; then 
     state       send        receive                              goes on with
     open        yes         waits for a result                   finish, cancel, time-out, closing
     finishing   no          waits, and ends behind the last one  cancel, time-out, closing
-    ended       no          what is unread, then the reason      -
+    ended       no          the reason                           -
 """
 
 from __future__ import annotations

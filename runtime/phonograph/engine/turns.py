@@ -23,8 +23,10 @@ from phonograph.log import Logger
 class TurnTaking(Scheduler):
     """What is done for a lane whose entries wait at seats. The lanes must be `ServingLane`s."""
 
-    def __init__(self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool) -> None:
-        super().__init__(plan, run_directory, log, measure=measure)
+    def __init__(
+        self, plan: Plan, run_directory: RunDirectory, log: Logger, *, measure: bool, check_arrays: bool = False
+    ) -> None:
+        super().__init__(plan, run_directory, log, measure=measure, check_arrays=check_arrays)
         self._visits: dict[str, list[Visits]] = {}
 
     @property
@@ -43,7 +45,10 @@ class TurnTaking(Scheduler):
         """One worker's work: a turn for each that has something, one after another."""
         seats, load = lane.seats, Load()
         lane.loads.append(load)
-        while not lane.is_finished:
+        while True:
+            seats.look(number)
+            if lane.is_finished:
+                break
             if lane.outbox.letters:
                 await lane.outbox.send()
                 continue
@@ -79,7 +84,7 @@ class TurnTaking(Scheduler):
             seat.num_away += 1
             seats.offer(seat)  # of a request, other workers may have the next
             if self._course.is_aborting or seat.owner.is_gone:
-                self._course.cancel(entry)
+                lane.cancel(entry)
                 self._rise(lane, seat)
             elif entry.position == len(lane.nodes) and entry.item.payload is not END:  # a breaker passed over the last node
                 await self._settle(lane, entry, entry.item)
@@ -130,11 +135,7 @@ class TurnTaking(Scheduler):
 
     async def _settle_turn(self, lane: ServingLane, seat: Seat, entry: Entry, result: Pass | Item) -> None:
         if seat.owner.is_gone:
-            if entry.is_probe:
-                node = lane.nodes[entry.position]
-                node.breaker.release(entry.began)
-                lane.review(node)
-            self._course.cancel(entry)
+            lane.cancel(entry)
         elif isinstance(result, LivePass):
             await self._settle_live(lane, seat, entry, result)
         elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result, self._now()):
@@ -154,6 +155,7 @@ class TurnTaking(Scheduler):
         if result.has_ended:
             await lane.outbox.send()
             await pass_end((lane.exit, *(node.letters for node in lane.nodes)), entry, held, self.ledger)
+            seat.owner.ends[lane.plan.name] = 1
             lane.seats.leave(seat.owner)
         leave(held)
 
@@ -162,6 +164,8 @@ class TurnTaking(Scheduler):
         assert isinstance(seat.owner, Session), "nobody else sends messages"
         session, messages, seat.messages = seat.owner.id, seat.messages, []
         for message in messages:
+            if not lane.seats.holds(seat):  # given up meanwhile: a call would make a state that nobody lets go of
+                return
             try:
                 await visits.control(session, message)
             except Exception as error:  # noqa: BLE001  # whatever the code of nodes raises

@@ -27,7 +27,7 @@ class Watch:
     @property
     def is_needed(self) -> bool:
         """Someone may come to wait for what others hold."""
-        return bool(self._assembly.gates) or self._admission is not None
+        return any(gate.is_bounded for gate in self._assembly.gates) or self._admission is not None
 
     async def run(self) -> None:
         """When nothing else can happen, let batches go that are not full, or else widen gates that are waited at and let a record

@@ -143,6 +143,10 @@ class Gate:
         return any(not future.done() for future in self._waiting)
 
     @property
+    def is_bounded(self) -> bool:
+        return self.limit < float("inf")
+
+    @property
     def num_open(self) -> int:
         return len(self._open)
 

@@ -12,6 +12,7 @@ from phonograph.errors import BadInputError, ExecutorClosedError, GraphError, No
 from phonograph.executor import Executor
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
+from phonograph.testing import simulate
 from served import Gate, one_node, served
 from talking import Tally, TallyNode, nothing_is_kept, number, received, tallying
 
@@ -214,21 +215,26 @@ def test_messages_overtake_chunks(tmp_path: Path) -> None:
 
 
 def test_an_idle_session_times_out(tmp_path: Path) -> None:
-    """Nothing sent and nothing received for the time-out ends a session, also one whose results nobody takes."""
+    """Nothing sent and nothing received for the time-out ends a session, also one whose results nobody takes; so does an hour."""
 
     async def scenario() -> None:
         async with tallying(tmp_path) as executor:
-            silent = executor.session("silent", idle_timeout=0.01)
+            silent = executor.session("silent", idle_timeout=60)
             with pytest.raises(SessionEndedError, match="session 'silent': nothing was sent or received") as raised:
                 await silent.receive()
             assert raised.value.reason == "idle"
-            deaf = executor.session("deaf", idle_timeout=0.01, max_unread=1)
+            deaf = executor.session("deaf", idle_timeout=60, max_unread=1)
             with pytest.raises(SessionEndedError, match="nothing was sent or received"):
                 while True:
                     await deaf.send(number(1))
+            dropped = executor.session("dropped")
+            await dropped.send(number(1))
+            await asyncio.sleep(2 * 3600)
             assert nothing_is_kept()
+            with pytest.raises(SessionEndedError, match="nothing was sent or received for 3600 s"):
+                await dropped.receive()
 
-    asyncio.run(scenario())
+    simulate(scenario(), seed=1, longest_s=3 * 3600)
 
 
 def test_a_finished_session_takes_nothing_more(tmp_path: Path) -> None:
