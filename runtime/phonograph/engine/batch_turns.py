@@ -47,6 +47,12 @@ class BatchTurns(TurnTaking):
             self._course.cancel(entry)
             self._rise(lane, turns.pop(entry))
 
+        def wanted(batch: list[Entry]) -> list[Entry]:  # in a frame of its own: a waiting worker must not keep an item alive
+            for entry in batch:
+                if turns[entry].owner.is_gone:
+                    cancel(entry)
+            return [entry for entry in batch if entry in turns]
+
         batches = Batches(lane, self._course, self._judge, settle, cancel)
         while True:
             seats.look(number)
@@ -66,10 +72,7 @@ class BatchTurns(TurnTaking):
             else:
                 batch = parts.pop()
             if batch is not None:
-                for entry in [entry for entry in batch if turns[entry].owner.is_gone]:
-                    batch.remove(entry)
-                    cancel(entry)
-                parts += reversed(await batches.run(batch, visits, visits.thread, is_whole=is_whole))
+                parts += reversed(await batches.run(wanted(batch), visits, visits.thread, is_whole=is_whole))
             elif not seats.has_turn_for(number):
                 await _wait(seats, number, forming.due)
         seats.nudge()

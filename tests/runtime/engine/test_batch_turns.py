@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from phonograph.errors import BadInputError, TransientError
 from phonograph.executor import Executor
 from phonograph.item import Item
 from phonograph.node import Emitted, Node, Params, node
+from phonograph.testing import simulate
 from served import served
 from talking import number, received
 
@@ -249,3 +251,31 @@ nodes:
 
     asyncio.run(scenario())
     assert sizes() == [2, 1]
+
+
+class Chunk(dict[str, int]):
+    """A payload that can be watched."""
+
+
+def test_a_cancelled_chunk_in_a_batch_is_not_kept(tmp_path: Path) -> None:
+    """A worker with nothing to do holds none of those that were cancelled while they waited for company."""
+
+    async def scenario() -> None:
+        async with batched(tmp_path, "test.sums", "max_items: 3, max_wait: 60s") as executor:
+            chunk = Chunk(number=1)
+            watched = weakref.ref(chunk)
+            first, *others = [executor.session() for _ in range(4)]
+            for one in others:  # who has come before is waited for
+                await one.send(number(2))
+                assert await one.receive() is not None
+            await first.send({"record": chunk})
+            del chunk
+            await asyncio.sleep(1)
+            assert not CALLS[3:]
+            first.cancel()
+            for one in others[:2]:
+                await one.send(number(2))
+            await asyncio.sleep(1)
+            assert watched() is None
+
+    simulate(scenario(), seed=1)
