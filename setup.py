@@ -68,6 +68,7 @@ setup(
             kernel("frames", CONVERT_FLAGS),
             kernel("ffmpeg", CONVERT_FLAGS),
             kernel("packets", CONVERT_FLAGS),
+            kernel("reading"),
             kernel("log_mel", VECTOR_FLAGS),
             kernel("resample", VECTOR_FLAGS),
         ],

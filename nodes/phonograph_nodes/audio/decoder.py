@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +17,7 @@ from phonograph.errors import AudioDecodeError, AudioFormatError, AudioTooLongEr
 from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.given import AudioSource, Given
 from phonograph_nodes.audio.opening import open_reader
-from phonograph_nodes.audio.reader import Faults, Limits, Samples
+from phonograph_nodes.audio.reader import Faults, Limits, Samples, Watch
 from phonograph_nodes.audio.stored import unreadable
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from phonograph_nodes.resample.filters import Quality
 
 NonFinite = Literal["refuse", "zero"]
+
+_Result = TypeVar("_Result")
 
 _MOST_READ = 2**18  # samples of each channel that are decoded at a time while blocks are resampled
 
@@ -48,7 +52,8 @@ class AudioDecoder:
             for block in decoder.blocks(10 * decoder.sample_rate):
                 ...
 
-    The container is told by its first bytes; the extension of the name does not matter. For one thread at a time.
+    The container is told by its first bytes; the extension of the name does not matter. For one call at a time: while it reads,
+    another `decode`, block or `close`, by another thread or by `is_cancelled`, is refused with RuntimeError.
 
     Args:
         source: a path, `-` for standard input, encoded bytes, or a binary file object, which stays open.
@@ -91,6 +96,7 @@ class AudioDecoder:
             raise ValueError(f"non_finite is {non_finite!r}; expected 'refuse' or 'zero'")
         self._keep_truncated, self._refuses_non_finite = keep_truncated, non_finite == "refuse"
         self._limits, self._quality = limits, quality
+        self._lock, self._is_read = threading.Lock(), False
         self._out_rate = sr if sr is None else _checked(sr, quality)
         self._weights: NDArray[np.float64] | None = None
         given = Given(source, max_bytes=limits.max_bytes)
@@ -141,18 +147,12 @@ class AudioDecoder:
         Raises:
             AudioDecodeError: what is there does not decode, is truncated, or goes beyond the limits.
             AudioFormatError: some samples are NaN or infinite.
+            RuntimeError: it is being read already.
             ValueError: an offset or duration that is negative or not finite.
         """
         first, count = self._span(offset, duration)
-        before = self.faults.non_finite
-        resampled = self._resampled_pcm(first, count)
-        if resampled is not None:
-            return resampled
-        samples = self._reader.read(first, count, mono=self._mono)
-        self._check_end(first, samples.shape[1], count)
-        self._check_finite(before)
-        samples = self._resampled(self._mixed(samples))
-        return samples[0] if len(samples) == 1 else samples
+        samples = self._alone(partial(self._decoded, first, count))
+        return samples[0] if samples.ndim == 2 and len(samples) == 1 else samples
 
     def blocks(self, num_samples: int, offset: float = 0.0, duration: float | None = None) -> Iterator[Samples]:
         """The same audio in blocks, with memory for a few of them only.
@@ -172,11 +172,15 @@ class AudioDecoder:
         blocks = self._native_blocks(first, count, num_samples)
         if self.sample_rate != self.info.sample_rate:
             blocks = self._recut(self._resampled_blocks(blocks), num_samples)
-        return (block[0] if len(block) == 1 else block for block in blocks)
+        return self._one_by_one(blocks)
 
     def close(self) -> None:
-        """Give back the file; what was decoded stays."""
-        self._reader.close()
+        """Give back the file; what was decoded stays.
+
+        Raises:
+            RuntimeError: it is being read.
+        """
+        self._alone(self._reader.close)
 
     def __enter__(self) -> AudioDecoder:
         return self
@@ -184,10 +188,44 @@ class AudioDecoder:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def _alone(self, step: Callable[[], _Result]) -> _Result:
+        """Refuse another call meanwhile, which would share, or close, what FFmpeg and the system know by number only."""
+        is_mine = False
+        try:  # all of it: Ctrl-C may come after any call, and the decoder is yet to be closed then
+            with self._lock:
+                if self._is_read:
+                    name = self.info.name
+                    raise RuntimeError(
+                        f"{name}: the decoder is being read, by another call or thread; expected one call at a time"
+                    )
+                self._is_read = is_mine = True
+            return step()
+        finally:
+            if is_mine:
+                self._is_read = False
+
+    def _one_by_one(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        while True:
+            block = self._alone(partial(next, blocks, None))
+            if block is None:
+                return
+            yield block[0] if len(block) == 1 else block
+
     def _span(self, offset: float, duration: float | None) -> tuple[int, int | None]:
         check_times(offset, duration)
         rate = self.info.sample_rate
         return int(offset * rate), None if duration is None else int(duration * rate)
+
+    def _decoded(self, first: int, count: int | None) -> Samples:
+        before = self.faults.non_finite
+        watch = Watch(self.info.name, self._limits)
+        resampled = self._resampled_pcm(first, count, watch)
+        if resampled is not None:
+            return resampled
+        samples = self._reader.read(first, count, mono=self._mono)
+        self._check_end(first, samples.shape[1], count)
+        self._check_finite(before)
+        return self._resampled(self._mixed(samples), watch)
 
     def _native_blocks(self, first: int, count: int | None, num_samples: int) -> Iterator[Samples]:
         """Mixed, not resampled."""
@@ -233,7 +271,7 @@ class AudioDecoder:
         if num_held:
             yield np.concatenate(held, axis=1)
 
-    def _resampled_pcm(self, first: int, count: int | None) -> Samples | None:
+    def _resampled_pcm(self, first: int, count: int | None, watch: Watch) -> Samples | None:
         """What the resampler makes of the file's own samples, which it mixes to mono on the way; None where it cannot."""
         about = self.info
         if self._out_rate in (None, about.sample_rate) or self.num_channels != 1 or about.num_channels > 2:
@@ -246,7 +284,8 @@ class AudioDecoder:
         from phonograph_nodes.resample.whole import resample_pcm
 
         try:
-            return resample_pcm(pcm, in_rate=about.sample_rate, out_rate=self.sample_rate, quality=self._quality)
+            in_rate, out_rate = about.sample_rate, self.sample_rate
+            return resample_pcm(pcm, in_rate=in_rate, out_rate=out_rate, quality=self._quality, check=watch.check)
         except AudioFormatError as error:
             raise AudioDecodeError(about.name, "resample", str(error)) from error
         except (EOFError, OSError) as error:
@@ -268,14 +307,15 @@ class AudioDecoder:
             self.close()
             raise AudioFormatError(f"{self.info.name}: {error}") from error
 
-    def _resampled(self, samples: Samples) -> Samples:
+    def _resampled(self, samples: Samples, watch: Watch) -> Samples:
         if self._out_rate in (None, self.info.sample_rate):
             return samples
         self._refuse_more_than_allowed(-(-samples.shape[1] * self.sample_rate // self.info.sample_rate))
         from phonograph_nodes.resample.whole import resample
 
         with self._resampling():
-            return resample(samples, in_rate=self.info.sample_rate, out_rate=self.sample_rate, quality=self._quality)
+            in_rate, out_rate = self.info.sample_rate, self.sample_rate
+            return resample(samples, in_rate=in_rate, out_rate=out_rate, quality=self._quality, check=watch.check)
 
     def _most_resampled(self) -> int:
         return self._limits.max_bytes // (4 * self.num_channels)

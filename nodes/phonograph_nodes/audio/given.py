@@ -186,7 +186,7 @@ class Given:
     def _all_of(self, file: Readable, most: int) -> bytes:
         content = bytearray()
         with _reading(self.name):
-            while block := file.read(_READ_BYTES):
+            while block := _bytes_of(file.read(_READ_BYTES)):
                 content += block
                 if len(content) > most:
                     limit = f"at most {most} bytes of what has to be held in memory"
@@ -196,7 +196,8 @@ class Given:
     def _on_disk(self) -> StoredBytes | None:
         """The file, unless what was given only looks like one that lies on a disk (compressed, remote)."""
         if self.path is not None:  # opened by the system itself: Python's file objects take as long as the rest of a short load
-            return StoredBytes(os.open(self.path, os.O_RDONLY))
+            # Without waiting, since what is a file may have become a named pipe, of which nobody writes the other end.
+            return StoredBytes(os.open(self.path, os.O_RDONLY | os.O_NONBLOCK))
         if isinstance(self._file, io.BufferedReader) and isinstance(self._file.raw, io.FileIO):
             return StoredBytes(os.dup(self._file.fileno()))  # its owner may close it, and the number be another file's
         return None
@@ -214,6 +215,12 @@ def _reading(name: str) -> Iterator[None]:
         raise AudioDecodeError(name, "open", f"it cannot be read: {word}", remedy="get it again") from error
 
 
+def _bytes_of(content: Any) -> bytes:
+    if not isinstance(content, (bytes, bytearray, memoryview)):
+        raise TypeError(f"its read() gave {type(content).__name__}, expected bytes")
+    return bytes(content)
+
+
 class _Lent(io.RawIOBase):
     """Somebody else's file object, which closing leaves open."""
 
@@ -221,8 +228,13 @@ class _Lent(io.RawIOBase):
         self._file, self._name = file, name
 
     def read(self, size: int | None = -1, /) -> bytes:
+        asked = -1 if size is None else size
         with _reading(self._name):
-            return self._file.read(-1 if size is None else size)
+            content = _bytes_of(self._file.read(asked))
+        if 0 <= asked < len(content):  # more than there is room for
+            found = f"its read({asked}) gave {len(content)} bytes"
+            raise AudioDecodeError(self._name, "open", found, "no more than were asked for", "give all that it holds as bytes")
+        return content
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         with _reading(self._name):

@@ -10,6 +10,9 @@ from phonograph_nodes.audio.reader import Limits, Reader
 if TYPE_CHECKING:
     from phonograph_nodes.audio.containers import RawPcm
 
+PCM_HEADS = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"riff", b"FORM", b".snd", b"dns.", b"NIST"}
+"""How a file may begin that `containers` has a parser for."""
+
 
 def open_reader(
     given: Given, limits: Limits, *, stream: int | str = 0, strict: bool = False, raw: RawPcm | None = None
@@ -29,15 +32,12 @@ def open_reader(
         from phonograph_nodes.audio.pcm import open_raw
 
         return open_raw(given, limits, raw)
-    if stream == 0:
-        from phonograph_nodes.audio.containers import holds_pcm
+    if stream == 0 and given.head()[:4] in PCM_HEADS:
+        from phonograph_nodes.audio.pcm import open_pcm
 
-        if holds_pcm(given.head()):
-            from phonograph_nodes.audio.pcm import open_pcm
-
-            pcm = open_pcm(given, limits)
-            if pcm is not None:
-                return pcm
+        pcm = open_pcm(given, limits)
+        if pcm is not None:
+            return pcm
     from phonograph_nodes.audio.ffmpeg import open_ffmpeg
 
     return open_ffmpeg(given, limits, stream=stream, strict=strict)

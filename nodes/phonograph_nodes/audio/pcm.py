@@ -68,7 +68,7 @@ class PcmReader:
 
     def __init__(self, given: Given, content: Content, layout: PcmLayout, limits: Limits) -> None:
         self._given = given
-        self._content = content
+        self._opened: Content | None = content
         self._layout = layout
         self._limits = limits
         self._info = _info(given.name, layout)
@@ -99,15 +99,14 @@ class PcmReader:
                 yield block
 
     def pcm(self, first: int = 0, count: int | None = None) -> Pcm | None:
-        from phonograph_nodes.resample.blocks import Pcm, Place
+        from phonograph_nodes.resample.blocks import PCM_FORMATS, Pcm, Place
 
         layout = self._layout
-        if layout.encoding not in ("u8", "i16", "i24", "i32", "f32", "alaw", "mulaw") or layout.num_channels > 2:
+        if layout.encoding not in PCM_FORMATS or layout.num_channels > 2:
             return None
         first, end = self._span(first, count)
         count = end - first
         self._refuse_more_than(self._limits.max_bytes, count, 1)
-        Watch(self._given.name, self._limits).check()
         place = layout.first_byte + first * layout.stride
         if isinstance(self._content, memoryview):
             stored = np.frombuffer(self._content, np.uint8, count * layout.stride, place)
@@ -115,8 +114,14 @@ class PcmReader:
         return Pcm(Place(self._content.number, place), layout.encoding, layout.big_endian, layout.num_channels, count)
 
     def close(self) -> None:
-        self._content = memoryview(b"")
+        self._opened = None
         self._given.close()
+
+    @property
+    def _content(self) -> Content:
+        if self._opened is None:
+            raise ValueError(f"{self._given.name}: the reader is closed")
+        return self._opened
 
     def _read(self, first: int, end: int, mono: bool, watch: Watch) -> Samples:
         channels = 1 if mono else self._layout.num_channels

@@ -32,8 +32,9 @@ class Limits:
         max_duration_s: of audio.
         max_bytes: of decoded samples, as float32, before and after resampling; of each block, where it is read in blocks. Also of
             what has to be held in memory of a file object that is no file on a disk.
-        max_seconds: of reading and decoding, on the wall, of a call or of all blocks; None: as long as it takes.
-        is_cancelled: asked between blocks and stretches of packets; when it answers yes, reading ends with AudioCancelledError.
+        max_seconds: of reading, decoding and resampling, on the wall, of a call or of all blocks; None: as long as it takes.
+        is_cancelled: asked between blocks, stretches of packets, and runs of samples that are resampled; when it answers yes,
+            reading ends with AudioCancelledError.
     """
 
     max_duration_s: float = 4 * 3600.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,21 +25,25 @@ class StoredBytes:
         number: a descriptor of the file, which is closed with this. Its position plays no part.
 
     Raises:
-        OSError: the file cannot be read; so does each access.
+        OSError: the file cannot be read, or is none; the former from each access too.
     """
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._size = os.fstat(number).st_size
+        status = os.fstat(number)
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise OSError(errno.EINVAL, "it is no plain file")
+        self._size = status.st_size
         self._head = os.pread(number, HEAD_BYTES, 0)
 
     def __len__(self) -> int:
         return self._size
 
     def __getitem__(self, part: slice) -> bytes:
-        if part.stop <= len(self._head):  # nearly always
-            return self._head[part]
         start, stop, _ = part.indices(self._size)
+        if stop <= len(self._head):  # nearly always
+            return self._head[start:stop]
         return os.pread(self.number, max(stop - start, 0), start)
 
     def read_into(self, out: NDArray[np.uint8], place: int) -> None:

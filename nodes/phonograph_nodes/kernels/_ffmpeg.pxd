@@ -35,7 +35,6 @@ cdef class Native:
     cdef object abi, container_object, decoder_object, time_base
     cdef object packet_object, block_object  # PyAV's; what they hold is given back with them
     cdef int64_t rate_place, layout_place
-    cdef bint keeps_blocks  # that came out of a packet before invalid data
     cdef int stream
     cdef int code  # what FFmpeg answered last
     cdef void *container

@@ -31,7 +31,7 @@ cdef class Native:
         pg_ffmpeg_link(&self.library, addresses)
         self.abi, self.container_object, self.decoder_object = abi, container, stream.codec_context
         self.stream, self.time_base = stream.index, stream.time_base
-        self.rate_place, self.layout_place, self.keeps_blocks = abi.sample_rate, abi.layout, abi.keeps_blocks
+        self.rate_place, self.layout_place = abi.sample_rate, abi.layout
         self.packet_object, self.block_object = Packet(), AudioFrame("fltp", "mono", 0)
         self.packet = <pg_av_packet *>pointer_in(self.packet_object, abi.packet)
         self.block = <pg_av_frame *>pointer_in(self.block_object, abi.frame)

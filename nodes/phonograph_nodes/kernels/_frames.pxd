@@ -45,7 +45,6 @@ cdef class SampleBuffer:
 
     cpdef bint fits(self, frame) except -1
     cpdef int64_t take(self, list frames, int64_t limit) except -1
-    cpdef int64_t take_flac(self, const uint8_t[::1] packet, int bits, int64_t longest, int64_t limit) except -1
     cdef int64_t put_flac(self, const uint8_t *packet, int64_t size, int bits, int64_t longest, int64_t limit) except -1 nogil
     cdef bint put(self, const pg_block *block, int64_t limit) except -1 nogil
     cdef gather(self, frame, int64_t first, int64_t count)

@@ -96,18 +96,13 @@ cdef class SampleBuffer:
             taken += 1
         return taken
 
-    cpdef int64_t take_flac(self, const uint8_t[::1] packet, int bits, int64_t longest, int64_t limit) except -1:
-        """Decode a FLAC frame of `bits` bits and append it; returns 0, and nothing is appended, for one that is unusual, damaged,
-        longer than `longest` samples, of another rate or number of channels, or beyond `limit` samples."""
-        cdef int64_t taken
-        if packet.shape[0] == 0:
-            return 0
-        with nogil:
-            taken = self.put_flac(&packet[0], packet.shape[0], bits, longest, limit)
-        return taken
-
     cdef int64_t put_flac(self, const uint8_t *packet, int64_t size, int bits, int64_t longest, int64_t limit) except -1 nogil:
-        """As `take_flac`; the interpreter is needed only to find room."""
+        """Decode a FLAC frame of `bits` bits and append it; the interpreter is needed only to find room.
+
+        Returns:
+            Its samples; 0, and nothing is appended, for one that is unusual, damaged, longer than `longest` samples, of another
+            rate or number of channels, or beyond `limit` samples.
+        """
         cdef pg_flac_frame frame
         cdef pg_block block
         cdef int64_t i, count

@@ -5,6 +5,7 @@ and decodes many packets by FFmpeg's functions without the interpreter, see ffmp
 goes the first way.
 """
 
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint8_t
 
 import numpy as np
@@ -58,13 +59,12 @@ cdef class FrameQueue:
         first: the first packet; None before.
         end: where the last packet so far ends, in ticks; None where it has no time.
         is_reading: whether packets are being read, not decoded: what an error was about.
-        is_ended: the stream has ended; what was held back comes out. May be set.
-        hold: keep the blocks of so many packets back until the stream has ended.
+        is_ended: the stream has ended; what was decoded ahead may still be taken. May be set.
         longest: samples of the longest block so far.
         sample_ticks: of the packets' times for a sample; 0 where times are not exact.
         flac_bits: of a sample, where packets are frames of FLAC, whose checksums are looked at; else 0.
         flac_longest: of the frames of a FLAC file, which `pour` decodes itself; 0 for other packets.
-        check: called before each packet or stretch of packets; None calls nothing.
+        check: called before each packet or stretch of packets; None calls nothing. Signals are looked at there too.
         native: reads and decodes what is usual of the same stream; None leaves all to `packets` and `decode`. To be None before
             the container is closed.
 
@@ -73,7 +73,7 @@ cdef class FrameQueue:
     """
 
     cdef object packets, decode
-    cdef list held
+    cdef list held  # blocks of packets that were looked at ahead
     cdef bint is_read  # there are no more packets
     cdef list again  # packets that were read before what is missing before them was told
     cdef bint is_told  # that something is missing here
@@ -87,7 +87,6 @@ cdef class FrameQueue:
     cdef readonly bint is_reading
     cdef public bint is_ended
     cdef public object check
-    cdef public Py_ssize_t hold
     cdef readonly int64_t longest
     cdef public int64_t sample_ticks
     cdef public int flac_bits
@@ -104,29 +103,33 @@ cdef class FrameQueue:
 
     @property
     def num_held(self):
-        """How many samples are held back."""
+        """How many samples were decoded ahead."""
         return sum(frame.samples for frames in self.held for frame in frames)
 
     cpdef list take(self):
         """The blocks of the next packet that gives any; None at the end."""
-        cdef list frames
-        while not self.is_ended:
-            frames = self.decoded(self.read())
-            if not frames:
-                continue
-            if not self.hold and not self.held:
-                return frames
-            self.held.append(frames)
-            if len(self.held) > self.hold:
-                return self.held.pop(0)
+        self.look_ahead(1)
         return self.held.pop(0) if self.held else None
+
+    cpdef look_ahead(self, Py_ssize_t num_packets):
+        """Decode so many packets that give something before they are taken, fewer where the stream ends."""
+        cdef list frames
+        while not self.is_ended and len(self.held) < num_packets:
+            frames = self.decoded(self.read())
+            if frames:
+                self.held.append(frames)
+
+    cdef ask(self):
+        """Let limits and signals end the reading."""
+        if self.check is not None:
+            self.check()
+        PyErr_CheckSignals()  # nothing else does, as no line of Python is run
 
     cdef read(self):
         """The next packet; None at the end."""
         if self.again:
             return self.again.pop(0)
-        if self.check is not None:
-            self.check()
+        self.ask()
         packet = None
         if not self.is_read:
             self.is_reading = self.is_read = True  # after an error, no other packet can be found
@@ -249,13 +252,13 @@ cdef class FrameQueue:
         cdef const uint8_t[::1] content
         cdef list frames
         cdef int64_t taken
-        while not (self.is_ended and self.held):  # where what was held back ends, the caller decides
+        while True:
             if self.may_stretch():
                 frames = self.stretch(out, limit)
                 if frames:
                     return frames
                 continue
-            if self.flac_longest and not self.is_ended and not self.hold and not self.held:
+            if self.flac_longest and not self.is_ended and not self.held:
                 packet = self.read()
                 if packet is not None and packet.size and not self.missing:
                     content = packet
@@ -271,11 +274,10 @@ cdef class FrameQueue:
             taken = out.take(frames, limit)
             if taken < len(frames):
                 return frames[taken:]
-        return None
 
     cdef bint may_stretch(self) except -1:
-        """Whether nothing is to be told, held back or put in before the next packet."""
-        if self.native is None or not self.is_begun or self.is_read or self.missing or self.hold or self.held or self.again:
+        """Whether nothing is to be told, taken or put in before the next packet."""
+        if self.native is None or not self.is_begun or self.is_read or self.missing or self.held or self.again:
             return False
         return self.native.is_open()
 
@@ -284,8 +286,9 @@ cdef class FrameQueue:
         cdef Native native = self.native
         cdef list frames = []
         cdef int outcome
-        if self.check is not None:
-            self.check()
+        self.ask()
+        if not self.may_stretch():  # any code may have run, and closed what was open
+            return frames
         with nogil:
             outcome = self.run(native, out, limit, frames)
         if outcome == UNUSUAL:
@@ -354,7 +357,7 @@ cdef class FrameQueue:
     cdef bint pour_packet(self, Native native, SampleBuffer out, int64_t limit, list frames, bint *is_full) except -1 nogil:
         """Decode a packet; whether that went well. Blocks from the first that does not fit on go to `frames`.
 
-        As PyAV does it, what came out before an error is lost, but for invalid data, from its version 18 on.
+        As PyAV does it, what came out before an error is lost, but for invalid data.
         """
         cdef pg_block samples
         cdef int64_t length = out.length, non_finite = out.non_finite, longest = self.longest, given = 0
@@ -374,7 +377,7 @@ cdef class FrameQueue:
                     is_full[0] = True
                     with gil:
                         frames.append(native.block_out())
-            if native.code in (PG_AV_AGAIN, PG_AV_END) or (native.code == PG_AV_INVALID and native.keeps_blocks and num_blocks):
+            if native.code in (PG_AV_AGAIN, PG_AV_END) or (native.code == PG_AV_INVALID and num_blocks):
                 if self.sample_ticks:
                     self.missing += max(self.lasts - given * self.sample_ticks, 0)
                 return True

@@ -43,9 +43,10 @@ class Blocks:
         source_format: int,  # of CODES
         big_endian: bool,
         num_channels: int,  # 1 or 2, mixed to mono
+        first_block: int,
         end: int,
         scratch: Float32s,
-        out: Float32s,
+        out: Float32s,  # outputs first_block * step_out to end
     ) -> bool: ...
     def resample_file(
         self,
@@ -55,9 +56,10 @@ class Blocks:
         source_format: int,  # as for `resample_pcm`
         big_endian: bool,
         num_channels: int,
+        first_block: int,
         end: int,
         scratch: Float32s,
-        out: Float32s,
+        out: Float32s,  # outputs first_block * step_out to end
     ) -> bool: ...  # raises EOFError where the file ends before its samples, OSError where the system does not read it
 
 class Bank:

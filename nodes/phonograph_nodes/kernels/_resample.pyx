@@ -113,22 +113,22 @@ cdef class Blocks:
         cdef pg_source source = mono_source(samples, origin)
         return self._resample(&source, first_block, end, scratch, out) != 0
 
-    def resample_pcm(self, const uint8_t[::1] samples, int source_format, bint big_endian, int num_channels, int64_t end,
-                     float[::1] scratch, float[::1] out):
+    def resample_pcm(self, const uint8_t[::1] samples, int source_format, bint big_endian, int num_channels, int64_t first_block,
+                     int64_t end, float[::1] scratch, float[::1] out):
         cdef pg_source source = stored_source(source_format, big_endian, num_channels)
         source.samples = &samples[0] if samples.shape[0] else NULL
         source.length = samples.shape[0] // (pg_sample_bytes[source_format] * num_channels)
-        return self._resample(&source, 0, end, scratch, out) != 0
+        return self._resample(&source, first_block, end, scratch, out) != 0
 
     def resample_file(self, int descriptor, int64_t first_byte, int64_t num_samples, int source_format, bint big_endian,
-                      int num_channels, int64_t end, float[::1] scratch, float[::1] out):
+                      int num_channels, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out):
         cdef pg_source source = stored_source(source_format, big_endian, num_channels)
         if first_byte < 0 or num_samples < 0:
             raise ValueError(f"first_byte is {first_byte}, num_samples is {num_samples}; expected 0 or more")
         source.descriptor = descriptor
         source.first_byte = first_byte
         source.length = num_samples
-        return self._resample(&source, 0, end, scratch, out) != 0
+        return self._resample(&source, first_block, end, scratch, out) != 0
 
     cdef int _resample(self, pg_source *source, int64_t first_block, int64_t end, float[::1] scratch, float[::1] out) except -1:
         cdef int64_t num_outputs = end - first_block * self.plan.step_out

@@ -16,7 +16,7 @@ enum { PG_FRAME_U8, PG_FRAME_S16, PG_FRAME_S32, PG_FRAME_S64, PG_FRAME_FLT, PG_F
 static const int64_t pg_frame_bytes[PG_FRAME_FORMATS] = {1, 2, 4, 8, 4, 8};
 
 /* A block of samples as a decoder leaves it: where the first sample of each channel lies, each `step` samples before the next. */
-enum { PG_FRAME_CHANNELS = 64 }; /* of a block; readers refuse fewer */
+enum { PG_FRAME_CHANNELS = 64 }; /* of a block; readers allow fewer */
 typedef struct {
     int format;
     int64_t num_channels, count, step;

@@ -6,8 +6,9 @@ import functools
 import math
 import operator
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from phonograph_nodes.validation import Samples
 _MOST_POINTS = 8192  # of a transform; 1 MiB for sixteen blocks
 _LEAST_POINTS = 64
 _LEAST_OUTPUTS = 16  # a block's: a vector of the widest instruction set
+_RUN = 2**22  # samples between two looks at whether to go on: some hundredths of a second
 
 # Time of a pass for each point, and of what else is done with a point, in units of about a vector operation (AVX-512, Zen 5).
 _PASS = {2: 6.0, 3: 9.0, 4: 8.5, 5: 11.0, 6: 12.0, 7: 14.0, 8: 12.0, 9: 17.0}
@@ -28,6 +30,10 @@ _LARGE = 6144  # points of both transforms that would take twice the time; what 
 
 
 PcmFormat = Literal["u8", "i16", "i24", "i32", "f32", "alaw", "mulaw"]
+PCM_FORMATS: tuple[PcmFormat, ...] = get_args(PcmFormat)
+
+
+Check = Callable[[], None]
 
 
 class Place(NamedTuple):
@@ -82,6 +88,9 @@ class BlockPlan:
         self.up, self.down, self.lengths = up, down, lengths
         self._kernel = _kernel(up, down, filter_, lengths)
         self._scratch: deque[Samples] = deque()
+        # Whole groups of blocks that are computed side by side: each is the same wherever a run begins, and so are its bits.
+        num_groups = _RUN // (_resample.LANES * max(lengths.step_in, lengths.step_out))
+        self._run = max(num_groups, 1) * _resample.LANES * lengths.step_out
 
     @property
     def latency_samples(self) -> int:
@@ -97,41 +106,48 @@ class BlockPlan:
         """The place of the first sample that outputs after so many, a whole number of blocks, will read."""
         return max(0, num_outputs // self.lengths.step_out * self.lengths.step_in - self.lengths.lead)
 
-    def fill(self, samples: Samples, origin: int, first: int, out: Samples) -> bool:
+    def fill(self, samples: Samples, origin: int, first: int, out: Samples, check: Check | None = None) -> bool:
         """Write outputs from number `first` on, where a block begins; False if something is not finite.
 
         Args:
             samples: shape (k,), the signal from its sample `origin` on; it is silent around them.
+            check: called before each run of some million samples; what it raises ends it. Signals are looked at there too.
         """
-        step = self.lengths.step_out
-        scratch = self._workspace()
-        try:
-            return self._kernel.resample(samples, origin, first // step, first + out.size, scratch, out)
-        finally:
-            self._scratch.append(scratch)
+        return self._in_runs(functools.partial(self._kernel.resample, samples, origin), first, out, check)
 
-    def fill_from_pcm(self, pcm: Pcm, out: Samples) -> bool:
+    def fill_from_pcm(self, pcm: Pcm, out: Samples, check: Check | None = None) -> bool:
         """Write all outputs of a signal as files store it, mixed to mono; False if something is not finite.
+
+        Args:
+            check: as for `fill`.
 
         Raises:
             EOFError: the file ends before its samples do.
             OSError: the system does not read it.
         """
-        code, scratch = _resample.CODES[pcm.format], self._workspace()
-        about = code, pcm.big_endian, pcm.num_channels, out.size, scratch, out
+        code, big_endian, num_channels = _resample.CODES[pcm.format], pcm.big_endian, pcm.num_channels
+        if isinstance(pcm.stored, Place):
+            fill = functools.partial(self._kernel.resample_file, *pcm.stored, pcm.num_samples, code, big_endian, num_channels)
+        else:
+            fill = functools.partial(self._kernel.resample_pcm, pcm.stored, code, big_endian, num_channels)
+        return self._in_runs(fill, 0, out, check)
+
+    def _in_runs(self, fill: Callable[[int, int, Samples, Samples], bool], first: int, out: Samples, check: Check | None) -> bool:
+        """Write outputs from number `first` on by a function of the first block, the last output, workspace and outputs."""
         try:
-            if isinstance(pcm.stored, Place):
-                descriptor, first_byte = pcm.stored
-                return self._kernel.resample_file(descriptor, first_byte, pcm.num_samples, *about)
-            return self._kernel.resample_pcm(pcm.stored, *about)
+            scratch = self._scratch.pop()
+        except IndexError:
+            scratch = np.empty(self._kernel.scratch_length, np.float32)
+        finite = True
+        try:
+            for start in range(0, out.size, self._run):
+                if check is not None:
+                    check()
+                part, place = out[start : start + self._run], first + start
+                finite = fill(place // self.lengths.step_out, place + part.size, scratch, part) and finite
         finally:
             self._scratch.append(scratch)
-
-    def _workspace(self) -> Samples:
-        try:
-            return self._scratch.pop()
-        except IndexError:
-            return np.empty(self._kernel.scratch_length, np.float32)
+        return finite
 
 
 def block_lengths(up: int, down: int, half_length: float) -> Lengths | None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from phonograph.errors import AudioFormatError
 from phonograph_nodes.convert import mix_to_mono
-from phonograph_nodes.resample.blocks import BlockPlan, Pcm
+from phonograph_nodes.resample.blocks import BlockPlan, Check, Pcm
 from phonograph_nodes.resample.checks import check_quality, checked_rate, refuse_input, refuse_result, resampled_length
 from phonograph_nodes.resample.filters import Quality
 from phonograph_nodes.resample.plans import SOXR_RECIPES, plan_for
@@ -17,7 +17,13 @@ from phonograph_nodes.validation import Samples, audio_samples, check_result, re
 
 
 def resample(
-    samples: NDArray[Any], *, in_rate: int, out_rate: int, quality: Quality = "high", out: Samples | None = None
+    samples: NDArray[Any],
+    *,
+    in_rate: int,
+    out_rate: int,
+    quality: Quality = "high",
+    out: Samples | None = None,
+    check: Check | None = None,
 ) -> Samples:
     """Change the sample rate with a windowed-sinc filter.
 
@@ -31,6 +37,8 @@ def resample(
         quality: "fast", "high" or "best": what is above the band is at least 115, 122 or 130 dB down, the pass band even within
             0.07, 0.02 or 0.01 dB. The longer filter of each step costs up to a tenth more time.
         out: float32, C-contiguous, of the result's shape: is written and returned. Saves allocating.
+        check: called at the beginning and after every few million samples; what it raises ends the call. libsoxr takes each
+            channel whole.
 
     Returns:
         float32, as many dimensions as given, ceil(num_samples * out_rate / in_rate) samples; no delay. The array itself when
@@ -57,7 +65,7 @@ def resample(
     if in_rate == out_rate:
         resampled[...] = signal
         return resampled
-    if not _fill(signal, in_rate, out_rate, quality, resampled):
+    if not _fill(signal, in_rate, out_rate, quality, resampled, check):
         refuse_input(signal)
         refuse_result(resampled)
     return resampled
@@ -96,11 +104,12 @@ def resample_pcm16(samples: NDArray[np.int16], *, in_rate: int, out_rate: int, q
     return resampled
 
 
-def resample_pcm(pcm: Pcm, *, in_rate: int, out_rate: int, quality: Quality) -> Samples | None:
+def resample_pcm(pcm: Pcm, *, in_rate: int, out_rate: int, quality: Quality, check: Check | None = None) -> Samples | None:
     """Resample a signal as files store it to mono float32 in one pass: bit for bit what `mix_to_mono` and `resample` give.
 
     Args:
         in_rate, out_rate: Hz, checked.
+        check: as for `resample`.
 
     Returns:
         Shape (ceil(num_samples * out_rate / in_rate),); None for ratios that `resample` leaves to libsoxr, for equal rates, and
@@ -114,17 +123,19 @@ def resample_pcm(pcm: Pcm, *, in_rate: int, out_rate: int, quality: Quality) -> 
     if not isinstance(plan, BlockPlan):
         return None
     resampled = np.empty(resampled_length(pcm.num_samples, in_rate, out_rate), np.float32)
-    return resampled if plan.fill_from_pcm(pcm, resampled) else None
+    return resampled if plan.fill_from_pcm(pcm, resampled, check) else None
 
 
-def _fill(signal: Samples, in_rate: int, out_rate: int, quality: Quality, resampled: Samples) -> bool:
+def _fill(signal: Samples, in_rate: int, out_rate: int, quality: Quality, resampled: Samples, check: Check | None) -> bool:
     """Write the result; False if something may not be finite."""
     plan = plan_for(in_rate, out_rate, quality)
     finite = True
     for channel, out in zip(np.atleast_2d(signal), np.atleast_2d(resampled), strict=True):
-        if plan is not None:
-            finite = plan.fill(channel, 0, 0, out) and finite
+        if isinstance(plan, BlockPlan):
+            finite = plan.fill(channel, 0, 0, out, check) and finite
             continue
+        if check is not None:
+            check()
         refuse_input(signal)
         import soxr  # type: ignore[import-untyped]  # ships neither stubs nor a marker; few programs need it
 

@@ -69,7 +69,7 @@ _LITTLE_MEMORY = 2**30
 _LITTLE_ROOM, _NO_ROOM = 2**30, 64 * 2**20
 _FEW_ENTRIES = 1000
 
-# The requirements of phonograph itself, as its metadata has them: `av>=15`, `pytest>=8.4; extra == "test"`.
+# The requirements of phonograph itself, as its metadata has them: `av>=18`, `pytest>=8.4; extra == "test"`.
 _REQUIREMENT = re.compile(r"([\w.-]+)(?:\[[^\]]*\])? *(?:>=\s*([\d.]+))?[^;]*(?:;.*?\bextra\s*==\s*[\"']([\w-]+)[\"'])?.*")
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import mmap
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,3 +150,32 @@ def test_truncated_files_of_the_collection_are_told(shared: Path) -> None:
         "wav_s24_44k_trunc50.wav",
         "wma2_trunc50.wma",
     ]
+
+
+@pytest.mark.parametrize("container", ["wav", "w64"])
+def test_compressed_audio_in_a_wav_file_is_not_mapped(container: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its header is read as that of PCM is: another program may cut the file short meanwhile."""
+
+    class Mapped(mmap.mmap):
+        def __new__(cls, *_: object, **__: object) -> Mapped:
+            raise AssertionError("mapped")
+
+    monkeypatch.setattr(mmap, "mmap", Mapped)
+    content = encoded("adpcm_ms", container, noise(40_000).T.copy(), "s16", "mono")
+    path = tmp_path / "clip"
+    path.write_bytes(content[: len(content) * 6 // 10])
+    with AudioDecoder(path, keep_truncated=True) as decoder:
+        assert len(decoder.decode()) < 25_000
+        assert decoder.faults.declared_s is not None
+
+
+def test_a_header_that_cannot_be_read_again_declares_nothing(tmp_path: Path) -> None:
+    """What was decoded is there all the same."""
+    path = tmp_path / "clip.wav"
+    path.write_bytes(encoded("adpcm_ms", "wav", noise(40_000).T.copy(), "s16", "mono") + b"junk" + bytes(8))
+    with AudioDecoder(path) as decoder, open(tmp_path / "other", "wb") as unreadable:
+        stored: Any = decoder._reader._given.content()  # type: ignore[attr-defined]
+        number, stored.number = stored.number, unreadable.fileno()
+        assert len(decoder.decode()) >= 40_000
+        assert decoder.faults.declared_s is None
+        stored.number = number

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -159,6 +162,64 @@ def test_blocks_have_one_limit_on_time(content: bytes, sr: int | None, monkeypat
     with AudioDecoder(content, sr=sr, limits=Limits(max_seconds=2.0)) as decoder:
         for _ in decoder.blocks(5000):
             clock[0] += 10.0
+
+
+CALLS: dict[str, Callable[[AudioDecoder], Any]] = {
+    "decode": AudioDecoder.decode,
+    "blocks": lambda decoder: next(decoder.blocks(100)),
+    "close": AudioDecoder.close,
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("content", [STEREO, FLAC], ids=["wav", "flac"])
+def test_a_call_of_another_thread_is_refused_meanwhile(content: bytes, call: Callable[[AudioDecoder], Any]) -> None:
+    """While one thread decodes, neither is the file read by another nor closed under it."""
+    is_inside, may_go_on = threading.Event(), threading.Event()
+
+    def wait() -> bool:
+        is_inside.set()
+        may_go_on.wait()
+        return False
+
+    may_go_on.set()
+    decoder = AudioDecoder(content, limits=Limits(is_cancelled=wait))
+    is_inside.clear()
+    may_go_on.clear()
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(decoder.decode()))
+    thread.start()
+    try:
+        assert is_inside.wait(60)
+        with pytest.raises(RuntimeError, match="is being read, by another call or thread"):
+            call(decoder)
+    finally:
+        may_go_on.set()
+        thread.join()
+    np.testing.assert_array_equal(found[0], decoder.decode())
+    decoder.close()
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("content", [STEREO, FLAC], ids=["wav", "flac"])
+def test_a_call_from_is_cancelled_is_refused(content: bytes, call: Callable[[AudioDecoder], Any]) -> None:
+    """The error ends the decode, or the blocks, that asked; the next ones are whole."""
+    asks: list[bool] = []
+
+    def ask() -> bool:
+        if asks:
+            asks.clear()
+            call(decoder)
+        return False
+
+    decoder = AudioDecoder(content, limits=Limits(is_cancelled=ask))
+    for reads in (decoder.decode, lambda: list(decoder.blocks(15_000))):
+        asks.append(True)
+        with pytest.raises(RuntimeError, match="is being read, by another call or thread"):
+            reads()
+    with AudioDecoder(content) as other:
+        np.testing.assert_array_equal(decoder.decode(), other.decode())
+    decoder.close()
 
 
 def test_blocks_of_nothing_are_refused() -> None:

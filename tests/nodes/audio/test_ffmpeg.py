@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -30,6 +32,7 @@ from reference.audio_files import RATE, encoded, noise, wav
 
 TONE = (8000 * np.sin(np.arange(10 * 4096) / 5)).astype(np.int16)[np.newaxis]
 ALAC = encoded("alac", "mov", TONE, "s16p", "mono")
+LONG = encoded("libmp3lame", "mp3", np.tile(TONE, 4), "s16p", "mono")
 
 
 @contextmanager
@@ -173,6 +176,43 @@ def test_cancellation_is_asked_in_the_middle() -> None:
     ):
         reader.read()
     assert next(answers, None) is None
+
+
+def test_what_was_broken_off_is_begun_anew() -> None:
+    """A seek, or a return to the beginning, that is cancelled at any moment leaves no trace in what is read then."""
+    with opened(LONG) as reader:
+        whole = reader.read()
+    for moment in range(8):
+        calls = [0] * 100
+        limits = Limits(is_cancelled=lambda calls=calls, moment=moment: calls.append(0) or len(calls) == moment + 1)  # type: ignore[misc]
+        with opened(LONG, limits) as reader:
+            for broken in (15 * RATE, 0):
+                reader.read(3000, 3000)
+                calls.clear()
+                with contextlib.suppress(AudioCancelledError):
+                    reader.read(broken, 100)
+                calls.extend([0] * 100)
+                np.testing.assert_array_equal(reader.read(7000, 3000), whole[:, 7000:10_000], err_msg=f"{broken}, {moment}")
+
+
+def test_after_a_lack_of_memory_samples_are_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block for which there was no room is decoded again."""
+    with opened(LONG) as reader:
+        whole = reader.read()
+    monkeypatch.setattr("phonograph_nodes.audio.ffmpeg.reader._SLACK", -100_000)  # so that the buffer has to grow
+    arrays, sizes = np.empty, iter(range(100))
+
+    def no_second(*arguments: Any, **named: Any) -> Any:
+        if next(sizes) == 1:
+            raise MemoryError
+        return arrays(*arguments, **named)
+
+    with opened(LONG) as reader:
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "empty", no_second)
+            with pytest.raises(AudioDecodeError, match="not enough memory"):
+                reader.read()
+        np.testing.assert_array_equal(reader.read(70_000, 5000), whole[:, 70_000:75_000])
 
 
 def test_time_is_limited() -> None:

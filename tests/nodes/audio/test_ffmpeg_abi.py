@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import struct
 import sys
 from typing import Any
@@ -13,7 +15,7 @@ from av.packet import Packet
 from phonograph_nodes.audio.ffmpeg import abi as abi_module
 from phonograph_nodes.audio.ffmpeg.abi import FORMATS, FUNCTIONS, SWITCH, VERSIONS, abi
 
-look = abi.__wrapped__  # `abi` looks once
+look = abi_module._installed.__wrapped__  # `abi` looks once
 
 IS_KNOWN = int(av.__version__.split(".")[0]) in VERSIONS and sys.implementation.name == "cpython" and struct.calcsize("P") == 8
 
@@ -55,6 +57,28 @@ def test_the_switch_leaves_all_to_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SWITCH, "off")
     monkeypatch.setattr(abi_module, "_found", None)
     assert look() is None
+
+
+def test_a_short_answer_leaves_all_to_pyav(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer bytes than a structure has are not taken for one."""
+    whole = abi_module._memory
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr(abi_module, "_memory", lambda address, count: whole(address, count)[: count - 1])
+    assert look() is None
+
+
+def test_a_lack_of_descriptors_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While none is left PyAV does everything; afterwards it is looked again."""
+
+    def none_left() -> tuple[int, int]:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.delenv(SWITCH, raising=False)
+    abi_module._installed.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pipe", none_left)
+        assert abi() is None
+    assert abi() == look()
 
 
 def test_memory_that_is_not_there_is_zeros() -> None:

@@ -104,6 +104,19 @@ def test_any_part_is_the_slice_of_the_whole(encoder: str, container: str, sample
     reader.close()
 
 
+@pytest.mark.parametrize(("encoder", "container", "sample_format", "padding"), KINDS)
+def test_blocks_of_any_length_end_where_audio_ends(encoder: str, container: str, sample_format: str, padding: int) -> None:
+    """No padding of the last blocks comes out, wherever a block ends in them, and also if no more is allowed than is audio."""
+    content = encoded(encoder, container, sample_format, RATE + 77)
+    samples = whole(content)
+    for num_samples in (700, 1024, 4099, 9001, samples.shape[1] - 1, samples.shape[1]):
+        reader = open_ffmpeg(Given(content), Limits(max_bytes=4 * samples.size))
+        blocks = list(reader.blocks(num_samples))
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), samples, err_msg=f"{num_samples}")
+        np.testing.assert_array_equal(reader.read(), samples)
+        reader.close()
+
+
 @pytest.mark.parametrize(("encoder", "container", "sample_format"), [kind[:3] for kind in (KINDS[0], KINDS[1], KINDS[7])])
 def test_formats_of_exact_times_are_sought(
     encoder: str, container: str, sample_format: str, monkeypatch: pytest.MonkeyPatch

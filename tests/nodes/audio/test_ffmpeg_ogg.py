@@ -51,6 +51,18 @@ def test_all_links_of_a_chain_decode(codec: str, same: bool) -> None:
     reader.close()
 
 
+def test_links_of_vorbis_end_where_their_pages_say() -> None:
+    """What the last block of a link holds beyond its granule position is not between the links, in the whole and in blocks."""
+    content, link = VORBIS * 3, whole(VORBIS)
+    samples = np.concatenate([link] * 3, axis=1)
+    reader = open_ffmpeg(Given(content), Limits())
+    np.testing.assert_array_equal(reader.read(), samples)
+    for num_samples in (1, 41, 700, link.shape[1], link.shape[1] + 60):
+        blocks = list(reader.blocks(num_samples, link.shape[1] - 130, 3500))
+        np.testing.assert_array_equal(np.concatenate(blocks, axis=1), samples[:, link.shape[1] - 130 :][:, :3500])
+    reader.close()
+
+
 def test_a_chain_that_changes_its_format_is_refused() -> None:
     """A second link with two channels is an error that says where it begins."""
     with pytest.raises(AudioDecodeError, match=r"after 1\.000 s the stream changes from 48000 Hz, 1 channels to 48000 Hz, 2"):

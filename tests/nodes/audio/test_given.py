@@ -158,6 +158,25 @@ def test_a_folder_or_a_pipe_is_refused(tmp_path: Path) -> None:
         Given(tmp_path / "pipe.wav")
 
 
+def test_a_file_that_becomes_a_pipe_is_refused(path: Path) -> None:
+    """Also after it was looked at; nothing waits for somebody to write to it."""
+    given, found = Given(path), []
+    path.unlink()
+    os.mkfifo(path)
+
+    def read() -> None:
+        try:
+            given.head()
+        except AudioDecodeError as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(20)
+    os.close(os.open(path, os.O_RDWR | os.O_NONBLOCK))  # lets go who waits
+    assert found == [f"{path}: open failed: it is no plain file"]
+
+
 @pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "concat:a.wav|b.wav", "http://localhost/a.wav"])
 def test_a_path_that_cannot_be_is_a_typed_error(path: str) -> None:
     """Paths that no file can have, or that FFmpeg reads as a protocol, are files that are not there."""
@@ -189,7 +208,7 @@ def test_a_file_that_may_not_be_read_is_a_typed_error(path: Path, monkeypatch: p
 class Broken(io.BytesIO):
     """A file object that can be read so many times."""
 
-    def __init__(self, content: bytes, error: Exception, times: int) -> None:
+    def __init__(self, content: bytes, error: BaseException, times: int) -> None:
         super().__init__(content)
         self._error, self._times = error, times
 
@@ -210,6 +229,48 @@ def test_a_file_object_that_raises_is_a_typed_error(error: Exception, times: int
     with pytest.raises(AudioDecodeError, match=r"^<file object>: open failed: it cannot be read: .+; get it again") as caught:
         load(Broken(FLAC, error, times))
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_what_interrupts_a_file_object_is_raised_as_it_is(times: int) -> None:
+    """At its first bytes, or while FFmpeg reads it: the file does not seem to end there."""
+    error = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        load(Broken(FLAC, error, times))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("wrong", [None, "text", 7])
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_a_file_object_that_gives_no_bytes_is_a_typed_error(wrong: Any, times: int) -> None:
+    """Nothing yet, as an unblocking socket has it, or text: at its first bytes, or while FFmpeg reads it."""
+
+    class Wrong(io.BytesIO):
+        num_read = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            self.num_read += 1
+            return wrong if self.num_read > times else super().read(size)
+
+    found = f"it cannot be read: its read\\(\\) gave {type(wrong).__name__}, expected bytes; get it again"
+    with pytest.raises(AudioDecodeError, match=rf"^<file object>: open failed: {found}"):
+        load(Wrong(FLAC))
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_a_file_object_that_gives_more_than_asked_is_refused(times: int) -> None:
+    """FFmpeg has no room for it. Bytes of other kinds are taken."""
+
+    class Long(io.BytesIO):
+        num_read = 0
+
+        def read(self, size: int | None = -1, /) -> Any:
+            self.num_read += 1
+            return bytes((size or 0) + 2**20) if self.num_read > times else bytearray(super().read(size))
+
+    found = r"its read\(\d+\) gave \d+ bytes; expected no more than were asked for; give all that it holds as bytes"
+    with pytest.raises(AudioDecodeError, match=rf"^<file object>: open failed: {found}"):
+        load(Long(FLAC))
 
 
 def test_a_closed_file_is_a_typed_error(path: Path) -> None:

@@ -210,6 +210,43 @@ def test_time_and_cancellation_stop_a_load(sr: int | None, content: bytes) -> No
         load(content, sr=sr, limits=Limits(max_seconds=-1))
 
 
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_long_file_that_is_resampled_in_one_pass_can_be_stopped(tmp_path: Path, in_memory: bool) -> None:
+    """Between runs of some million samples."""
+    content = wav(bytes(5 * 2**21), bits=8, sample_rate=44_100)
+    (tmp_path / "long.wav").write_bytes(content)
+    asked: list[bool] = []
+
+    def third_time() -> bool:
+        asked.append(True)
+        return len(asked) == 3
+
+    with pytest.raises(AudioCancelledError, match="it was cancelled"):
+        load(content if in_memory else tmp_path / "long.wav", sr=16_000, limits=Limits(is_cancelled=third_time))
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize("container", ["wav", "flac"])
+def test_what_is_read_first_and_then_resampled_can_be_stopped(container: str) -> None:
+    """Also when all was read; with the time that reading took."""
+    raw = noise(5000, 2)
+    content = wav(raw.tobytes(), num_channels=2)
+    if container == "flac":
+        content = encoded("flac", "flac", raw.reshape(1, -1).copy(), "s16", "stereo")
+    asked: list[bool] = []
+
+    def last_time() -> bool:
+        asked.append(True)
+        return len(asked) == last
+
+    last = 0
+    load(content, sr=None, mono=False, limits=Limits(is_cancelled=last_time))
+    last = len(asked) + 1
+    asked.clear()
+    with pytest.raises(AudioCancelledError, match="it was cancelled"):
+        load(content, sr=16_000, mono=False, limits=Limits(is_cancelled=last_time))
+
+
 def test_audio_that_cannot_be_resampled_names_that_stage() -> None:
     """Samples beyond what float32 can filter are a fault of the file, at stage resample."""
     content = wav(np.full(4000, 3e38, "<f4").tobytes(), bits=32, code=3)

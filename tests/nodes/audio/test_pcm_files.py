@@ -116,6 +116,22 @@ def test_what_the_system_does_not_read_is_a_typed_error(tmp_path: Path, monkeypa
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_reader_that_is_closed_says_so(tmp_path: Path, in_memory: bool) -> None:
+    """By its name, whatever is asked of it, and in the middle of its blocks."""
+    content = riff(levels("i16", 3000), "i16", sample_rate=44_100)
+    (tmp_path / "clip.wav").write_bytes(content)
+    reader = open_pcm(Given(content if in_memory else tmp_path / "clip.wav"), Limits())
+    assert reader is not None
+    blocks = reader.blocks(1000)
+    next(blocks)
+    for _ in range(2):
+        reader.close()
+    for read in (reader.read, reader.pcm, lambda: next(reader.blocks(10)), lambda: next(blocks)):
+        with pytest.raises(ValueError, match=rf"^{reader.info.name}: the reader is closed$"):
+            read()
+
+
 def test_threads_read_one_file_at_once(tmp_path: Path) -> None:
     """Each from its own place."""
     path = tmp_path / "clip.wav"

@@ -17,7 +17,9 @@ from phonograph_nodes.audio.stored import HEAD_BYTES, StoredBytes
 from reference.audio_files import noise, wav
 
 CONTENT = np.random.default_rng(1).bytes(3 * HEAD_BYTES + 5)
-PLACES = st.integers(0, len(CONTENT) + 9) | st.sampled_from([HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 1, 2**62, 2**70])
+PLACES = st.integers(-len(CONTENT) - 9, len(CONTENT) + 9) | st.sampled_from(
+    [HEAD_BYTES - 1, HEAD_BYTES, HEAD_BYTES + 1, 2**62, 2**70]
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +29,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> StoredBytes:
     return StoredBytes(os.open(path, os.O_RDONLY))
 
 
-@forall(start=st.none() | PLACES, stop=PLACES)
-def test_a_slice_is_that_of_the_bytes(stored: StoredBytes, start: int | None, stop: int) -> None:
-    """Within the head, behind it, across its end, beyond the end of the file, and the wrong way round."""
+@forall(start=st.none() | PLACES, stop=st.none() | PLACES)
+def test_a_slice_is_that_of_the_bytes(stored: StoredBytes, start: int | None, stop: int | None) -> None:
+    """Within the head, behind it, across its end, beyond the end of the file, the wrong way round, and without an end."""
     assert stored[start:stop] == CONTENT[start:stop]
     assert len(stored) == len(CONTENT)
 
@@ -51,6 +53,16 @@ def test_what_is_closed_is_not_read(tmp_path: Path) -> None:
         closed.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         closed[HEAD_BYTES : HEAD_BYTES + 5]
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    """And closed: a folder, a device, which would give bytes for ever."""
+    for path in (tmp_path, "/dev/zero"):
+        number = os.open(path, os.O_RDONLY)
+        with pytest.raises(OSError, match="it is no plain file"):
+            StoredBytes(number)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(number)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc/self/fd")

@@ -125,6 +125,7 @@ def test_places_that_are_in_no_file_are_not_read(changes: dict[str, Any], messag
         "source_format": 1,
         "big_endian": False,
         "num_channels": 2,
+        "first_block": 0,
         "end": 0,
         "scratch": np.empty(plan.scratch_length, np.float32),
         "out": np.empty(200, np.float32),

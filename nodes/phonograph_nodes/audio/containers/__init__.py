@@ -14,10 +14,10 @@ from phonograph_nodes.audio.containers.riff import W64_RIFF, riff_layout, w64_la
 from phonograph_nodes.audio.containers.sphere import sphere_layout
 from phonograph_nodes.audio.stored import Content
 
-__all__ = ["Encoding", "PcmLayout", "RawPcm", "holds_pcm", "pcm_layout", "raw_layout"]
+__all__ = ["Encoding", "PcmLayout", "RawPcm", "pcm_layout", "raw_layout"]
 
 _Parser = Callable[[Content, str], PcmLayout | None]
-_PARSERS: Mapping[bytes, _Parser] = MappingProxyType(
+PARSERS: Mapping[bytes, _Parser] = MappingProxyType(
     {
         b"RIFF": riff_layout,
         b"RIFX": riff_layout,
@@ -30,11 +30,6 @@ _PARSERS: Mapping[bytes, _Parser] = MappingProxyType(
         b"NIST": sphere_layout,
     }
 )
-
-
-def holds_pcm(head: bytes) -> bool:
-    """Whether a file that begins like this may be one that `pcm_layout` reads."""
-    return head[:4] in _PARSERS
 
 
 def pcm_layout(content: Content, name: str) -> PcmLayout | None:
@@ -51,7 +46,7 @@ def pcm_layout(content: Content, name: str) -> PcmLayout | None:
         AudioDecodeError: rate or channel count that no audio has; a codec that nothing here decodes.
         OSError: the system does not read the file.
     """
-    parser = _PARSERS.get(bytes(content[:4]))
+    parser = PARSERS.get(bytes(content[:4]))
     try:
         return parser(content, name) if parser is not None else None
     except struct.error:  # what every parser meets at the end of a header that is cut off

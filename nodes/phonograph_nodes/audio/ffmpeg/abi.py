@@ -29,7 +29,7 @@ from av.packet import Packet
 SWITCH = "PHONOGRAPH_FFMPEG_LOOP"
 """Environment variable: "off" leaves everything to PyAV."""
 
-VERSIONS = range(16, 19)
+VERSIONS = range(18, 19)
 """Of PyAV, that were compared."""
 
 FUNCTIONS = (
@@ -57,7 +57,6 @@ class Abi:
         functions: addresses, in the order of `FUNCTIONS`.
         container, decoder, packet, frame: where PyAV's objects have their pointer, in bytes from their beginning.
         sample_rate, layout: where an AVFrame has its fields of those names, in bytes.
-        keeps_blocks: whether PyAV gives the blocks of a packet that came out before invalid data.
         formats: `FORMATS`.
     """
 
@@ -68,21 +67,26 @@ class Abi:
     frame: int
     sample_rate: int
     layout: int
-    keeps_blocks: bool
     formats: tuple[str, ...] = FORMATS
 
 
-@functools.cache
 def abi() -> Abi | None:
-    """None where something is not as expected, or the switch is off."""
+    """None where something is not as expected, or the switch is off; where there is no descriptor left, until there is one."""
+    try:
+        return _installed()
+    except OSError:
+        return None
+
+
+@functools.cache
+def _installed() -> Abi | None:
     if os.environ.get(SWITCH) == "off" or sys.implementation.name != "cpython" or struct.calcsize("P") != 8:
         return None
-    version = int(av.__version__.split(".")[0])
-    if version not in VERSIONS:
+    if int(av.__version__.split(".")[0]) not in VERSIONS:
         return None
     try:
-        return _found(version)
-    except (_UnexpectedError, AttributeError, OSError, TypeError, ValueError, av.error.FFmpegError):
+        return _found()
+    except (_UnexpectedError, AttributeError, TypeError, ValueError, struct.error, av.error.FFmpegError):
         return None
 
 
@@ -90,7 +94,7 @@ class _UnexpectedError(Exception):
     """PyAV or FFmpeg has another layout."""
 
 
-def _found(version: int) -> Abi:
+def _found() -> Abi:
     packet = _packet_pointer()
     frame, sample_rate, layout = _frame_places()
     with av.open(_silence(), mode="r") as container:
@@ -105,13 +109,15 @@ def _found(version: int) -> Abi:
             frame=frame,
             sample_rate=sample_rate,
             layout=layout,
-            keeps_blocks=version >= 18,
         )
 
 
 def _addresses() -> tuple[int, ...]:
     """The handle of a loaded module finds what that was linked with, hence the very functions that PyAV calls."""
-    library = ctypes.CDLL(av.container.input.__file__, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    try:
+        library = ctypes.CDLL(av.container.input.__file__, mode=os.RTLD_NOLOAD | os.RTLD_LAZY)
+    except OSError as error:
+        raise _UnexpectedError from error
     return tuple(ctypes.cast(library[name], ctypes.c_void_p).value or 0 for name in FUNCTIONS)
 
 
@@ -187,7 +193,11 @@ def _address_at(address: int) -> int:
 
 
 def _memory(address: int, count: int) -> bytes:
-    """Zeros where nothing can be read. Through a pipe the system tells that, which otherwise ends the process."""
+    """Zeros where nothing can be read. Through a pipe the system tells that, which otherwise ends the process.
+
+    Raises:
+        OSError: there is no pipe to be had.
+    """
     reading, writing = os.pipe()
     try:
         os.write(writing, (ctypes.c_char * count).from_address(address))

@@ -31,7 +31,7 @@ class Cursor:
         first_frame: the first block, which has the rate and the channels of all.
         opened: the link that is decoded.
         packets: its packets.
-        end: where audio ends and padding begins, once that is known.
+        end: where audio of this link ends and padding begins, once that is known.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Cursor:
     ) -> None:
         self._sources, self._name, self._which, self._faults, self._strict = sources, name, which, faults, strict
         self._watch, self._seen, self._form = watch, seen, form
-        self._link = 0
+        self._link, self._start = 0, 0  # and its first position
         self._decoded: list[AudioFrame] = []  # and not passed
         self.position, self.end = 0, TO_THE_END
         self._is_placed = False  # the position before the first frame is known once that is there
@@ -77,7 +77,7 @@ class Cursor:
     @property
     def decoded(self) -> int:
         """Position after the last sample that was decoded."""
-        return self.position + sum(frame.samples for frame in self._decoded)
+        return self.position + sum(frame.samples for frame in self._decoded) + self.packets.num_held
 
     @property
     def length(self) -> int | None:
@@ -96,6 +96,7 @@ class Cursor:
         opened, sample_rate = self.opened, self.first_frame.sample_rate
         if not seeking.can_seek(opened, sample_rate):
             return False
+        self.position = TO_THE_END  # until a block tells; what ends the search early leaves nothing to go on from
         if not seeking.seek(opened, first, origin=self._origin, sample_rate=sample_rate):
             return False
         self.packets.close()
@@ -117,26 +118,34 @@ class Cursor:
         Raises:
             AudioDecodeError: rate or channels change on the way.
         """
-        # Where padding may follow, what is asked for may end in it, and that is known at the end only.
-        is_held = last != TO_THE_END and trimming.may_be_padded(self.opened)
-        self.packets.hold(trimming.PADDED_PACKETS if is_held else 0)
+        while not self._gather(out, first, last, limit):
+            if out.length:
+                self._look_ahead()
+                out.drop(max(out.length - max(self.end - first, 0), 0))
+            if min(self.decoded, self.end) >= last or not self._next_link():
+                return False
+        return True
+
+    def _gather(self, out: SampleBuffer, first: int, last: int, limit: int) -> bool:
+        """As `gather`, of this link, and with padding that is not known yet."""
         while self.position < last:
             if not self._decoded and self.position >= max(first, self._seen) and self.end == TO_THE_END:
                 self._pour(out, min(limit, out.length + last - self.position))
             if not self._decoded and not self._decode():
-                out.drop(max(out.length - max(self.end - first, 0), 0))
-                return False
+                break
             frame = self._decoded[0]
             if not out.fits(frame):
                 raise self._changed(frame, out)
-            start = max(first - self.position, 0)
-            stop = min(last, self.end, self.position + frame.samples) - self.position
+            start, stop = max(first, self.position), min(last, self.end, self.position + frame.samples)
             if out.length + stop - start > limit:
-                return True
+                self._look_ahead()
+                stop = min(stop, self.end)
+                if out.length + stop - start > limit:
+                    return True
             if stop > start:
-                out.append(frame, start, stop)
+                out.append(frame, start - self.position, stop - self.position)
             if self.position + frame.samples > last:
-                return False
+                break
             self._pass(frame)
         return False
 
@@ -150,37 +159,51 @@ class Cursor:
             self.position += out.length - length
 
     def _decode(self) -> bool:
-        """Decode until something comes out of this link or a later one."""
-        while True:
-            self.packets.counts_faults = self.position >= self._seen
-            self._decoded = self.packets.take() or []
-            if self._is_placed:
-                self._look_for_end()
-            if self._decoded:
-                return True
-            if self._link == len(self._sources) - 1:
-                return False
-            self.close()
-            self._link += 1
-            self._open()
+        """Decode until something comes out of this link."""
+        self.packets.counts_faults = self.position >= self._seen
+        self._decoded = self.packets.take() or []
+        if self._is_placed:
+            self._look_for_end()
+        return bool(self._decoded)
+
+    def _next_link(self) -> bool:
+        if self._link == len(self._sources) - 1:
+            return False
+        self.position = self._start = min(self.decoded, self.end)
+        self.end = TO_THE_END
+        self.close()
+        self._link += 1
+        self._open()
+        return True
+
+    def _look_ahead(self) -> None:
+        """What was gathered last may be padding, which is known at the end only: see whether that is near."""
+        if self.end == TO_THE_END and trimming.may_be_padded(self.opened):
+            self.packets.counts_faults = self.decoded >= self._seen
+            self.packets.look_ahead(trimming.PADDED_PACKETS)
+            self._look_for_end()
 
     def _look_for_end(self) -> None:
         """Where padding begins, once all packets were read."""
         if self.packets.is_ended and self.end == TO_THE_END and trimming.may_be_padded(self.opened):
-            decoded = self.decoded + self.packets.num_held
-            self.end = trimming.length(self.opened, self.packets, self.first_frame.sample_rate, decoded=decoded)
+            decoded = self.decoded - self._start
+            self.end = self._start + trimming.length(self.opened, self.packets, self.first_frame.sample_rate, decoded=decoded)
 
     def _pass(self, frame: AudioFrame) -> None:
         self.position += frame.samples
         del self._decoded[0]
 
     def _first_frame(self) -> AudioFrame:
-        if self._decode():
-            return self._decoded[0]
+        while not self._decode():
+            if not self._next_link():
+                raise self._nothing()
+        return self._decoded[0]
+
+    def _nothing(self) -> AudioDecodeError:
         faults = self._faults
         word = faults.words[-1] if faults.words else ""
         found = f"{faults.corrupt_packets} corrupt packets ({word})" if faults.corrupt_packets else "its audio stream is empty"
-        raise AudioDecodeError(self._name, "decode", f"no sample came out, {found}", remedy="get the file again", word=word)
+        return AudioDecodeError(self._name, "decode", f"no sample came out, {found}", remedy="get the file again", word=word)
 
     def _open(self) -> None:
         self.opened = Opened(self._sources[self._link](), self._name, self._which, self._form)

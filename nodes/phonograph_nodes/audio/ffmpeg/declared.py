@@ -22,6 +22,7 @@ from phonograph_nodes.audio.containers.layout import Extent
 from phonograph_nodes.audio.containers.riff import riff_extent, w64_extent
 from phonograph_nodes.audio.ffmpeg.opened import Opened
 from phonograph_nodes.audio.given import Given
+from phonograph_nodes.audio.stored import Content
 
 _TIMED = {"aiff", "ape", "au", "flac", "mov", "matroska", "tta", "wv"}  # the first of FFmpeg's names of the format
 _TOLERANCE_S = 0.1  # a packet, a codec's delay or padding, a duration in whole milliseconds
@@ -58,7 +59,7 @@ def _by_size(given: Given, extent: _FindExtent, decoded_s: float) -> float | Non
     """The audio that is there, in proportion to the bytes that are."""
     try:
         found = extent(given)
-    except struct.error:  # the header itself is cut off, or is none that is known here
+    except (struct.error, OSError):  # the header itself is cut off, is none that is known here, or is not read any more
         return None
     if found is None or not found.num_bytes or given.size <= found.first_byte:
         return None
@@ -100,16 +101,16 @@ def _in_file(extent: Callable[[IO[bytes]], Extent | None]) -> _FindExtent:
     return find
 
 
-def _in_buffer(extent: Callable[[memoryview], Extent | None]) -> _FindExtent:
-    """Of containers that were looked for PCM before, for which they were mapped."""
-    return lambda given: extent(given.buffer())
+def _in_content(extent: Callable[[Content], Extent | None]) -> _FindExtent:
+    """Of containers that were looked for PCM before, by their content too."""
+    return lambda given: extent(given.content())
 
 
 _FindExtent = Callable[[Given], Extent | None]
 _SIZED: Mapping[str, _FindExtent] = MappingProxyType(
     {
-        "wav": _in_buffer(riff_extent),
-        "w64": _in_buffer(w64_extent),
+        "wav": _in_content(riff_extent),
+        "w64": _in_content(w64_extent),
         "caf": _in_file(_caf_extent),
         "asf": _in_file(_asf_extent),
     }

@@ -18,6 +18,7 @@ from av.container import InputContainer
 from phonograph.errors import AudioDecodeError, AudioStage
 from phonograph_nodes.audio.about import AudioInfo
 from phonograph_nodes.audio.reader import RATES, check_format
+from phonograph_nodes.kernels._reading import Interrupted, Reading
 
 # Containers that are lists of other files: decoding one would read files (or hosts) that nobody asked for.
 _PLAYLISTS = {"concat", "dash", "hls", "imf"}
@@ -54,7 +55,7 @@ class Opened:
         self._source, self.is_plain = source, type(source) in (str, io.BytesIO)
         try:
             with translated(name, "probe", "a complete audio file", "check that it is one"):
-                self.container = _container(source, form)
+                self.container = _container(source if isinstance(source, (str, io.BytesIO)) else Reading(source), form)
         except BaseException:
             self._close_source()
             raise
@@ -139,7 +140,7 @@ class Opened:
             self._source.close()
 
 
-def _container(source: str | BinaryIO, form: str | None) -> InputContainer:
+def _container(source: str | BinaryIO | Reading, form: str | None) -> InputContainer:
     container: InputContainer
     if form is not None:
         try:
@@ -159,9 +160,14 @@ def language_of(stream: AudioStream) -> str:
 
 @contextlib.contextmanager
 def translated(name: str, stage: AudioStage, expected: str = "", remedy: str = "") -> Iterator[None]:
-    """Turn FFmpeg's errors into AudioDecodeError; a lack of memory too, since a bad header is what asks for that much."""
+    """Turn FFmpeg's errors into AudioDecodeError; a lack of memory too, since a bad header is what asks for that much.
+
+    What interrupted a file object is raised as it was.
+    """
     try:
         yield
+    except Interrupted as error:
+        raise error.args[0] from None
     except MemoryError as error:
         raise AudioDecodeError(name, stage, "not enough memory for it", expected=expected, remedy=remedy) from error
     except av.error.FFmpegError as error:

@@ -5,8 +5,9 @@ Silence is in their place where the container has the exact times of packets, se
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import cast
+from collections.abc import Callable, Generator
+from functools import partial
+from typing import TypeVar, cast
 
 import av.error
 from av.audio.frame import AudioFrame
@@ -23,6 +24,7 @@ from phonograph_nodes.kernels._frames import SampleBuffer
 from phonograph_nodes.kernels._packets import DamagedPacket, FrameQueue
 
 _MAX_WORDS = 5
+_Result = TypeVar("_Result")
 
 
 class Packets:
@@ -65,12 +67,12 @@ class Packets:
 
     @property
     def is_ended(self) -> bool:
-        """Whether the last packet was decoded; what was held back may still come."""
+        """Whether the last packet was decoded; what was decoded ahead may still come."""
         return self._queue.is_ended
 
     @property
     def num_held(self) -> int:
-        """How many samples are held back."""
+        """How many samples were decoded ahead."""
         return self._queue.num_held
 
     @property
@@ -78,9 +80,9 @@ class Packets:
         """Samples of the longest block so far."""
         return self._queue.longest
 
-    def hold(self, num_packets: int) -> None:
-        """Keep what comes out of so many packets back until the stream has ended."""
-        self._queue.hold = num_packets
+    def look_ahead(self, num_packets: int) -> None:
+        """Decode so many packets that give something before they are taken, fewer where the stream ends."""
+        self._counting(partial(self._queue.look_ahead, num_packets))
 
     def watch(self, watch: Watch | None) -> None:
         """Ask this between stretches of packets from now on."""
@@ -88,17 +90,16 @@ class Packets:
 
     def take(self) -> list[AudioFrame] | None:
         """What comes out of the next packet that gives anything; None at the end."""
-        while True:
-            try:
-                return self._queue.take()
-            except (av.error.FFmpegError, DamagedPacket) as error:
-                self._fault(error)
+        return self._counting(self._queue.take)
 
     def pour(self, out: SampleBuffer, limit: int) -> list[AudioFrame] | None:
-        """Append what comes out to `out`, up to `limit` samples and to what was held back; what did not fit, None at the end."""
+        """Append what comes out to `out`, up to `limit` samples; what did not fit, None at the end."""
+        return self._counting(partial(self._queue.pour, out, limit))
+
+    def _counting(self, step: Callable[[], _Result]) -> _Result:
         while True:
             try:
-                return self._queue.pour(out, limit)
+                return step()
             except (av.error.FFmpegError, DamagedPacket) as error:
                 self._fault(error)
 

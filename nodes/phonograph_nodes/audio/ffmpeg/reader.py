@@ -9,9 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import BinaryIO, cast
 
-from phonograph.errors import AudioTooLongError
+from phonograph.errors import AudioError, AudioTooLongError
 from phonograph_nodes.audio.about import AudioInfo
-from phonograph_nodes.audio.ffmpeg import ogg, seeking
+from phonograph_nodes.audio.ffmpeg import seeking
 from phonograph_nodes.audio.ffmpeg.cursor import TO_THE_END, Cursor, Source
 from phonograph_nodes.audio.ffmpeg.declared import declared_duration
 from phonograph_nodes.audio.ffmpeg.opened import flac_length, translated
@@ -104,8 +104,15 @@ class FfmpegReader:
         with translated(self._given.name, "decode", remedy="the file is damaged; get it again, or read it in blocks"):
             probable = max(round((about.duration_s or 0) * about.sample_rate) - first + _SLACK, 0)
             out = SampleBuffer(about.num_channels, about.sample_rate, mono, min(probable, limit, last - first))
-            cursor = self._at(first, watch)
-            is_longer = cursor.gather(out, first, last, limit)
+            try:
+                cursor = self._at(first, watch)
+                is_longer = cursor.gather(out, first, last, limit)
+            except AudioError:
+                raise
+            except BaseException:  # for want of memory, or by Ctrl-C: a block may be lost, and with it where the next one belongs
+                if self._cursor is not None:
+                    self._cursor.position = TO_THE_END
+                raise
             self._seen = max(self._seen, cursor.decoded)
             if is_longer:
                 raise self._too_long(limit, out.num_rows)
@@ -135,6 +142,7 @@ class FfmpegReader:
     def _again(self, watch: Watch | None) -> Cursor:
         if self._cursor is not None:
             self._cursor.close()
+            self._cursor.position = TO_THE_END  # should no other come in its place
         self._cursor = self._begin(watch)
         return self._cursor
 
@@ -193,13 +201,14 @@ class FfmpegReader:
 def _sources(given: Given, head: bytes) -> Sequence[Source]:
     """What FFmpeg is to open, one after the other: links of a chained Ogg file each by itself."""
     if head[:4] == b"OggS":
+        from phonograph_nodes.audio.ffmpeg import ogg  # here, because most files are something else
+
+        def file_of(pieces: list[memoryview]) -> BinaryIO:
+            return cast(BinaryIO, ogg.Pieces(pieces))
+
         content = given.buffer()
         pieces = [(ogg.with_opus_tags(content[start:end]), content[start:end]) for start, end in ogg.links(content)]
         if len(pieces) > 1 or pieces[0][0] is not None:
-            return [partial(_file_of, mended or [link]) for mended, link in pieces]
+            return [partial(file_of, mended or [link]) for mended, link in pieces]
     path = given.path
     return [given.open if path is None else lambda: path]
-
-
-def _file_of(pieces: list[memoryview]) -> BinaryIO:
-    return cast(BinaryIO, ogg.Pieces(pieces))
