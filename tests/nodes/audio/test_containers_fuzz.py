@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tracemalloc
 from typing import Literal
 
 import pytest
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
+from memory import most_allocated
 from phonograph.errors import AudioDecodeError
 from phonograph_nodes.audio.containers import pcm_layout
 from phonograph_nodes.audio.given import Given
@@ -29,7 +29,7 @@ GOOD = {
     "au": au(RAW, "i16"),
     "sphere": sphere(RAW, sample_count=60, sample_n_bytes=2, channel_count=1, sample_rate=8000, sample_byte_format="01"),
 }
-MOST_MEMORY = 2**17
+MOST_MEMORY = 2**20  # errors and their traces; the sizes that are claimed go up to 2^63
 INTERESTING = [0, 1, 0x7F, 0x80, 0xFF]
 
 
@@ -72,12 +72,13 @@ def test_a_file_cut_off_at_any_byte(name: str) -> None:
 def test_any_byte_changed(name: str) -> None:
     """Every byte of a good header, to the values at which numbers turn over; all together they take hardly any memory."""
     good = GOOD[name]
-    tracemalloc.start()
-    for place in range(min(len(good), 256)):
-        for value in INTERESTING:
-            parse(good[:place] + bytes([value]) + good[place + 1 :])
-    assert tracemalloc.get_traced_memory()[1] < MOST_MEMORY
-    tracemalloc.stop()
+
+    def every() -> None:
+        for place in range(min(len(good), 256)):
+            for value in INTERESTING:
+                parse(good[:place] + bytes([value]) + good[place + 1 :])
+
+    assert most_allocated(every) < MOST_MEMORY
 
 
 @forall(magic=st.sampled_from([good[:16] for good in GOOD.values()]), rest=st.binary(max_size=200))

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import tracemalloc
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
+from memory import most_allocated
 from phonograph_nodes import LogMel, LogMelStream
 from reference.features.signals import noise
 
 SMALL = 4096  # bytes, for views, numbers and the iterators of NumPy; the samples of each piece and signal here take more
 CAUSAL = ["zipformer", "kaldi", "icefall", "speaker-mfcc"]
-
-
-def most_allocated(work: Callable[[], None]) -> int:
-    """Bytes that `work` holds at its highest, beyond what was held before; NumPy's arrays are counted."""
-    tracemalloc.start()
-    try:
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        work()
-        return tracemalloc.get_traced_memory()[1] - before
-    finally:
-        tracemalloc.stop()
 
 
 def test_arrays_are_seen_when_they_are_allocated() -> None:
