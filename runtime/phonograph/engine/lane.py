@@ -115,12 +115,34 @@ class Lane:
             return
         if self.num_waiting >= self._may_wait:
             return
+        if not self._take_queued(load, min(load.most, -(-len(self.queue) // (1 + self.num_idle)))):
+            self._take_over(load)
+
+    def fill_ahead(self, load: Load) -> bool:
+        """Give a worker whose calls take long the next entry of the queue, unless another waits for it; whether it got one."""
+        if not load.is_slow or self._ready or self.num_idle or self.num_waiting >= self._may_wait:
+            return False
+        return self._take_queued(load, 1)
+
+    def _take_queued(self, load: Load, most: int) -> bool:
         now, waited_s = self._loop.time(), 0.0
-        for entry in self.queue.get_some(min(load.most, -(-len(self.queue) // (1 + self.num_idle))), MOST_BYTES):
+        entries = self.queue.get_some(most, MOST_BYTES)
+        for entry in entries:
             entry.began = now
             waited_s += now - entry.queued_at
             load.waiting.append(entry)
         self.nodes[0].totals.queue_wait_s += waited_s
+        return bool(entries)
+
+    def _take_over(self, load: Load) -> None:
+        """What another worker was given and has not begun, where the queue holds nothing else."""
+        for other in self.loads:
+            if other.is_slow and other.waiting and other is not load:
+                try:
+                    load.waiting.append(other.waiting.pop())
+                except IndexError:  # it has begun just now
+                    continue
+                return
 
     def addressed(self, result: Pass) -> tuple[list[Parcels], int]:
         """What the readers of the lane get of the items that reached its end, and how many end here."""

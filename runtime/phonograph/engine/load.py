@@ -4,7 +4,11 @@ Theory of operation. A hop to a thread and back costs as much as dozens of calls
 the waiting entries as it ran of late within `TURN_NS`, and comes back when it has run them, when that time is over, or when
 anything out of the ordinary came of one: a failure, a refusal, a node with more to give. What it has not begun then goes back to
 the head of the queue. So whatever is decided about an item is decided before the same worker calls a node for the next one, as if
-each item had its own hop. Slow nodes get one entry at a time, and the first load is a single entry.
+each item had its own hop. The first load is a single entry.
+
+Slow nodes get one entry at a time, and the next one ahead: a second call waits in the thread, so that the worker does not stand
+still while the event loop settles what is done. That call takes nothing when the one before came to something out of the
+ordinary. Entries are given ahead only while no worker waits for one; a worker that finds nothing takes what another has ahead.
 
 Both ends are deques, whose operations at either end are atomic. So the event loop can take back what has not begun, and settle
 what is done, while the worker is busy: when an item takes much longer than those before it, and when the run is stopped.
@@ -12,6 +16,7 @@ what is done, while the worker is busy: when an item takes much longer than thos
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -40,18 +45,24 @@ class Load:
 
     Attributes:
         waiting: not begun, oldest first. done: with what came of each; a plain item where one item came of one, and nothing else.
-        most: entries that it may take now.
+        most: entries that it may take now. is_slow: of late, one of them took a turn or longer.
+        ahead: the call that begins when the one that runs returns. is_stopped: that is not to run anything.
     """
 
-    __slots__ = ("done", "most", "waiting")
+    __slots__ = ("ahead", "done", "is_slow", "is_stopped", "most", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[Entry] = deque()
         self.done: deque[tuple[Entry, Pass | Item]] = deque()
         self.most = 1
+        self.is_slow = False
+        self.ahead: asyncio.Future[None] | None = None
+        self.is_stopped = False
 
-    def run(self, worker: Runs, clock_ns: Callable[[], int] = perf_counter_ns) -> None:
+    def run(self, worker: Runs, clock_ns: Callable[[], int] = perf_counter_ns, *, is_ahead: bool = False) -> None:
         """Run what is waiting, until something speaks against going on. In the worker's thread."""
+        if is_ahead and self.is_stopped:
+            return
         started = now = clock_ns()
         num_run, is_usual = 0, True
         while is_usual and now - started < TURN_NS:
@@ -65,8 +76,10 @@ class Load:
             del entry, result  # the thread must not hold an item while it waits
             num_run += 1
             now = clock_ns()
+        self.is_stopped = not is_usual
         if num_run:
             self.most = max(1, min(MOST_ENTRIES, num_run * TURN_NS // max(1, now - started)))
+            self.is_slow = now - started >= num_run * TURN_NS
 
     def take_back(self) -> list[Entry]:
         """What the worker has not begun, and will not, oldest first."""

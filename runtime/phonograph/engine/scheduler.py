@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -46,6 +47,9 @@ from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
 ResultT = TypeVar("ResultT")
+_Works = SegmentWorker | ProcessWorker
+_Paused = list[tuple[Entry, int]]
+"""Entries for which a node has more to give, with its position; the last of them goes on first."""
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -219,7 +223,7 @@ class Scheduler:
             self.ledger.add(ordinal, len(parcels) - 1)
             await node.exit.send(parcels)
 
-    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
+    async def _run_lane(self, lane: Lane, posts: Iterable[Post[_Works]]) -> None:
         batches = Batches(lane, self._course, self._judge, self._settle) if isinstance(lane, BatchLane) else None
         async with asyncio.TaskGroup() as group:
             for post in posts:
@@ -229,31 +233,27 @@ class Scheduler:
         for node in lane.nodes:
             node.letters.close()
 
-    async def _pump(self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: Worker) -> None:
+    async def _pump(self, lane: Lane, worker: _Works, thread: Worker) -> None:
         inline, load = lane.plan.run == "inline", Load()
         lane.loads.append(load)
-        paused: list[tuple[Entry, int]] = []  # which node has more to give for them; the last of them goes on first
-        while paused or not lane.is_finished:
+        paused: _Paused = []
+        while paused or load.ahead is not None or not lane.is_finished:
             if lane.outbox.letters:
                 await lane.outbox.send()
-            elif paused:
+            elif paused and load.ahead is None:
                 await self._run_one(lane, worker, None if inline else thread, paused)
             else:
                 await self._run_load(lane, worker, thread, load, paused)
         lane.queue.nudge()
 
-    async def _run_load(
-        self,
-        lane: Lane,
-        worker: SegmentWorker | ProcessWorker,
-        thread: Worker,
-        load: Load,
-        paused: list[tuple[Entry, int]],
-    ) -> None:
+    async def _run_load(self, lane: Lane, worker: _Works, thread: Worker, load: Load, paused: _Paused) -> None:
         """Take what a worker can run in one go, in its thread if it has one; wait until there is something."""
         course = self._course
-        lane.fill(load)
-        if not load.waiting:
+        if load.ahead is None:
+            lane.fill(load)
+        if load.ahead is not None:
+            await self._hop(lane, worker, thread, load, paused)
+        elif not load.waiting:
             lane.num_idle += 1
             try:
                 await lane.queue.wait()
@@ -265,33 +265,35 @@ class Scheduler:
         elif load.waiting[0].position == len(lane.nodes):  # an open breaker passed over the last node
             (entry,) = load.take_back()
             await self._settle(lane, entry, entry.item)
+        elif lane.plan.run != "inline":
+            await self._hop(lane, worker, thread, load, paused)
         else:
-            if lane.plan.run == "inline":
-                load.run(worker, thread.clock_ns)
-            else:
-                await self._hop(lane, worker, thread, load, paused)
+            load.run(worker, thread.clock_ns)
             lane.take_back(load)
             await self._settle_done(lane, load, paused)
 
-    async def _hop(
-        self,
-        lane: Lane,
-        worker: SegmentWorker | ProcessWorker,
-        thread: Worker,
-        load: Load,
-        paused: list[tuple[Entry, int]],
-    ) -> None:
-        """Have a worker run its load in its thread, and see to what it keeps back when it takes long."""
-        is_alone = len(load.waiting) == 1
-        call = self._called(thread, load.run, worker, thread.clock_ns)
-        if not is_alone:
+    async def _hop(self, lane: Lane, worker: _Works, thread: Worker, load: Load, paused: _Paused) -> None:
+        """Have a worker run its load in its thread, settle it, and see to what it keeps back when it takes long."""
+        call, load.ahead, is_alone = load.ahead, None, True
+        if call is None:
+            is_alone = len(load.waiting) == 1
+            call = self._called(thread, load.run, worker, thread.clock_ns)
+        if not paused and not self._course.is_aborting and lane.fill_ahead(load):
+            load.ahead = self._called(thread, partial(load.run, is_ahead=True), worker, thread.clock_ns)
+        elif not is_alone:
             await asyncio.wait((call,), timeout=LATE_S)
             if not call.done():
                 lane.take_back(load)
                 await self._settle_done(lane, load, paused)
         await call
+        if load.ahead is not None and load.is_stopped:
+            await load.ahead
+            load.ahead = None
+        if load.ahead is None:
+            lane.take_back(load)
+        await self._settle_done(lane, load, paused)
 
-    async def _settle_done(self, lane: Lane, load: Load, paused: list[tuple[Entry, int]]) -> None:
+    async def _settle_done(self, lane: Lane, load: Load, paused: _Paused) -> None:
         now = self._now()
         while load.done:
             entry, result = load.done.popleft()
@@ -302,13 +304,7 @@ class Scheduler:
                 paused.append((entry, result.paused_at))
             now = self._now()
 
-    async def _run_one(
-        self,
-        lane: Lane,
-        worker: SegmentWorker | ProcessWorker,
-        thread: Worker | None,
-        paused: list[tuple[Entry, int]],
-    ) -> None:
+    async def _run_one(self, lane: Lane, worker: _Works, thread: Worker | None, paused: _Paused) -> None:
         """Take one entry through the lane, in its worker's thread if it has one; wait until there is something to take."""
         course = self._course
         entry = lane.take_beyond(*paused[-1]) if paused else lane.take()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import ClassVar
 
 import pytest
 
+from phonograph.engine import load as loads
 from phonograph.engine.delivery import Entry
-from phonograph.engine.load import MOST_ENTRIES, Load
+from phonograph.engine.load import MOST_ENTRIES, TURN_NS, Load
 from phonograph.engine.worker import Pass
 from phonograph.errors import BadInputError
 from phonograph.item import Item, Record
@@ -56,6 +58,29 @@ def test_a_load_ends_with_the_first_item_that_failed() -> None:
     load.run(worker)
     assert worker.ran == [0, 1, 2] == [entry.item.ordinal for entry, _ in load.done]
     assert [entry.item.ordinal for entry in load.take_back()] == [3, 4, 5]
+
+
+def test_a_call_ahead_takes_nothing_after_a_failure() -> None:
+    """What came of the call before is decided first; the next call that is made then goes on."""
+    load, worker = Load(), Worker(fails_on=0)
+    load.waiting.extend(entries(2))
+    load.run(worker)
+    load.run(worker, is_ahead=True)
+    assert (worker.ran, len(load.waiting)) == ([0], 1)
+    load.run(worker)
+    load.waiting.extend(entries(3)[2:])
+    load.run(worker, is_ahead=True)
+    assert worker.ran == [0, 1, 2]
+
+
+def test_a_load_knows_slow_items() -> None:
+    """Slow is what takes a turn or longer; of that the next load has one."""
+    load = Load()
+    for step_ns, is_slow in ((TURN_NS, True), (TURN_NS // 50, False), (3 * TURN_NS, True)):
+        load.waiting.extend(entries(8))
+        load.run(Worker(), itertools.count(0, step_ns).__next__)
+        load.take_back()
+        assert (load.is_slow, load.most == 1) == (is_slow, is_slow)
 
 
 def test_what_has_not_begun_is_taken_back_from_a_busy_worker() -> None:
@@ -147,6 +172,29 @@ def test_another_worker_runs_what_waits_behind_a_slow_item(tmp_path: Path) -> No
     assert run_text(tmp_path, text, Store, Helped).records.completed == 80
 
 
+def test_another_worker_takes_what_a_slow_one_has_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item that was given to a worker for later does not wait for it when somebody else is free."""
+    monkeypatch.setattr(loads, "TURN_NS", 1)  # every call is a slow one
+    text = TEXT.replace("TYPE", "test.helped").replace("workers: 1}", "workers: 2}", 1)
+    assert run_text(tmp_path, text, Store, Helped).records.completed == 80
+
+
+@node("test.lasts", inputs={"record": "record"}, outputs={"record": "record"})
+class Lasts(Node[Params]):
+    """Lets the last item wait until the sink has all others."""
+
+    def process(self, item: Item, state: None) -> Item:
+        if item.ordinal == 79 and not Store.has(set(range(79))):
+            raise BadInputError("the items before it were kept back")
+        return item
+
+
+def test_the_last_item_is_waited_for_when_it_was_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker ends after the call that it has ahead, though nothing waits any more, and nothing is kept back meanwhile."""
+    monkeypatch.setattr(loads, "TURN_NS", 1)
+    assert run_text(tmp_path, TEXT.replace("TYPE", "test.lasts"), Store, Lasts).records.completed == 80
+
+
 @node("test.breaks", inputs={"record": "record"}, outputs={"record": "record"})
 class Breaks(Node[Params]):
     """Fails from some item on."""
@@ -164,6 +212,18 @@ def test_a_breaker_opens_in_the_middle_of_what_waits(tmp_path: Path) -> None:
     assert (report.records.completed, report.records.dead_lettered) == (QUICK, 40)
     work = node_metrics(report)["work"]
     assert (work.items_in, work.errors, work.breaker.opens) == (QUICK + 3, 3, 1)
+
+
+def test_a_breaker_opens_before_what_a_slow_node_has_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call that waits in the thread is not made when the one before it opened the breaker."""
+    monkeypatch.setattr(loads, "TURN_NS", 1)
+    test_a_breaker_opens_in_the_middle_of_what_waits(tmp_path)
+
+
+def test_a_failing_run_cancels_what_a_slow_node_has_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`on_error: fail` stops the run before the next item, which lay in the worker's hands."""
+    monkeypatch.setattr(loads, "TURN_NS", 1)
+    test_a_failing_run_cancels_what_has_not_begun(tmp_path)
 
 
 @node("test.stops", inputs={"record": "record"}, outputs={"record": "record"})
