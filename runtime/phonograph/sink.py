@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import secrets
 import stat
@@ -110,11 +111,9 @@ class FilePart(Part):
         with _storing_record(path):
             try:
                 _refuse_what_is_no_file(self._final)
-                os.makedirs(folder, exist_ok=True)
-                with open(self._temporary, "xb") as file:
+                with _new_file(self._temporary) as file:
                     hashing = _HashingFile(file)
                     write(hashing)  # type: ignore[arg-type]  # the part of IO[bytes] that writers use
-                    file.flush()
                     os.fsync(file.fileno())
             except BaseException:
                 self.discard()
@@ -137,17 +136,28 @@ class FilePart(Part):
             os.unlink(self._temporary)
 
 
+def _new_file(path: str) -> io.FileIO:
+    """Open a file that is not there yet; missing folders are made. Without a buffer, for most parts are written in one piece."""
+    try:
+        return open(path, "xb", buffering=0)
+    except FileNotFoundError:  # looking before whether the folder is there would cost every file three calls
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        return open(path, "xb", buffering=0)
+
+
 class _HashingFile:
     """Append-only binary file that digests what passes through."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: io.FileIO) -> None:
         self._file = file
         self.num_bytes = 0
         self.sha256 = hashlib.sha256()
 
     def write(self, content: Any) -> int:
-        self._file.write(content)
         size = memoryview(content).nbytes
+        done = self._file.write(content)
+        while done < size:  # a disk without room takes a part, and says why at the next
+            done += self._file.write(memoryview(content).cast("B")[done:])
         self.num_bytes += size
         self.sha256.update(content)
         return size
@@ -175,7 +185,9 @@ def kind_of_no_file(path: str) -> str | None:
         OSError: it cannot be told.
     """
     try:
-        mode = os.lstat(behind_links(path)).st_mode
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            mode = os.lstat(os.path.realpath(path)).st_mode
     except FileNotFoundError:
         return None
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no file")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,14 @@ class Npy(Sink[NpyParams]):
 
     def stage(self, item: Item) -> Part:
         array = as_float32(item.payload["features"])
-        return FilePart(
-            output_path(self.params.path, item.key, ".npy"),
-            lambda file: np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False),
-        )
+        return FilePart(output_path(self.params.path, item.key, ".npy"), partial(put, array))
+
+
+def put(array: NDArray[np.float32], file: IO[bytes]) -> None:
+    """Write an array as version 1 of NumPy's format: what `np.lib.format.write_array` does, without its copy of the content."""
+    about = np.lib.format.header_data_from_array_1_0(array)
+    np.lib.format.write_array_header_1_0(file, about)
+    file.write((array.T if about["fortran_order"] else np.ascontiguousarray(array)).data)
 
 
 def as_float32(values: Any) -> NDArray[np.float32]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from limits import no_file_over
 from phonograph.errors import BadInputError, OutputError
@@ -52,6 +55,29 @@ def test_npy_takes_any_real_numbers(tmp_path: Path, features: Any) -> None:
     """Doubles, integers and truth values become float32; infinity and NaN are kept."""
     stored = np.load(Npy(NpyParams(path=str(tmp_path)), "m").stage(item({"features": features})).commit().path)
     np.testing.assert_array_equal(stored, np.asarray(features, np.float32))
+
+
+@pytest.mark.parametrize(
+    "lay_out",
+    [
+        lambda array: array,
+        np.asfortranarray,
+        lambda array: array[::2, 1:],
+        lambda array: array.T,
+        lambda array: array[:, :0],
+        lambda array: array[0, 0],
+        lambda array: array.reshape(2, 3, 4),
+    ],
+    ids=["rows", "columns", "strided", "transposed", "empty", "a number", "three axes"],
+)
+def test_npy_is_what_numpy_writes(tmp_path: Path, lay_out: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+    """However an array lies in memory, its file holds the bytes that `numpy.save` gives, and the digest is of them."""
+    array = lay_out(np.arange(24, dtype=np.float32).reshape(4, 6))
+    written = Npy(NpyParams(path=str(tmp_path)), "m").stage(item({"features": array})).commit()
+    np.save(tmp_path / "expected.npy", array)
+    content = (tmp_path / "expected.npy").read_bytes()
+    assert Path(written.path).read_bytes() == content
+    assert (written.num_bytes, written.sha256) == (len(content), hashlib.sha256(content).hexdigest())
 
 
 def test_an_array_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
