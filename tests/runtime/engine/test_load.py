@@ -189,8 +189,8 @@ class Lasts(Node[Params]):
         return item
 
 
-def test_the_last_item_is_waited_for_when_it_was_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker ends after the call that it has ahead, though nothing waits any more, and nothing is kept back meanwhile."""
+def test_a_slow_item_that_was_ahead_keeps_nothing_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the call before it has done is delivered while it runs, also when it is the last."""
     monkeypatch.setattr(loads, "TURN_NS", 1)
     assert run_text(tmp_path, TEXT.replace("TYPE", "test.lasts"), Store, Lasts).records.completed == 80
 
