@@ -17,7 +17,7 @@ ORDER = (
     ("errors", "redaction", "traced"),
     ("audio", "isa", "_isa", "_memory", "_meter"),
     ("item", "pickling"),
-    ("porttype", "spec", "signature"),
+    ("porttype", "spec", "signature", "declaration"),
     ("node",),
     ("sink", "streaming", "shipped", "retry", "breaker", "metrics", "log"),
     ("language",),

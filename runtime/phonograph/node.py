@@ -47,6 +47,7 @@ import msgspec
 import numpy as np
 
 from phonograph.audio import AudioChunk
+from phonograph.declaration import check, declared_ports
 from phonograph.errors import NodeContractError
 from phonograph.item import Item, Record
 from phonograph.porttype import PortType
@@ -69,7 +70,6 @@ from phonograph.spec import (
     Size,
     Streaming,
     StreamingOf,
-    fields_of,
 )
 
 __all__ = [
@@ -238,13 +238,8 @@ def node(
         else:
             raise TypeError(f"@node({type_name!r}) on {target!r}; expected a Node class or a function")
         doc = inspect.cleandoc(target.__doc__ or "")
-        if "dead_letter" in (port.name for port in _ports(declared_outputs)):
-            raise TypeError(
-                f"@node({type_name!r}): an output is called 'dead_letter', which every node has; expected another name"
-            )
-        _check_attributes(type_name, attributes or {})
-        _check_described(type_name, params)
-        _check_parameters(type_name, params, _ports(declared_inputs) + _ports(declared_outputs), converts or {})
+        taken, given = declared_ports(declared_inputs), declared_ports(declared_outputs)
+        check(type_name, params, taken, given, attributes or {}, converts or {})
         spec = NodeSpec(
             type=type_name,
             kind=kind,
@@ -252,8 +247,8 @@ def node(
             description=doc.partition("\n")[2].strip(),
             params=params,
             factory=factory,
-            inputs=_ports(declared_inputs),
-            outputs=_ports(declared_outputs),
+            inputs=taken,
+            outputs=given,
             cardinality=counted,
             run=run,
             retryable=retryable,
@@ -345,51 +340,6 @@ def _redescribed(item: Item, payload: Mapping[str, Any]) -> dict[str, Any] | Non
         return None  # no audio, or none that the node's contract lets pass
     now = {"duration": chunk.duration_s, "sample_rate": chunk.sample_rate, "channels": chunk.num_channels}
     return {name: value for name, value in now.items() if item.attributes.get(name, value) != value} or None
-
-
-def _ports(declared: str | Mapping[str, str] | None) -> tuple[Port, ...]:
-    if declared is None:
-        return ()
-    if isinstance(declared, str):
-        parsed = PortType.parse(declared)
-        return (Port(parsed.family, parsed),)
-    return tuple(Port(name, PortType.parse(text)) for name, text in declared.items())
-
-
-def _check_parameters(type_name: str, params: type[Params], ports: tuple[Port, ...], converts: Mapping[str, str]) -> None:
-    named = {name: f"the type of port {port.name!r}" for port in ports for name in port.type.parameters()}
-    for name, where in {**named, **dict.fromkeys(converts.values(), "converts")}.items():
-        if name not in params.__struct_fields__:
-            expected = (
-                f"one of {', '.join(params.__struct_fields__)}" if params.__struct_fields__ else "none, for it has no parameters"
-            )
-            raise TypeError(f"@node({type_name!r}): {where} names the parameter {name!r}; expected {expected}")
-
-
-def _check_attributes(type_name: str, attributes: Mapping[str, AttributeType]) -> None:
-    for name, declared in attributes.items():
-        if declared not in get_args(AttributeType):
-            expected = ", ".join(map(repr, get_args(AttributeType)))
-            raise TypeError(f"@node({type_name!r}): attribute {name!r} is of type {declared!r}; expected one of {expected}")
-
-
-def _check_described(type_name: str, params: type[Params]) -> None:
-    """Refuse parameters that no schema can describe, and so no text can give."""
-    try:
-        msgspec.json.schema(params)
-    except NameError:
-        return  # an annotation that names what stands further down in its module
-    except TypeError as error:
-        for field in fields_of(params):
-            try:
-                msgspec.json.schema(field.type)
-            except TypeError:
-                named = field.type if get_args(field.type) else getattr(field.type, "__name__", field.type)
-                raise TypeError(
-                    f"@node({type_name!r}): parameter {field.name!r} is of type {named}, which a manifest cannot give; expected "
-                    "str, int, float, bool, lists and mappings of them, a msgspec.Struct, or InputPath and OutputPath for paths"
-                ) from error
-        raise
 
 
 def _params_of(target: type[Node[Any]]) -> type[Params]:

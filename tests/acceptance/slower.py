@@ -108,7 +108,7 @@ def kernel(subject: str, function: str) -> Slowing:
 
 def scheduler() -> Slowing:
     """What the scheduler does with all that came of a pass through a segment."""
-    return Slowing("scheduler, 5 nodes", "phonograph.engine.scheduler", ("Scheduler",), "_settle", waits=False, amount=_FIRST)
+    return Slowing("scheduler, 5 nodes", "phonograph.engine.settling", ("Settling",), "settle", waits=False, amount=_FIRST)
 
 
 def calibrated(slowing: Slowing, folder: Path) -> Slowing:

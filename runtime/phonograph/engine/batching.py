@@ -178,11 +178,7 @@ class Batches:
         arguments = ([entry.item for entry in batch], sum(entry.error is None for entry in batch))
         if thread is None:
             return worker.run_batch(*arguments)
-        self._course.num_calls += 1
-        try:
-            return await thread.call(worker.run_batch, *arguments)
-        finally:
-            self._course.num_calls -= 1
+        return await self._course.called(thread, worker.run_batch, *arguments)
 
     async def _failed(self, batch: list[Entry], error: Exception) -> list[list[Entry]]:
         """Judge the items of a call that failed, where it can be told what becomes of them; the others are to be run in parts."""

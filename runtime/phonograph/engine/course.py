@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from phonograph.engine.delivery import END, Entry
 from phonograph.engine.journal import DeadLetter, Identity, RunDirectory
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.letters import Letters
+from phonograph.engine.threads import Worker
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
 from phonograph.flow.tickets import leave, lose
 from phonograph.graph.model import Full
 from phonograph.item import Outcome
 from phonograph.log import Logger
+
+ResultT = TypeVar("ResultT")
 
 _TOLD_FAILURES = 20
 """Failed items of a run that are logged as warnings."""
@@ -98,6 +102,16 @@ class Course:
             getattr(self._log, level)(event, **self.run_directory.secrets.clean_all(facts))
         except Exception:  # noqa: BLE001  # whatever the host's log handlers raise
             self._log = None
+
+    def called(self, thread: Worker, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
+        """Have a thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for."""
+        self.num_calls += 1
+        call = thread.call(function, *arguments)
+        call.add_done_callback(self._returned)
+        return call
+
+    def _returned(self, call: asyncio.Future[Any]) -> None:
+        self.num_calls -= 1
 
     @staticmethod
     def now() -> float:

@@ -16,7 +16,6 @@ what is done, while the worker is busy: when an item takes much longer than thos
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter_ns
@@ -46,17 +45,16 @@ class Load:
     Attributes:
         waiting: not begun, oldest first. done: with what came of each; a plain item where one item came of one, and nothing else.
         most: entries that it may take now. is_slow: of late, one of them took a turn or longer.
-        ahead: the call that begins when the one that runs returns. is_stopped: that is not to run anything.
+        is_stopped: a call that waits for another to return is not to run anything then.
     """
 
-    __slots__ = ("ahead", "done", "is_slow", "is_stopped", "most", "waiting")
+    __slots__ = ("done", "is_slow", "is_stopped", "most", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[Entry] = deque()
         self.done: deque[tuple[Entry, Pass | Item]] = deque()
         self.most = 1
         self.is_slow = False
-        self.ahead: asyncio.Future[None] | None = None
         self.is_stopped = False
 
     def run(self, worker: Runs, clock_ns: Callable[[], int] = perf_counter_ns, *, is_ahead: bool = False) -> None:

@@ -1,23 +1,21 @@
-"""Runs a plan: moves items between sources, workers and queues, until every record has ended.
+"""Runs a plan: reads the sources and has every lane pumped, until every record has ended or the run is stopped.
 
-The life of a record. A source reads it; the ledger gives it an ordinal. It travels as an item from lane to lane: a lane's
-worker takes it through the lane's nodes, the scheduler settles what came of that (deliver, complete, filter, judge). A failure
-is a value until the judge has decided: tried again after a delay, held by an open breaker, or given up as the node's `on_error`
-says. Where branches meet, a gathering makes one item of several. When the last item of a record has ended, the ledger tells the
-journal how the record ended.
+The life of a record. A source reads it; the ledger gives it an ordinal. It travels as an item from lane to lane: a pump takes it
+through the lane's nodes, in a worker, and what came of that is settled (delivered, completed, filtered, judged). A failure is a
+value until the judge has decided: tried again after a delay, held by an open breaker, or given up as the node's `on_error` says.
+Where branches meet, a gathering makes one item of several. When the last item of a record has ended, the ledger tells the journal
+how the record ended.
 
 Stopping. `drain` stops the sources; what is in flight ends as usual, but outputs that span records are not completed, because
-records are missing from them. A failure stops the sources too, and every item that has not
-reached a node's call yet ends as cancelled; calls that run are waited for and accounted for. Cancelling `run` waits for nothing.
+records are missing from them. A failure stops the sources too, and every item that has not reached a node's call yet ends as
+cancelled; calls that run are waited for and accounted for. Cancelling `run` waits for nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
@@ -27,29 +25,23 @@ from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
-from phonograph.engine.delivery import Entry
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.ledger import Ledger
-from phonograph.engine.load import LATE_S, Load
+from phonograph.engine.load import LATE_S
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
+from phonograph.engine.pump import Pump
 from phonograph.engine.reader import SourceReader, shares
-from phonograph.engine.threads import Worker
+from phonograph.engine.settling import Settling
 from phonograph.engine.watch import Watch
-from phonograph.engine.worker import Failure, Pass, SegmentWorker
-from phonograph.errors import NodeContractError, NodeError, PhonographError
-from phonograph.flow.tickets import ended_well, leave
+from phonograph.engine.worker import SegmentWorker
+from phonograph.errors import NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
-
-ResultT = TypeVar("ResultT")
-_Works = SegmentWorker | ProcessWorker
-_Paused = list[tuple[Entry, int]]
-"""Entries for which a node has more to give, with its position; the last of them goes on first."""
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -89,6 +81,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
+        self._settling = Settling(self._course, self._judge)
         self._assembly = self._connect()
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
@@ -186,7 +179,7 @@ class Scheduler:
         course, quota, reader = self._course, self._quotas[node.plan.id], post.member
         try:
             while not course.is_draining and quota != node.totals.records_read:
-                call = self._called(post.thread, reader.read_on, post.thread.clock_ns)
+                call = course.called(post.thread, reader.read_on, post.thread.clock_ns)
                 await asyncio.wait((call,), timeout=LATE_S)
                 if not call.done():
                     reader.hurry()
@@ -223,170 +216,19 @@ class Scheduler:
             self.ledger.add(ordinal, len(parcels) - 1)
             await node.exit.send(parcels)
 
-    async def _run_lane(self, lane: Lane, posts: Iterable[Post[_Works]]) -> None:
-        batches = Batches(lane, self._course, self._judge, self._settle) if isinstance(lane, BatchLane) else None
+    async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
+        course, settling = self._course, self._settling
+        batches = Batches(lane, course, self._judge, settling.settle) if isinstance(lane, BatchLane) else None
         async with asyncio.TaskGroup() as group:
             for post in posts:
-                pump = self._pump(lane, post.member, post.thread) if batches is None else batches.pump(post.member, post.thread)
-                group.create_task(pump, name=f"worker of {lane.plan.name}")
+                if batches is None:
+                    pumping = Pump(lane, post.member, post.thread, course, settling).run()
+                else:
+                    pumping = batches.pump(post.member, post.thread)
+                group.create_task(pumping, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
-
-    async def _pump(self, lane: Lane, worker: _Works, thread: Worker) -> None:
-        inline, load = lane.plan.run == "inline", Load()
-        lane.loads.append(load)
-        paused: _Paused = []
-        while paused or load.ahead is not None or not lane.is_finished:
-            if lane.outbox.letters:
-                await lane.outbox.send()
-            elif paused and load.ahead is None:
-                await self._run_one(lane, worker, None if inline else thread, paused)
-            else:
-                await self._run_load(lane, worker, thread, load, paused)
-        lane.queue.nudge()
-
-    async def _run_load(self, lane: Lane, worker: _Works, thread: Worker, load: Load, paused: _Paused) -> None:
-        """Take what a worker can run in one go, in its thread if it has one; wait until there is something."""
-        course = self._course
-        if load.ahead is None:
-            lane.fill(load)
-        if load.ahead is not None:
-            await self._hop(lane, worker, thread, load, paused)
-        elif not load.waiting:
-            lane.num_idle += 1
-            try:
-                await lane.queue.wait()
-            finally:
-                lane.num_idle -= 1
-        elif course.is_aborting:
-            for entry in load.take_back():
-                course.cancel(entry)
-        elif load.waiting[0].position == len(lane.nodes):  # an open breaker passed over the last node
-            (entry,) = load.take_back()
-            await self._settle(lane, entry, entry.item)
-        elif lane.plan.run != "inline":
-            await self._hop(lane, worker, thread, load, paused)
-        else:
-            load.run(worker, thread.clock_ns)
-            lane.take_back(load)
-            await self._settle_done(lane, load, paused)
-
-    async def _hop(self, lane: Lane, worker: _Works, thread: Worker, load: Load, paused: _Paused) -> None:
-        """Have a worker run its load in its thread, settle it, and see to what it keeps back when it takes long."""
-        call, load.ahead, is_alone = load.ahead, None, True
-        if call is None:
-            is_alone = len(load.waiting) == 1
-            call = self._called(thread, load.run, worker, thread.clock_ns)
-        if not paused and not self._course.is_aborting and lane.fill_ahead(load):
-            load.ahead = self._called(thread, partial(load.run, is_ahead=True), worker, thread.clock_ns)
-        elif not is_alone:
-            await asyncio.wait((call,), timeout=LATE_S)
-            if not call.done():
-                lane.take_back(load)
-                await self._settle_done(lane, load, paused)
-        await call
-        if load.ahead is not None and load.is_stopped:
-            await load.ahead
-            load.ahead = None
-        if load.ahead is None:
-            lane.take_back(load)
-        await self._settle_done(lane, load, paused)
-
-    async def _settle_done(self, lane: Lane, load: Load, paused: _Paused) -> None:
-        now = self._now()
-        while load.done:
-            entry, result = load.done.popleft()
-            if type(result) is Item and self._settled_at_once(lane, entry, result, now):
-                continue
-            await self._settle(lane, entry, result)
-            if isinstance(result, Pass) and result.paused_at is not None:
-                paused.append((entry, result.paused_at))
-            now = self._now()
-
-    async def _run_one(self, lane: Lane, worker: _Works, thread: Worker | None, paused: _Paused) -> None:
-        """Take one entry through the lane, in its worker's thread if it has one; wait until there is something to take."""
-        course = self._course
-        entry = lane.take_beyond(*paused[-1]) if paused else lane.take()
-        if entry is None:
-            await lane.queue.wait()
-            return
-        goes_on = bool(paused) and entry is paused[-1][0]
-        if goes_on:
-            paused.pop()
-        if course.is_aborting:
-            course.cancel(entry)
-            return
-        arguments = (entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
-        result: Pass | Item
-        if entry.position == len(lane.nodes):  # an open breaker passed over the last node
-            result = entry.item
-        elif thread is None:
-            result = worker.go_on() if goes_on else worker.run(*arguments)
-        else:
-            result = await (self._called(thread, worker.go_on) if goes_on else self._called(thread, worker.run, *arguments))
-        if type(result) is not Item or not self._settled_at_once(lane, entry, result, self._now()):
-            await self._settle(lane, entry, result)
-        if isinstance(result, Pass) and result.paused_at is not None:
-            paused.append((entry, result.paused_at))
-
-    def _called(self, thread: Worker, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
-        """Have a thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for."""
-        self._course.num_calls += 1
-        call = thread.call(function, *arguments)
-        call.add_done_callback(self._returned)
-        return call
-
-    def _returned(self, call: asyncio.Future[Any]) -> None:
-        self._course.num_calls -= 1
-
-    def _settled_at_once(self, lane: Lane, entry: Entry, item: Item, now: float) -> bool:
-        """Settle what most passes come to, one item that carries nothing, unless something must be waited for or told of it."""
-        if entry.held or entry.attempt > 1 or not lane.is_calm:
-            return False
-        exit = lane.exit
-        if not exit.outlets:
-            self.ledger.end(entry.item.ordinal, lane.end)
-        else:
-            try:
-                if not exit.send_at_once(item, now):
-                    return False
-            except NodeContractError:  # which is judged like any other failure of the node
-                return False
-        self._course.num_events += 1
-        return True
-
-    async def _settle(self, lane: Lane, entry: Entry, result: Pass | Item) -> None:
-        """Deliver, complete, filter or judge everything that came of one pass through a segment."""
-        ordinal = entry.item.ordinal
-        if isinstance(result, Item):
-            result = Pass([result], range(entry.position, len(lane.nodes)))
-        self._course.num_events += 1
-        sendings, num_ended = lane.addressed(result)
-        num_after = sum(map(len, sendings)) + num_ended + result.num_filtered + result.num_failures
-        is_over = result.paused_at is None
-        if num_after != is_over:
-            self.ledger.add(ordinal, max(num_after - is_over, 0))
-        for event in result.trail:  # in order, because breakers count failures in a row
-            if isinstance(event, Failure):
-                self._judge.judge(lane, entry, event)
-                continue
-            breaker = lane.nodes[event].breaker
-            if entry.attempt > 1 or breaker.failures or not breaker.is_closed:
-                self._judge.credit(lane, entry, event)
-        for _ in range(result.num_filtered):
-            self.ledger.end(ordinal, Outcome.FILTERED)
-        if is_over and not num_after:  # all that came of it went before
-            self.ledger.end(ordinal, Outcome.FILTERED)
-        for _ in range(num_ended):
-            self.ledger.end(ordinal, lane.end)
-        for parcels in sendings:
-            await lane.exit.send(parcels, entry.held)
-        if entry.held:
-            if num_ended + result.num_filtered:
-                ended_well(entry.held)
-            if is_over:
-                leave(entry.held)
 
     def _abandon(self) -> None:
         for gate in self._assembly.gates:

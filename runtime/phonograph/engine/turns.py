@@ -87,7 +87,7 @@ class TurnTaking(Scheduler):
                 lane.cancel(entry)
                 self._rise(lane, seat)
             elif entry.position == len(lane.nodes) and entry.item.payload is not END:  # a breaker passed over the last node
-                await self._settle(lane, entry, entry.item)
+                await self._settling.settle(lane, entry, entry.item)
                 self._rise(lane, seat)
             else:
                 if entry.attempt == 1 and not entry.position:
@@ -102,17 +102,13 @@ class TurnTaking(Scheduler):
             load.run(visits)
             await asyncio.sleep(0)  # what lies between nodes that run here has its turn too
         else:
-            self._course.num_calls += 1
-            try:
-                call = visits.thread.call(load.run, visits, visits.thread.clock_ns)
-                if len(turns) > 1:
-                    await asyncio.wait((call,), timeout=LATE_S)
-                    if not call.done():
-                        self._take_back(lane, load, turns)
-                        await self._settle_turns(lane, load, turns)
-                await call
-            finally:
-                self._course.num_calls -= 1
+            call = self._course.called(visits.thread, load.run, visits, visits.thread.clock_ns)
+            if len(turns) > 1:
+                await asyncio.wait((call,), timeout=LATE_S)
+                if not call.done():
+                    self._take_back(lane, load, turns)
+                    await self._settle_turns(lane, load, turns)
+            await call
         self._take_back(lane, load, turns)
         await self._settle_turns(lane, load, turns)
 
@@ -138,20 +134,20 @@ class TurnTaking(Scheduler):
             lane.cancel(entry)
         elif isinstance(result, LivePass):
             await self._settle_live(lane, seat, entry, result)
-        elif not isinstance(result, Item) or not self._settled_at_once(lane, entry, result, self._now()):
-            await self._settle(lane, entry, result)
+        elif not isinstance(result, Item) or not self._settling.settled_at_once(lane, entry, result, self._now()):
+            await self._settling.settle(lane, entry, result)
 
     async def _settle_live(self, lane: ServingLane, seat: Seat, entry: Entry, result: LivePass) -> None:
-        """As `_settle`, for what came of a chunk or of the end of a session."""
+        """As `Settling.settle`, for what came of a chunk or of the end of a session."""
         ordinal, held = entry.item.ordinal, entry.held
-        self.ledger.add(ordinal, len(result.rest) + result.num_kept + result.has_ended)  # beside what `_settle` counts
+        self.ledger.add(ordinal, len(result.rest) + result.num_kept + result.has_ended)  # beside what `settle` counts
         for position, item in reversed(result.rest):
             enter(held)
             seat.waiting.appendleft(Entry(item, self._now(), position, held))
         for _ in range(result.num_kept):
             self.ledger.end(ordinal, Outcome.COMPLETED)
         enter(held)
-        await self._settle(lane, entry, result)
+        await self._settling.settle(lane, entry, result)
         if result.has_ended:
             await lane.outbox.send()
             await pass_end((lane.exit, *(node.letters for node in lane.nodes)), entry, held, self.ledger)
