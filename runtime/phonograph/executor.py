@@ -334,7 +334,7 @@ class Executor:
             status = "failed"
         elif status == "success" and scheduler.was_interrupted:
             status = "interrupted"
-        elif status == "success" and records.completed + records.filtered < records.read:
+        elif status == "success" and (records.completed + records.filtered < records.read or scheduler.ledger.has_lost_of_marks):
             status = "completed_with_errors"
         total_time_s = time.perf_counter() - self._started
         metrics = None

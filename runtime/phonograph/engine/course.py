@@ -39,7 +39,7 @@ class Course:
     def __init__(self, nodes: dict[str, NodeRun], run_directory: RunDirectory, log: Logger) -> None:
         self.nodes = nodes
         self.run_directory = run_directory
-        self.ledger: Ledger[Identity] = Ledger(self._record_ended)
+        self.ledger: Ledger[Identity] = Ledger(self._record_ended, self._mark_ended)
         self.letters = Letters(self._letter_returned)
         self.error: PhonographError | None = None
         self.is_draining = False
@@ -130,6 +130,11 @@ class Course:
             self.fail(unwritable)
         for listener in self.on_end:
             listener(outcome)
+        if identity.owner is not None:
+            identity.owner.record_ended(outcome)
+
+    @staticmethod
+    def _mark_ended(identity: Identity, outcome: Outcome) -> None:
         if identity.owner is not None:
             identity.owner.record_ended(outcome)
 

@@ -46,7 +46,8 @@ class Owner(Protocol):
     def letter(self, letter: DeadLetter, error: PhonographError | None) -> None:
         """Something of a record was given up; with an error where that is to fail all of it."""
 
-    def record_ended(self, outcome: Outcome) -> None: ...
+    def record_ended(self, outcome: Outcome) -> None:
+        """A record that was sent in has ended, or the end of a session."""
 
 
 class Identity(NamedTuple):

@@ -4,7 +4,8 @@ A record is live while any item made from it is. Each item that ends reports an 
 in the gravest of them: a lost part outweighs a kept one, and `filtered` only stands when nothing else happened.
 
 Where items of several records become one, that item is a composite with a negative ordinal of its own. Each part stays live until
-the composite ends, and ends as it does.
+the composite ends, and ends as it does. A composite of nothing is a mark, such as the end of a session: it is followed like a
+record, and counts nowhere.
 """
 
 from __future__ import annotations
@@ -38,10 +39,20 @@ class Ledger(Generic[IdentityT]):
 
     Args:
         on_end: called when a record ends, with what `read` was given, the outcome, and the facts that it was ended with first.
+        on_mark_end: the same for marks.
+
+    Attributes:
+        has_lost_of_marks: something of a mark failed, was dropped or cancelled.
     """
 
-    def __init__(self, on_end: Callable[[IdentityT, Outcome, Mapping[str, str]], None]) -> None:
+    def __init__(
+        self,
+        on_end: Callable[[IdentityT, Outcome, Mapping[str, str]], None],
+        on_mark_end: Callable[[IdentityT, Outcome], None] = lambda identity, outcome: None,
+    ) -> None:
         self._on_end = on_end
+        self._on_mark_end = on_mark_end
+        self.has_lost_of_marks = False
         self._live: dict[int, list[int]] = {}  # ordinal -> [live items, gravest rank so far]
         self._identities: dict[int, IdentityT] = {}
         self._parts: dict[int, tuple[int, ...]] = {}  # composite ordinal -> an ordinal for each of its parts
@@ -69,15 +80,14 @@ class Ledger(Generic[IdentityT]):
             ordinals: one for each part; the same one again where several parts are of one record.
             identity: what `identity` gives for it. `on_end` is not called for composites.
         """
-        self._num_gathered += 1
-        ordinal = -self._num_gathered
-        self._live[ordinal] = [1, 0]
-        self._identities[ordinal] = identity
-        self._parts[ordinal] = tuple(ordinals)
-        return ordinal
+        return self._composite(tuple(ordinals), identity)
+
+    def mark(self, identity: IdentityT) -> int:
+        """A live item came that is no record. Returns its ordinal, which is negative."""
+        return self._composite((), identity)
 
     def identity(self, ordinal: int) -> IdentityT:
-        """What `read` or `gather` was given for a record or composite in flight."""
+        """What `read`, `gather` or `mark` was given for what is in flight."""
         return self._identities[ordinal]
 
     def end(self, ordinal: int, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
@@ -109,7 +119,7 @@ class Ledger(Generic[IdentityT]):
 
     @property
     def num_live(self) -> int:
-        """Records in flight; composites are no records."""
+        """Records in flight; composites and marks are no records."""
         return len(self._live) - len(self._parts)
 
     def balance(self) -> RecordCounts:
@@ -123,13 +133,25 @@ class Ledger(Generic[IdentityT]):
             raise ConservationError(f"{self.num_read} records read, {total} ended, {len(self._live)} without an outcome")
         return RecordCounts(read=self.num_read, **{outcome.value: count for outcome, count in self.counts.items()})
 
+    def _composite(self, parts: tuple[int, ...], identity: IdentityT) -> int:
+        self._num_gathered += 1
+        ordinal = -self._num_gathered
+        self._live[ordinal] = [1, 0]
+        self._identities[ordinal] = identity
+        self._parts[ordinal] = parts
+        return ordinal
+
     def _finish(self, ordinal: int, outcome: Outcome) -> None:
         del self._live[ordinal]
         identity = self._identities.pop(ordinal)
         facts = self._facts.pop(ordinal, {}).get(outcome, NO_FACTS) if self._facts else NO_FACTS
         if ordinal < 0:
-            for part in self._parts.pop(ordinal):
+            parts = self._parts.pop(ordinal)
+            for part in parts:
                 self.end(part, outcome, facts)
+            if not parts:
+                self.has_lost_of_marks = self.has_lost_of_marks or _RANK[outcome] > _RANK[Outcome.COMPLETED]
+                self._on_mark_end(identity, outcome)
             return
         self.counts[outcome] += 1
         self._on_end(identity, outcome, facts)

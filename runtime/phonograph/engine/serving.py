@@ -191,11 +191,11 @@ class Serving(BatchTurns):
         return dict(inputs)
 
     def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None:
-        """Take in one record. What is returned is done when it is in; None: it is."""
-        ordinal = self.ledger.read(Identity(item.key, owner=owner))
+        """Take in one record, or the end of a session, which is none. What is returned is done when it is in; None: it is."""
+        is_end = item.payload is END
+        ordinal = (self.ledger.mark if is_end else self.ledger.read)(Identity(item.key, owner=owner))
         item = msgspec.structs.replace(item, ordinal=ordinal)
         exit = self._entrance.exit
-        is_end = item.payload is END
         parcels = [(outlet, item) for outlet in exit.outlets] if is_end else exit.choose(item)
         if not parcels:
             self.ledger.end(ordinal, Outcome.FILTERED)

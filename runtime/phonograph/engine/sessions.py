@@ -1,8 +1,9 @@
 """Session: a live stream through a graph, beside thousands of others.
 
 Theory of operation. Each chunk that is sent is a record of its own, so that all that the engine knows about records holds for
-chunks: outcomes, joins, dead letters. Behind them goes the end, a record too, which flushes the nodes. A session is bounded where
-it is sent to: so many chunks may be on their way, so many results unread; then `send` waits. Lanes never wait for who receives.
+chunks: outcomes, joins, dead letters. Behind them goes the end, which flushes the nodes; it is followed like a record and counts
+as none. A session is bounded where it is sent to: so many chunks may be on their way, so many results unread; then `send` waits.
+Lanes never wait for who receives.
 
     state       send        receive                              goes on with
     open        yes         waits for a result                   finish, cancel, time-out, closing

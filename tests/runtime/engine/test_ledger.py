@@ -158,3 +158,16 @@ def test_an_end_has_the_facts_of_its_own_outcome() -> None:
     ledger.end(ordinals[2], Outcome.DEAD_LETTERED)
     ledger.end(ordinals[3], Outcome.COMPLETED)
     assert told == {"a": "oldest", "b": "oldest", "c": None, "d": None}
+
+
+def test_a_mark_is_followed_and_counts_nowhere() -> None:
+    """What is no record ends when all that is made of it has; records and their counts do not change by it."""
+    marks: list[tuple[str, Outcome]] = []
+    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: None, lambda key, outcome: marks.append((key, outcome)))
+    mark = ledger.mark("end")
+    ledger.add(mark, 1)
+    ledger.end(mark, Outcome.COMPLETED)
+    assert (marks, ledger.num_live, ledger.has_lost_of_marks) == ([], 0, False)
+    ledger.end(mark, Outcome.DEAD_LETTERED)
+    assert (marks, ledger.has_lost_of_marks) == ([("end", Outcome.DEAD_LETTERED)], True)
+    assert ledger.balance().read == 0

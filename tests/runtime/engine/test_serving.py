@@ -169,7 +169,7 @@ def test_a_fault_within_ends_sessions_that_have_chunks_waiting(tmp_path: Path, m
 
     asyncio.run(scenario())
     assert executor.report is not None
-    assert executor.report.records.cancelled == executor.report.records.read == 25
+    assert executor.report.records.cancelled == executor.report.records.read == 20
 
 
 def test_arrays_are_checked_for_callers_too(tmp_path: Path) -> None:

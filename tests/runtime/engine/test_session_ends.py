@@ -316,3 +316,36 @@ def test_a_request_given_up_in_its_back_off_does_not_hold_up_the_end(tmp_path: P
         assert (await asyncio.gather(sending, return_exceptions=True))[0].__class__ is asyncio.CancelledError
 
     asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_node_that_fails_at_the_end_says_so(tmp_path: Path) -> None:
+    """What fails behind the last chunk is a dead letter, though all chunks are completed; the executor ends with errors."""
+
+    @node("test.breaks", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:N", streaming="causal")
+    class BreaksAtTheEnd(Node[Params]):
+        """Keep everything, and fail in the end."""
+
+        def start(self) -> list[Item]:
+            return []
+
+        def process(self, item: Item, state: list[Item]) -> list[Item]:
+            state.append(item)
+            return []
+
+        def flush(self, state: list[Item]) -> Item:
+            raise RuntimeError("nothing to say")
+
+    async def scenario() -> Executor:
+        async with one_node(tmp_path, "test.breaks", BreaksAtTheEnd) as executor, executor.session("talk") as session:
+            for value in range(3):
+                await session.send(number(value))
+            await session.finish()
+            assert await received(session) == []
+            assert [(letter.node, letter.key, letter.message) for letter in session.dead_letters] == [
+                ("work", "talk#0003", "RuntimeError: nothing to say")
+            ]
+        return executor
+
+    report = asyncio.run(scenario()).report
+    assert report is not None
+    assert (report.records.read, report.records.completed, report.status) == (3, 3, "completed_with_errors")

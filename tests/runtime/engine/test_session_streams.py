@@ -82,7 +82,7 @@ nodes:
     assert [(item.start_sample, item.discontinuity, len(item.payload["rows"])) for item in items] == [
         (0, False, 8), (3 * RATE // 10, True, 8)
     ]  # fmt: skip
-    assert (records.completed, records.filtered) == (2, 3)  # the end of the session is one, of which nothing came
+    assert (records.completed, records.filtered) == (2, 2)  # the end of the session is no record
 
 
 def test_audio_is_converted_where_an_edge_needs_it(tmp_path: Path) -> None:
@@ -96,3 +96,15 @@ nodes:
     items, _ = talk(tmp_path, text, [LOUD, QUIET, LOUD])
     (only,) = items
     assert only.payload["rows"].shape == (30, 80)
+
+
+def test_the_end_of_a_session_is_no_record(tmp_path: Path) -> None:
+    """Records are what was sent, and the journal has no others, though features come at the end alone."""
+    text = "outputs: {rows: mel.features}\nnodes:\n"
+    text += "  mel: {type: features.log_mel, input: inputs.audio, params: {frontend: whisper}}\n"
+    items, records = talk(tmp_path, text, [LOUD, QUIET, LOUD])
+    assert [item.key for item in items] == ["call#0003"]
+    assert (records.read, records.completed) == (3, 3)
+    journal = (tmp_path / "run" / "journal").iterdir()
+    keys = [json.loads(line).get("key") for path in journal for line in path.read_text("utf-8").splitlines()]
+    assert [key for key in keys if key] == ["call#0000", "call#0001", "call#0002"]
