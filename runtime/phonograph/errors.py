@@ -221,6 +221,7 @@ class WorkerDiedError(PhonographError):
     def __init__(self, node: str, how: str, *, signal: int | None = None, status: int | None = None) -> None:
         super().__init__(f"the worker process of node {node!r} {how}; expected the call to return or to raise")
         self.node = node
+        self.how = how
         self.signal = signal
         self.status = status
 
@@ -367,12 +368,15 @@ class SessionEndedError(PhonographError):
     """A session ended before it was finished.
 
     Args:
-        reason: `cancelled`; `idle`: nothing was sent or received for the time-out; `closed`: the executor was.
+        reason: `cancelled`; `idle`: nothing was sent or received for the time-out; `closed`: the executor was; `worker_died`: the
+            process that had its state.
     """
 
     code = "session_ended"
 
-    def __init__(self, session: str, reason: Literal["cancelled", "idle", "closed", "finished"], message: str) -> None:
+    def __init__(
+        self, session: str, reason: Literal["cancelled", "idle", "closed", "finished", "worker_died"], message: str
+    ) -> None:
         super().__init__(f"session {session!r}: {message}")
         self.session = session
         self.reason = reason

@@ -73,6 +73,8 @@ class BatchTurns(TurnTaking):
                 batch = parts.pop()
             if batch is not None:
                 parts += reversed(await batches.run(wanted(batch), visits, visits.thread, is_whole=is_whole))
+                if not parts:  # by then each chunk of theirs that was in the batch has failed by itself
+                    self._end_lost(visits)
             elif not seats.has_turn_for(number):
                 await _wait(seats, number, forming.due)
         seats.nudge()

@@ -77,12 +77,12 @@ class LivePass(Pass):
         self.num_kept += not filters
 
 
-class _Kept:
+class Kept:
     """What one node has of one session.
 
     Attributes:
         state: the node's own, once a chunk has come. gathered: what is being put together.
-        num_given: items that it has given. failed: key of the item that it failed on last.
+        num_given: items that it has given. failed: key of the item that it failed on last; empty: of one that is not known.
     """
 
     __slots__ = ("failed", "gathered", "has_state", "num_given", "state")
@@ -93,6 +93,10 @@ class _Kept:
         self.gathered: Stretches | None = None
         self.num_given = 0
         self.failed: str | None = None
+
+    def fail(self, key: str) -> None:
+        """The node failed on an item. Nobody knows what the error has left of the state."""
+        self.failed, self.state, self.has_state = key, None, False
 
 
 class Conversations:
@@ -105,7 +109,7 @@ class Conversations:
     def __init__(self, nodes: Sequence[GraphNode], steps: Sequence[Step]) -> None:
         self._steps = steps
         self._manners = [manner(node) for node in nodes]
-        self._sessions: dict[str, list[_Kept]] = {}
+        self._sessions: dict[str, list[Kept]] = {}
 
     def run(self, item: Item, position: int, attempt: int, is_probe: bool) -> LivePass | Item:
         """Take a chunk, or the end of a session, through the segment from `position` on; arguments as of `SegmentWorker.run`."""
@@ -147,7 +151,7 @@ class Conversations:
             for item in items
         ]
         try:
-            return call_batch(step, guests, num_new)
+            return self._call_batch(guests, num_new)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # as below
@@ -155,27 +159,33 @@ class Conversations:
                 guests[0].failed()
             return as_exception(step.spec, error)
 
+    def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
+        return call_batch(self._steps[0], guests, num_new)
+
     def control(self, session: str, message: object) -> None:
         """Give a message to the nodes that take some. Raises whatever they do."""
         for step, kept in zip(self._steps, self._kept(session), strict=True):
             if takes_messages(step.spec.factory):
-                step.node.control(message, self.state(step, kept) if step.spec.stateful else kept.state)
+                self._tell(step, kept, message)
+
+    def _tell(self, step: Step, mine: Kept, message: object) -> None:
+        step.node.control(message, self.state(step, mine) if step.spec.stateful else mine.state)
 
     def forget(self, session: str) -> None:
         """Let go of all that is kept for a session."""
         self._sessions.pop(session, None)
 
-    def _kept(self, session: str) -> list[_Kept]:
+    def _kept(self, session: str) -> list[Kept]:
         kept = self._sessions.get(session)
         if kept is None:
-            kept = self._sessions[session] = [_Kept() for _ in self._steps]
+            kept = self._sessions[session] = [Kept() for _ in self._steps]
         return kept
 
     def _advance(
         self,
         position: int,
         item: Item,
-        kept: list[_Kept],
+        kept: list[Kept],
         attempt: int,
         is_probe: bool,
         outcome: LivePass,
@@ -206,8 +216,9 @@ class Conversations:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # the user's, and not the node's
-            mine.failed = None if is_gathered else item.key  # what was too much to gather stays so, up to the next gap
-            mine.state, mine.has_state = None, False  # nobody knows what the error has left of it
+            mine.fail(item.key)
+            if is_gathered:
+                mine.failed = None  # what was too much to gather stays so, up to the next gap
             outcome.fail(position, item, as_exception(step.spec, error))
             return
         if not is_end and not made:
@@ -236,7 +247,7 @@ class Conversations:
         return onward
 
     @staticmethod
-    def _gathered(step: Step, mine: _Kept, item: Item) -> list[Item]:
+    def _gathered(step: Step, mine: Kept, item: Item) -> list[Item]:
         """What is in one piece now that a chunk, or the end, has come."""
         if mine.gathered is None:
             node_id = step.node.node_id
@@ -244,7 +255,7 @@ class Conversations:
         pieces = mine.gathered.end() if item.payload is END else mine.gathered.push(step.contract.admit(item))
         return [msgspec.structs.replace(piece, ordinal=item.ordinal, final=True) for piece in pieces]
 
-    def _call(self, step: Step, how: Manner | None, mine: _Kept, item: Item, attempt: int) -> list[Item]:
+    def _call(self, step: Step, how: Manner | None, mine: Kept, item: Item, attempt: int) -> list[Item]:
         """What the node gives for a chunk, or at the end, timed and accounted for."""
         stats = step.stats
         if stats is None:
@@ -260,7 +271,7 @@ class Conversations:
         stats.audio_seconds += step.audio_seconds(made, None if is_end else item)
         return made
 
-    def _given(self, step: Step, how: Manner | None, mine: _Kept, item: Item) -> list[Item]:
+    def _given(self, step: Step, how: Manner | None, mine: Kept, item: Item) -> list[Item]:
         contract = step.contract
         if how == "state":
             if item.payload is END:
@@ -270,13 +281,13 @@ class Conversations:
         return self.accepted(step, how, mine, item, step.call(item if how == "each" else _alone(item)))
 
     @staticmethod
-    def state(step: Step, mine: _Kept) -> Any:
+    def state(step: Step, mine: Kept) -> Any:
         """What a node keeps for a session, from its first chunk on."""
         if not mine.has_state:
             mine.state, mine.has_state = step.node.start(), True
         return mine.state
 
-    def accepted(self, step: Step, how: Manner | None, mine: _Kept, item: Item, emitted: Any) -> list[Item]:
+    def accepted(self, step: Step, how: Manner | None, mine: Kept, item: Item, emitted: Any) -> list[Item]:
         """What a node gave for a chunk, or at the end, as items of the session. Raises NodeContractError."""
         if how == "state":
             values = step.contract.gathered(emitted)
@@ -285,7 +296,7 @@ class Conversations:
         given = accepted if isinstance(accepted, list) else [accepted]
         return [self._numbered(mine, one, item, one.key) for one in given]
 
-    def _stamped(self, step: Step, mine: _Kept, value: Any, item: Item, number: int, num_values: int) -> Item:
+    def _stamped(self, step: Step, mine: Kept, value: Any, item: Item, number: int, num_values: int) -> Item:
         """One of the values that a node gave, as an item of the record that it now belongs to."""
         if not isinstance(value, Item):
             step.contract.check(value, item)  # raises
@@ -296,7 +307,7 @@ class Conversations:
         return made
 
     @staticmethod
-    def _numbered(mine: _Kept, value: Item, item: Item, key: str) -> Item:
+    def _numbered(mine: Kept, value: Item, item: Item, key: str) -> Item:
         number = mine.num_given
         mine.num_given += 1
         return msgspec.structs.replace(value, key=key, ordinal=item.ordinal, session=item.session, index=number, final=False)
@@ -305,7 +316,7 @@ class Conversations:
 class _Chunk:
     """A chunk of a session in a call for several items."""
 
-    def __init__(self, conversations: Conversations, step: Step, how: Manner | None, mine: _Kept, item: Item) -> None:
+    def __init__(self, conversations: Conversations, step: Step, how: Manner | None, mine: Kept, item: Item) -> None:
         if mine.failed not in (None, item.key):
             item = msgspec.structs.replace(item, discontinuity=True)
         self.item = item
@@ -327,9 +338,7 @@ class _Chunk:
         return outcome
 
     def failed(self) -> None:
-        """Nobody knows what the error has left of the state."""
-        mine = self._mine
-        mine.failed, mine.state, mine.has_state = self.item.key, None, False
+        self._mine.fail(self.item.key)
 
 
 def _alone(item: Item) -> Item:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from phonograph.engine.emission import payload_bytes
@@ -17,7 +16,15 @@ from phonograph.flow.tickets import Carried, Gate, Held, Reach, enter, leave
 from phonograph.graph.model import Link
 from phonograph.item import Item, Outcome
 
-END: Mapping[str, Any] = MappingProxyType({})
+
+class _End(dict[str, Any]):
+    """Is the same object in every process that it travels to."""
+
+    def __reduce__(self) -> str:
+        return "END"
+
+
+END: Mapping[str, Any] = _End()
 """The payload of the item that goes behind all others of a session, and takes the state of nodes with it."""
 
 

@@ -1,4 +1,4 @@
-"""What runs in a worker process: a SegmentWorker that is told over a channel what to do.
+"""What runs in a worker process: a SegmentWorker, with its sessions, that is told over a channel what to do.
 
 The process belongs to the one that started it. It is killed with it, leaves Ctrl-C and SIGTERM to it, writes no core file, and
 offers itself first when the kernel needs memory. It leads a process group, with which what its nodes have started is ended.
@@ -19,11 +19,13 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from phonograph.breaker import CircuitBreaker
-from phonograph.engine.batch_call import Outcome
+from phonograph.engine.batch_call import Guest, Outcome
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
+from phonograph.engine.conversation import Conversations, Kept, LivePass, Manner
+from phonograph.engine.delivery import END
 from phonograph.engine.emission import Emission
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
@@ -31,7 +33,7 @@ from phonograph.engine.step import Step
 from phonograph.engine.worker import Failure, Pass, SegmentWorker
 from phonograph.errors import MemoryLimitError, NodeContractError, in_words
 from phonograph.graph.conversion import Converting
-from phonograph.graph.model import QueueBounds
+from phonograph.graph.model import GraphNode, QueueBounds
 from phonograph.item import Item
 from phonograph.language.units import size_in_words
 from phonograph.metrics import NodeStats, NodeTotals
@@ -64,21 +66,24 @@ class _Worker(SegmentWorker):
         super().__init__(plan, cast(dict[str, CircuitBreaker], self.told), self.totals)
         self._channel = channel
         self._memory = assignment.memory
+        self._live = _Sessions(self, nodes)
+        self._session = ""  # of the chunk that came last
 
     def _call(self, step: Step, item: Item, position: int, attempt: int, given: int) -> Item | Emission:
-        with self._said(step, position):
+        with self.said(step, position):
             return super()._call(step, item, position, attempt, given)
 
     def _take(self, step: Step, emission: Emission) -> None:
-        with self._said(step, emission.position):
+        with self.said(step, emission.position):
             super()._take(step, emission)
 
     def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
-        with self._said(self.steps[0], 0):
+        with self.said(self.steps[0], 0):
             return super()._call_batch(items, num_new)
 
     @contextlib.contextmanager
-    def _said(self, step: Step, position: int) -> Iterator[None]:
+    def said(self, step: Step, position: int) -> Iterator[None]:
+        """Around each call of a node."""
         self._channel.position = position
         try:
             yield
@@ -106,6 +111,32 @@ class _Worker(SegmentWorker):
         item, _ = self._paused[-1]
         return _without(item, self.go_on())
 
+    def converse(
+        self, item: Item, position: int, attempt: int, is_probe: bool, num_given: int, closed: tuple[bool, ...]
+    ) -> LivePass | Item:
+        """As `Conversations.run`; `num_given`: how many items the last node has given to the session in processes before."""
+        assert item.session is not None
+        self._hear(closed)
+        self._session = item.session
+        self._live.go_on_from(item.session, num_given)
+        result = self._live.run(item, position, attempt, is_probe)
+        return result if isinstance(result, Item) else _without(item, result)
+
+    def converse_batch(self, items: Sequence[Item], num_new: int, num_given: Sequence[int]) -> list[Outcome] | Exception:
+        """As `Conversations.run_batch`."""
+        for item, number in zip(items, num_given, strict=True):
+            if item.session is not None:
+                self._live.go_on_from(item.session, number)
+        return self._live.run_batch(items, num_new)
+
+    def control(self, session: str, message: object) -> None:
+        """As `Conversations.control`."""
+        self._live.control(session, message)
+
+    def forget(self, session: str) -> None:
+        """As `Conversations.forget`."""
+        self._live.forget(session)
+
     def _hear(self, closed: tuple[bool, ...]) -> None:
         for told, is_closed in zip(self.told.values(), closed, strict=True):
             told.is_closed = is_closed
@@ -117,11 +148,15 @@ class _Worker(SegmentWorker):
         words = (
             f"{step.spec.type} returned what cannot be handed to another process: {in_words(error)}; expected what can be pickled"
         )
-        if isinstance(unsent, list | Exception):  # of a batch
+        if isinstance(unsent, list):  # of a batch
+            return [one if _can_travel(one) else NodeContractError(words) for one in unsent]
+        if isinstance(unsent, Exception):
             return NodeContractError(words)
-        if isinstance(unsent, Pass) and unsent.paused_at is not None:
-            self._paused.pop()
         outcome = Pass()
+        if isinstance(unsent, LivePass) or (isinstance(unsent, Item) and unsent.session is not None):
+            outcome = self._live.refused(unsent, self._session, position)
+        elif isinstance(unsent, Pass) and unsent.paused_at is not None:
+            self._paused.pop()
         outcome.fail(position, None, NodeContractError(words))  # type: ignore[arg-type]  # as above
         return outcome
 
@@ -138,6 +173,40 @@ class _Worker(SegmentWorker):
                 step.stats.items_changed, step.node.num_changed = step.node.num_changed, 0
             taken[position], step.stats = step.stats, NodeStats(step.account)
         return taken
+
+
+class _Sessions(Conversations):
+    """The same of what is kept for sessions."""
+
+    def __init__(self, worker: _Worker, nodes: Sequence[GraphNode]) -> None:
+        super().__init__(nodes, worker.steps)
+        self._worker = worker
+
+    def go_on_from(self, session: str, num_given: int) -> None:
+        last = self._kept(session)[-1]
+        last.num_given = max(last.num_given, num_given)
+
+    def refused(self, unsent: LivePass | Item, session: str, position: int) -> LivePass:
+        """What is to be told of a pass whose result cannot be sent, beside why: how far the end of the session has come."""
+        outcome = LivePass()
+        if isinstance(unsent, LivePass):
+            outcome.has_ended = unsent.has_ended
+            outcome.rest = [(at, item) for at, item in unsent.rest if item.payload is END]
+        if not outcome.has_ended:
+            self._kept(session)[position].fail("")
+        return outcome
+
+    def _call(self, step: Step, how: Manner | None, mine: Kept, item: Item, attempt: int) -> list[Item]:
+        with self._worker.said(step, self._steps.index(step)):
+            return super()._call(step, how, mine, item, attempt)
+
+    def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
+        with self._worker.said(self._steps[0], 0):
+            return super()._call_batch(guests, num_new)
+
+    def _tell(self, step: Step, mine: Kept, message: object) -> None:
+        with self._worker.said(step, self._steps.index(step)):
+            super()._tell(step, mine, message)
 
 
 class _Logged(logging.handlers.QueueHandler):
@@ -160,11 +229,22 @@ class _Logged(logging.handlers.QueueHandler):
         return late
 
 
-def _without(item: Item, outcome: Pass) -> Pass:
+PassT = TypeVar("PassT", bound=Pass)
+
+
+def _without(item: Item, outcome: PassT) -> PassT:
     for event in outcome.trail:
         if isinstance(event, Failure) and event.item is item:
             event.item = None  # type: ignore[assignment]  # put back by `ProcessWorker`
     return outcome
+
+
+def _can_travel(value: object) -> bool:
+    try:
+        dumps(value, [])
+    except Exception:  # noqa: BLE001  # which exception is up to what cannot be pickled
+        return False
+    return True
 
 
 def main(parent: int, connection: int, log_connection: int, arena: int) -> None:

@@ -40,7 +40,7 @@ class Answer:
     """What came of a call.
 
     Args:
-        result: of `run_as_told`, in a Pass with None in place of an item that it was given; or what `run_batch` gives.
+        result: of `run_as_told` or `converse`, in a Pass with None in place of an item that it was given; or of a batch.
         error: what was raised instead.
         stats: of each node that was called, by its place in the segment, since the last answer.
         peaks: bytes of NumPy memory that each node's own code held at most so far.

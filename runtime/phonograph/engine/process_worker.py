@@ -22,8 +22,9 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter_ns
+from typing import TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.batch_call import Outcome
@@ -36,6 +37,8 @@ from phonograph.graph.isolation import Blueprint
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
 
+PassT = TypeVar("PassT", bound=Pass)
+
 _NOT_CALLED = -1
 _LEAVE_S = 5.0  # for the process to end by itself after its last answer
 _CRASH_BYTES = 4096
@@ -43,14 +46,29 @@ _MAX_LOG_BYTES = 2**20
 _INNERMOST = re.compile(r'File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)')  # the first line of a crash's stack
 
 
+class Died(Exception):
+    """The process ended during a call that began at `start_ns`, at the node at position `at`."""
+
+    def __init__(self, error: WorkerDiedError, at: int, start_ns: int) -> None:
+        super().__init__(error)
+        self.error = error
+        self.at = at
+        self.start_ns = start_ns
+
+
 class ProcessWorker:
-    """Runs items through one segment in a process that is started anew whenever it has died. All but `kill` is for one thread."""
+    """Runs items through one segment in a process that is started anew whenever it has died. All but `kill` is for one thread.
+
+    Attributes:
+        on_death: is called when a process has ended by itself.
+    """
 
     def __init__(self, plan: SegmentPlan, breakers: Mapping[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
         self._ids = tuple(node.id for node in plan.nodes)
         self._breakers = tuple(breakers[node_id] for node_id in self._ids)
         self._stats = () if totals is None else tuple(totals[node_id].new_worker() for node_id in self._ids)
         self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, _log_levels())
+        self.on_death: Callable[[WorkerDiedError], None] = lambda died: None
         self._lock = threading.Lock()
         self._is_killed = False
         self._is_open = False
@@ -79,78 +97,89 @@ class ProcessWorker:
         """As `SegmentWorker.run`. What the breakers say is what they said when the call began."""
         if not (is_probe or self._breakers[position].is_closed):
             return _failed(position, item, None)  # no process need be started to be told that
-        is_second = False
-        while True:
-            start_ns = perf_counter_ns()
-            try:
-                process = self._opened()
-                outcome = self._take(process.ask("run_as_told", item, position, attempt, is_probe, given, self._closed()))
-            except ChannelClosedError:
-                at = process.position
-                died = process.end(self._ids[max(at, position)])
-                self._process = None
-                if at != _NOT_CALLED or is_second:
-                    self._count_lost(max(at, position), start_ns, num_new=int(attempt == 1 or at > position))
-                    return _failed(max(at, position), item, died, before=range(position, at))
-                is_second = True
-            except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
-                return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
-            else:
-                return outcome if isinstance(outcome, Item) else self._came(outcome, process, item, position)
+        try:
+            outcome = self.call("run_as_told", item, position, attempt, is_probe, given, self.closed(), position=position)
+        except Died as died:
+            self.count_lost(died, num_new=int(attempt == 1 or died.at > position))
+            return _failed(died.at, item, died.error, before=range(position, died.at))
+        except Exception as error:  # noqa: BLE001  # nodes that cannot be opened, an item or an answer that cannot be pickled
+            return _failed(position, item, transportable(error))
+        return outcome if isinstance(outcome, Item) else self._came(outcome, item, position)
 
     def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
         """As `SegmentWorker.run_batch`. A process that dies fails the call, which leaves it to its parts whose fault that was."""
-        is_second = False
-        while True:
-            start_ns = perf_counter_ns()
-            try:
-                process = self._opened()
-                outcomes = self._take(process.ask("run_batch", items, num_new))
-            except ChannelClosedError:
-                is_called = process.position != _NOT_CALLED
-                died = process.end(self._ids[0])
-                self._process = None
-                if is_called or is_second:
-                    self._count_lost(0, start_ns, num_new=num_new)
-                    return died
-                is_second = True
-            except Exception as error:  # noqa: BLE001  # as in `run`
-                return error if isinstance(error, PhonographError) else _untransportable(error)
-            else:
-                assert isinstance(outcomes, list | Exception), "a call for a batch gives its outcomes"
-                return outcomes
+        return self.call_batch("run_batch", items, num_new)
+
+    def call_batch(self, name: str, items: Sequence[Item], num_new: int, *more: object) -> list[Outcome] | Exception:
+        """The same by a method of that name of the worker there."""
+        try:
+            outcomes = self.call(name, items, num_new, *more)
+        except Died as died:
+            self.count_lost(died, num_new=num_new)
+            return died.error
+        except Exception as error:  # noqa: BLE001  # as in `run`
+            return transportable(error)
+        assert isinstance(outcomes, list | Exception), "a call for a batch gives its outcomes"
+        return outcomes
 
     def go_on(self) -> Pass:
         """As `SegmentWorker.go_on`. What a process that has died had to give is lost."""
         process, item, position = self._paused.pop()
-        start_ns = perf_counter_ns()
         if process is not self._process:  # it died of an item further on
             return _failed(position, item, WorkerDiedError(self._ids[position], "died of another item"))
         try:
-            outcome = self._take(process.ask("go_on_as_told", self._closed()))
-        except ChannelClosedError:
-            at = max(process.position, position)
-            died = process.end(self._ids[at])
-            self._process = None
-            self._count_lost(at, start_ns, num_new=int(at > position))
-            return _failed(at, item, died)
+            outcome = self.call("go_on_as_told", self.closed(), position=position, may_repeat=False)
+        except Died as died:
+            self.count_lost(died, num_new=int(died.at > position))
+            return _failed(died.at, item, died.error)
         except Exception as error:  # noqa: BLE001  # an answer that cannot be pickled
-            return _failed(position, item, error if isinstance(error, PhonographError) else _untransportable(error))
+            return _failed(position, item, transportable(error))
         assert not isinstance(outcome, Item), "what goes on gives a Pass"
-        return self._came(outcome, process, item, position)
+        return self._came(outcome, item, position)
 
-    def _closed(self) -> tuple[bool, ...]:
+    def call(self, name: str, *arguments: object, position: int = 0, may_repeat: bool = True) -> Result:
+        """Call a method of the worker there.
+
+        Args:
+            position: of the first node that it may call. may_repeat: a process that ends before it calls one leaves the call to
+                the next process, once.
+
+        Raises:
+            Died: the process ended meanwhile.
+            Exception: nodes cannot be opened, an argument or the answer cannot be pickled; what the method raised.
+        """
+        start_ns = perf_counter_ns()
+        try:
+            process = self._opened()
+            return self._take(process.ask(name, *arguments))
+        except ChannelClosedError:
+            at = process.position
+            died = self._ended(process, max(at, position))
+            if at == _NOT_CALLED and may_repeat:
+                return self.call(name, *arguments, position=position, may_repeat=False)
+            raise Died(died, max(at, position), start_ns) from None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a process, as far as has been noticed."""
+        return self._process is not None
+
+    def bury(self) -> None:
+        """Notice that the process has ended since its last call, if it has."""
+        if self._process is not None and not self._process.is_alive:
+            self._ended(self._process, 0)
+
+    def closed(self) -> tuple[bool, ...]:
+        """Whether each node's breaker is."""
         return tuple(breaker.is_closed for breaker in self._breakers)
 
-    def _came(self, outcome: Result, process: _Process, item: Item, position: int) -> Pass:
-        """What the process answered, with the item in it again that failed as it came and was not sent back."""
+    def _came(self, outcome: Result, item: Item, position: int) -> Pass:
+        """What the process answered."""
         assert isinstance(outcome, Pass), "a call gives a Pass"
-        for event in outcome.trail:
-            if isinstance(event, Failure):
-                event.item = event.item or item
         if outcome.paused_at is not None:
-            self._paused.append((process, item, position))
-        return outcome
+            assert self._process is not None, "it has answered"
+            self._paused.append((self._process, item, position))
+        return restored(outcome, item)
 
     def finish(self) -> None:
         """Nothing: only sinks complete outputs, and they run in threads."""
@@ -178,15 +207,20 @@ class ProcessWorker:
 
     def _opened(self) -> _Process:
         """A process with open nodes; another one when the last has died."""
-        if self._process is not None and not self._process.is_alive:
-            self._process.end("")
-            self._process = None
+        self.bury()
         if self._process is None:
             self._is_open = False
         if not self._is_open:
             self.open()
         assert self._process is not None
         return self._process
+
+    def _ended(self, process: _Process, position: int) -> WorkerDiedError:
+        """See a process to its end that has come by itself."""
+        died = process.end(self._ids[position])
+        self._process = None
+        self.on_death(died)
+        return died
 
     def _started(self) -> _Process:
         with self._lock:
@@ -196,13 +230,13 @@ class ProcessWorker:
         process.tell(self._assignment)
         return process
 
-    def _count_lost(self, position: int, start_ns: int, *, num_new: int) -> None:
+    def count_lost(self, died: Died, *, num_new: int) -> None:
         """Account for a call that never returned, of which the process could tell nothing."""
         if self._stats:
-            stats = self._stats[position]
+            stats = self._stats[died.at]
             stats.items_in += num_new
             stats.errors += 1
-            stats.called(start_ns, perf_counter_ns())
+            stats.called(died.start_ns, perf_counter_ns())
 
     def _take(self, answer: Answer) -> Result:
         """What an answer gives, once what was measured and logged is where it belongs. Raises what the call raised."""
@@ -305,18 +339,6 @@ class _Process:
                 _log(record)
 
 
-def _failed(position: int, item: Item, error: Exception | None, before: Iterable[int] = ()) -> Pass:
-    """What came of an item that stopped.
-
-    Args:
-        error: None when an open breaker refused it. before: positions of the calls that returned.
-    """
-    outcome = Pass()
-    outcome.trail.extend(before)
-    outcome.fail(position, item, error)
-    return outcome
-
-
 def _died(node_id: str, status: int, crash: str) -> WorkerDiedError:
     """What is told of a process that ended by itself: 128 signals, else a status."""
     if status >= 0:
@@ -336,7 +358,26 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _untransportable(error: Exception) -> NodeContractError:
+def _failed(position: int, item: Item, error: Exception | None, before: Iterable[int] = ()) -> Pass:
+    """What came of an item that stopped; `error` is None when an open breaker refused it, `before` are calls that returned."""
+    outcome = Pass()
+    outcome.trail.extend(before)
+    outcome.fail(position, item, error)
+    return outcome
+
+
+def restored(outcome: PassT, item: Item) -> PassT:
+    """What a process answered, with the item in it again that failed as it came and was not sent back."""
+    for event in outcome.trail:
+        if isinstance(event, Failure):
+            event.item = event.item or item
+    return outcome
+
+
+def transportable(error: Exception) -> PhonographError:
+    """What a call failed with that did not fail in a node."""
+    if isinstance(error, PhonographError):
+        return error
     failure = NodeContractError(f"what cannot be handed to another process: {in_words(error)}; expected what can be pickled")
     failure.__cause__ = error
     return failure

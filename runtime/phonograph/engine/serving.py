@@ -32,7 +32,15 @@ from phonograph.engine.requests import Request, Result, described
 from phonograph.engine.seats import ServingLane
 from phonograph.engine.sessions import Session, SessionLimits
 from phonograph.engine.visits import Visits
-from phonograph.errors import AudioFormatError, BadInputError, Complaint, ExecutorClosedError, GraphError
+from phonograph.errors import (
+    AudioFormatError,
+    BadInputError,
+    Complaint,
+    ExecutorClosedError,
+    GraphError,
+    SessionEndedError,
+    WorkerDiedError,
+)
 from phonograph.item import Item, Outcome
 from phonograph.log import Logger
 from phonograph.metrics import NodeMetrics
@@ -278,6 +286,12 @@ class Serving(BatchTurns):
             closed.__cause__ = self.error
             session.end(closed)
 
+    def _state_lost(self, session_id: str, died: WorkerDiedError) -> None:
+        session = self._sessions.get(session_id)
+        if session is not None:
+            message = f"the process of node {died.node!r} {died.how}, and the session's state with it; open another session"
+            session.end_soon(SessionEndedError(session_id, "worker_died", message))
+
     def _require_streaming(self) -> None:
         """Raises GraphError when a node cannot take the chunks of a session."""
         complaints: list[Complaint] = []
@@ -290,10 +304,6 @@ class Serving(BatchTurns):
                         'in a session one that says how it streams (`streaming="causal"`), or takes audio, which is gathered'
                     )
                     complaints.append(Complaint("streaming", node.position, found, expected))
-                elif node.run == "process":
-                    complaints.append(
-                        Complaint("streaming", node.position, f"{found} runs in a process", "a thread, in sessions")
-                    )
         if complaints:
             raise GraphError(complaints)
 

@@ -88,6 +88,7 @@ class Session:
         self._is_finishing = False
         self._is_over = False
         self._ended: PhonographError | None = None
+        self._doom: PhonographError | None = None
         self._is_sending = False
         self._waiting: list[asyncio.Future[None]] = []
         self._loop = asyncio.get_running_loop()
@@ -214,6 +215,13 @@ class Session:
         self._unread_bytes = 0
         self._leave()
 
+    def end_soon(self, reason: PhonographError) -> None:
+        """The same when the engine has done with what it does; until then the session does not come to its usual end."""
+        if self._doom is None:
+            self._loop.call_soon(self._meet_doom)
+        if self._doom is None or isinstance(self._doom, SessionEndedError):  # else a node's error, which says more
+            self._doom = reason
+
     def deliver(self, output: str, item: Item, num_bytes: int) -> None:
         self._unread.append((item, num_bytes))
         self._unread_bytes += num_bytes
@@ -223,16 +231,20 @@ class Session:
         self.dead_letters.append(letter)
         self.num_failed += 1
         if error is not None:
-            self._loop.call_soon(self.end, error)  # not at once: the engine is about to account for the letter
+            self.end_soon(error)  # not at once: the engine is about to account for the letter
 
     def record_ended(self, outcome: Outcome) -> None:
         self._in_flight -= 1
-        if self._is_finishing and not self._in_flight and self._ended is None:
+        if self._is_finishing and not self._in_flight and self._ended is None and self._doom is None:
             self._is_over = True
             self._leave()
         self._wake()
 
     # Inside.
+
+    def _meet_doom(self) -> None:
+        assert self._doom is not None, "the reason to call this"
+        self.end(self._doom)
 
     @property
     def _is_full(self) -> bool:

@@ -14,7 +14,7 @@ from phonograph.engine.seats import Seat, ServingLane
 from phonograph.engine.sessions import Session
 from phonograph.engine.visits import Visits
 from phonograph.engine.worker import Pass
-from phonograph.errors import in_words
+from phonograph.errors import WorkerDiedError, in_words
 from phonograph.flow.tickets import enter, leave
 from phonograph.item import Item, Outcome
 from phonograph.log import Logger
@@ -107,10 +107,10 @@ class TurnTaking(Scheduler):
                 await asyncio.wait((call,), timeout=LATE_S)
                 if not call.done():
                     self._take_back(lane, load, turns)
-                    await self._settle_turns(lane, load, turns)
+                    await self._settle_turns(lane, visits, load, turns)
             await call
         self._take_back(lane, load, turns)
-        await self._settle_turns(lane, load, turns)
+        await self._settle_turns(lane, visits, load, turns)
 
     def _take_back(self, lane: ServingLane, load: Load, turns: dict[Entry, Seat]) -> None:
         """Put what has not begun back to where it was."""
@@ -120,7 +120,8 @@ class TurnTaking(Scheduler):
             seat.waiting.appendleft(entry)
             self._rise(lane, seat)
 
-    async def _settle_turns(self, lane: ServingLane, load: Load, turns: dict[Entry, Seat]) -> None:
+    async def _settle_turns(self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat]) -> None:
+        self._end_lost(visits)
         while load.done:
             entry, result = load.done.popleft()
             seat = turns.pop(entry)
@@ -166,6 +167,15 @@ class TurnTaking(Scheduler):
                 await visits.control(session, message)
             except Exception as error:  # noqa: BLE001  # whatever the code of nodes raises
                 self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session, error=in_words(error))
+        self._end_lost(visits)
+
+    def _end_lost(self, visits: Visits) -> None:
+        """End the sessions whose state a process had that has died."""
+        for session_id, died in visits.taken_lost():
+            self._state_lost(session_id, died)
+
+    def _state_lost(self, session_id: str, died: WorkerDiedError) -> None:
+        raise NotImplementedError
 
     def _rise(self, lane: ServingLane, seat: Seat) -> None:
         """A turn is over."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from phonograph.engine.batch_call import Outcome
 from phonograph.engine.conversation import Conversations
 from phonograph.engine.crew import Post
 from phonograph.engine.plan import SegmentPlan
+from phonograph.engine.process_conversations import ProcessConversations
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.worker import Pass, SegmentWorker
+from phonograph.errors import WorkerDiedError
 from phonograph.item import Item
 
 
@@ -23,12 +25,15 @@ class Visits:
     def __init__(self, plan: SegmentPlan, post: Post[SegmentWorker | ProcessWorker]) -> None:
         self.thread = None if plan.run == "inline" else post.thread
         self._worker = post.member
-        self._live = Conversations(plan.nodes, post.member.steps) if isinstance(post.member, SegmentWorker) else None
+        self._live: Conversations | ProcessConversations
+        if isinstance(post.member, ProcessWorker):
+            self._live = ProcessConversations(plan.nodes, post.member)
+        else:
+            self._live = Conversations(plan.nodes, post.member.steps)
 
     def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
         """As `SegmentWorker.run`, to the very end: what comes is kept for the caller, so that stretches would save nothing."""
         if item.session is not None:
-            assert self._live is not None, "sessions are refused where nodes run in processes"
             return self._live.run(item, position, attempt, is_probe)
         outcome = self._worker.run(item, position, attempt, is_probe, given)
         while isinstance(outcome, Pass) and outcome.paused_at is not None:
@@ -42,18 +47,14 @@ class Visits:
 
     def joins(self, item: Item) -> bool:
         """Whether an item may be taken together with others."""
-        return item.session is None or (self._live is not None and self._live.joins(item))
+        return item.session is None or self._live.joins(item)
 
     def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception:
         """As `SegmentWorker.run_batch`, for whole records and chunks."""
-        if self._live is None:
-            return self._worker.run_batch(items, num_new)
         return self._live.run_batch(items, num_new)
 
     async def control(self, session: str, message: object) -> None:
         """Give a message to the nodes that take some, after the call that runs. Raises whatever they do."""
-        if self._live is None:
-            return
         if self.thread is None:
             self._live.control(session, message)
         else:
@@ -61,9 +62,13 @@ class Visits:
 
     def forget(self, session: str) -> None:
         """Let go of what is kept for a session, as soon as nothing runs that uses it."""
-        if self._live is None:
-            return
         if self.thread is None:
             self._live.forget(session)
         else:
             self.thread.call(self._live.forget, session)
+
+    def taken_lost(self) -> Iterator[tuple[str, WorkerDiedError]]:
+        """(session, why) of those that have lost a state since this was asked."""
+        if isinstance(self._live, ProcessConversations):
+            while self._live.lost:
+                yield self._live.lost.popleft()
