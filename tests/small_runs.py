@@ -8,6 +8,8 @@ from typing import Any
 
 from phonograph.executor import Executor, RunReport
 from phonograph.graph.registry import Registry
+from phonograph.journal.directory import JOURNAL
+from phonograph.journal.records import RECORDS
 from phonograph.language.manifest import load_manifest
 from phonograph.testing import Discard, FlakyNode, NumberSource, PassOn
 
@@ -41,8 +43,14 @@ def dead_letters(report: RunReport) -> list[dict[str, Any]]:
     return [json.loads(line) for line in report.dead_letters_path.read_text().splitlines()]
 
 
-def journalled(report: RunReport) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (report.run_directory / "journal" / "records.log").read_text().splitlines()]
+def journalled(report: RunReport) -> list[dict[str, Any]]:
+    return rows_in(report.run_directory)
+
+
+def rows_in(run_directory: Path) -> list[dict[str, Any]]:
+    """What the journal has of records, in the order of their ends."""
+    lines = (run_directory / JOURNAL / RECORDS).read_text().splitlines()
+    return [row for row in map(json.loads, lines) if "outcome" in row]
 
 
 def node_metrics(report: RunReport) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phonograph.audio import AudioChunk, Segment
     from phonograph.blocking import BlockingExecutor, BlockingSession
-    from phonograph.engine.journal import DeadLetter
     from phonograph.engine.requests import RequestMetrics, Result
     from phonograph.engine.sessions import Session
     from phonograph.errors import (
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from phonograph.executor import Executor, Progress, RunReport
     from phonograph.graph.registry import Registry
     from phonograph.item import Item, Outcome, Record
+    from phonograph.journal import DeadLetter
     from phonograph.language.manifest import Manifest, load_manifest
     from phonograph.node import (
         Axes,
@@ -88,7 +88,7 @@ _MODULES = {
         "SessionEndedError",
         "TransientError",
     ),
-    "engine.journal": ("DeadLetter",),
+    "journal": ("DeadLetter",),
     "blocking": ("BlockingExecutor", "BlockingSession"),
     "engine.requests": ("RequestMetrics", "Result"),
     "engine.sessions": ("Session",),

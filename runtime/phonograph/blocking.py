@@ -9,11 +9,11 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from phonograph.engine.journal import DeadLetter
 from phonograph.engine.requests import Result
 from phonograph.engine.sessions import Session
 from phonograph.errors import ExecutorClosedError
 from phonograph.item import Item
+from phonograph.journal import DeadLetter
 
 if TYPE_CHECKING:
     from phonograph.executor import Executor

@@ -343,7 +343,7 @@ class RequestFailedError(PhonographError):
     """Something of a request failed. Raised by `Result.raise_for_failure` alone.
 
     Args:
-        dead_letters: what failed, where and why; see `phonograph.engine.journal.DeadLetter`.
+        dead_letters: what failed, where and why; see `phonograph.journal.DeadLetter`.
     """
 
     code = "request_failed"

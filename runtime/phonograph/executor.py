@@ -16,7 +16,6 @@ from typing import Any, Self
 import msgspec
 
 from phonograph.blocking import BlockingExecutor
-from phonograph.engine.journal import DEAD_LETTERS, NoRunDirectory, RunDirectory, default_run_directory
 from phonograph.engine.outside import opened
 from phonograph.engine.plan import make_plan, plan_as_dict
 from phonograph.engine.requests import Result
@@ -29,6 +28,8 @@ from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
 from phonograph.isa import ISA
 from phonograph.item import Outcome
+from phonograph.journal import NoRunDirectory, RunDirectory, default_run_directory
+from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.manifest import Manifest
 from phonograph.log import Logger, library_logger
 from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
@@ -150,7 +151,7 @@ class Executor:
         refuse_inputs(self.graph)
         self._started = time.perf_counter()
         self._loop = asyncio.get_running_loop()
-        with RunDirectory(self.run_directory, self.graph.secrets) as directory:
+        with RunDirectory(self.run_directory, self.graph.secrets, name=self.graph.name) as directory:
             directory.write_plan(plan_as_dict(self.plan))
             scheduler = self._scheduler = Scheduler(
                 self.plan,
@@ -176,6 +177,7 @@ class Executor:
                 self._is_stopped = False
                 if report.metrics is not None:
                     directory.write_metrics(report.metrics)
+                directory.write_end(report.status, is_complete=scheduler.is_complete)
         return report
 
     async def __aenter__(self) -> Self:
@@ -191,7 +193,11 @@ class Executor:
         plan = make_plan(opened(self.graph), workers=self._workers)
         self._started = time.perf_counter()
         secrets = self.graph.secrets
-        directory = RunDirectory(self.run_directory, secrets) if self._keeps_run_directory else NoRunDirectory(secrets)
+        directory = (
+            RunDirectory(self.run_directory, secrets, name=self.graph.name)
+            if self._keeps_run_directory
+            else NoRunDirectory(secrets)
+        )
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(directory)
             directory.write_plan(plan_as_dict(plan))
@@ -309,6 +315,7 @@ class Executor:
         self.report = self._report(serving, "success")
         if self.report.metrics is not None:
             directory.write_metrics(self.report.metrics)
+        directory.write_end(self.report.status, is_complete=True)
 
     def stop(self) -> None:
         """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread.

@@ -2,8 +2,8 @@
 
 A sink never writes under a final name. For each item the runtime calls `stage`, which prepares a `Part` (written to a
 temporary name and synced, or held ready to append), and then `commit`, which makes it visible in one step. A part that is not
-committed is discarded. Between the two calls the runtime can journal what is about to appear, which is what makes a
-crashed run recoverable.
+committed is discarded. What a worker of a sink is about to store it tells its `Writer`, behind which the run's journal is: so a
+run that was killed can be gone on with, and nothing of it lies about.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import secrets
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal, TypeVar
 
 from phonograph.errors import BadInputError, OutputError
 from phonograph.item import Item
 from phonograph.node import Node
+from phonograph.points import reached
 from phonograph.spec import Kind, Params
 
 ParamsT = TypeVar("ParamsT", bound=Params)
@@ -44,11 +46,90 @@ _REMEDIES = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a committed part added: the final path, its bytes, and a digest of what was written."""
+    """What a committed part added: the final path, its bytes, and a digest of what was written.
+
+    `mtime_ns` is that of a file that is this part alone; None where it shares one with others.
+    """
 
     path: str
     num_bytes: int
     sha256: str
+    mtime_ns: int | None = None
+
+
+class Writer:
+    """Who one worker of a sink tells what it stores. This one keeps nothing; in a run, the journal has another.
+
+    Attributes:
+        ordinal: of the item that is being stored.
+    """
+
+    ordinal = 0
+
+    def begin(self, path: str, temporary: str) -> None:
+        """A file is about to be made: under which name, and which one it has until then. Raises OutputError."""
+
+    def stored(self, written: Written) -> None:
+        """A part has been committed."""
+
+    def rows_journal(self) -> RowsJournal:
+        """Where to tell of rows that are appended to one file."""
+        return RowsJournal()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What earlier runs have stored of a file of rows, and what of it stays.
+
+    Args:
+        place: where it is: in the partial file, in the one with the final name, or nowhere.
+        num_bytes: how much of it the journal knows; what is behind that is cut off.
+        spans: (start, number of bytes) of what stays, in the order in which it stays; None: all.
+    """
+
+    place: Literal["nothing", "partial", "final"] = "nothing"
+    num_bytes: int = 0
+    spans: tuple[tuple[int, int], ...] | None = None
+
+
+class RowsJournal:
+    """Who a worker tells of rows that it appends to one file; this one keeps nothing, and knows of no earlier runs.
+
+    All methods raise OutputError when that cannot be kept, or what was kept cannot be used.
+    """
+
+    def kept(self, final: str, partial: str) -> Kept:
+        """What there is of earlier runs, before the first row."""
+        return Kept()
+
+    def syncs(self, sync: Callable[[], None]) -> None:
+        """How the rows that are appended by then are made durable; may be called from another thread, and raises OSError."""
+
+    def appended(self, num_bytes: int) -> None:
+        """A row of the item that is being stored has been appended."""
+
+    def rearranged(self) -> Kept:
+        """What of the rows is to stay, and how, when the run has stored all that it will; nothing to do when all stays."""
+        return Kept("partial")
+
+    def rewriting(self, path: str, spans: tuple[tuple[int, int], ...]) -> None:
+        """A file with only these spans of the old one is about to take its place."""
+
+    def rewritten(self) -> None:
+        """It has."""
+
+    def finishing(self, path: str) -> None:
+        """The partial file is about to get its final name."""
+
+
+_AT_WORK: ContextVar[Writer | None] = ContextVar("phonograph_writer", default=None)
+"""Whom the parts that are staged tell of their files. Not an argument, for parts are made by everybody's sinks."""
+
+
+def at_work(writer: Writer, ordinal: int) -> None:
+    """From here on this thread stores an item for a writer."""
+    writer.ordinal = ordinal
+    _AT_WORK.set(writer)
 
 
 class Part(ABC):
@@ -66,12 +147,13 @@ class Part(ABC):
 class Sink(Node[ParamsT]):
     """A node that stores what reaches it. Subclasses implement `stage`, and `finish` when outputs are completed at the end.
 
-    `writers`: `single_writer` sinks get exactly one worker; `multi_writer` sinks may have several.
+    `writers`: `single_writer` sinks get exactly one worker; `multi_writer` sinks may have several. `writer` is set before `open`.
     """
 
     kind: ClassVar[Kind] = "sink"
     stays: ClassVar[str] = "a sink, which stores where the journal is"
     writers: ClassVar[Writers] = "multi_writer"
+    writer: Writer = Writer()
 
     def stage(self, item: Item) -> Part:
         """Prepare one item's output.
@@ -111,10 +193,15 @@ class FilePart(Part):
         with _storing_record(path):
             try:
                 _refuse_what_is_no_file(self._final)
+                if (writer := _AT_WORK.get()) is not None:
+                    writer.begin(self._final, self._temporary)
                 with _new_file(self._temporary) as file:
                     hashing = _HashingFile(file)
                     write(hashing)  # type: ignore[arg-type]  # the part of IO[bytes] that writers use
+                    reached("part.written")
                     os.fsync(file.fileno())
+                    self._mtime_ns = os.fstat(file.fileno()).st_mtime_ns
+                reached("part.synced")
             except BaseException:
                 self.discard()
                 raise
@@ -125,11 +212,13 @@ class FilePart(Part):
             try:
                 _refuse_what_is_no_file(self._final)
                 os.replace(self._temporary, self._final)
+                reached("part.renamed")
                 sync_folder(os.path.dirname(self._final))
+                reached("part.committed")
             except BaseException:
                 self.discard()
                 raise
-        return Written(self.path, self._num_bytes, self._sha256)
+        return Written(self._final, self._num_bytes, self._sha256, self._mtime_ns)
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
@@ -240,10 +329,13 @@ def append_whole(descriptor: int, length: int, row: bytes) -> int:
 
 
 def sync_folder(folder: str) -> None:
-    """Make renames inside `folder` durable."""
+    """Make renames inside `folder` durable, where the file system has a way to."""
     descriptor = os.open(folder or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of file systems that do it at once, or on a server
+            raise
     finally:
         os.close(descriptor)
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from phonograph.audio import AudioChunk
-from phonograph.engine.journal import RunDirectory
 from phonograph.errors import NodeError, OutputError, RunDirectoryError
 from phonograph.executor import Executor, RunReport
 from phonograph.item import Item
+from phonograph.journal import RunDirectory
 from phonograph.node import Node, Params, node
 from phonograph.sink import Part, Sink
 from small_runs import dead_letters, executor_for, journalled, line, node_metrics, run_text

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phonograph.engine.journal import DEAD_LETTERS
 from phonograph.errors import BadInputError, GraphError, ManifestError, NodeError
 from phonograph.executor import Executor
 from phonograph.flow.filter import Filter
 from phonograph.graph.builder import load_graph
 from phonograph.graph.registry import Registry
 from phonograph.item import Item
+from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.binding import secrets_of
 from phonograph.language.manifest import load_manifest
 from phonograph.log import command_logger

@@ -6,7 +6,6 @@ All runs share this process, so that imports and the first use of every library 
 from __future__ import annotations
 
 import contextlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,8 @@ from phonograph.benching.document import Amounts, Figures, NodeAmounts, NodeFigu
 from phonograph.errors import BenchError
 from phonograph.executor import Executor
 from phonograph.graph.model import Graph, GraphNode
+from phonograph.journal.directory import JOURNAL
+from phonograph.journal.records import RECORDS, rows_of
 from phonograph.metrics import NodeMetrics, PipelineMetrics
 from phonograph.spec import path_fields
 
@@ -95,8 +96,7 @@ async def _one_run(graph: Graph, name: str) -> Run:
 
 def _bytes_read(run_directory: Path) -> int:
     """The sizes that the journal has of the files behind the records."""
-    with (run_directory / "journal" / "records.log").open("rb") as journal:
-        return sum(json.loads(line).get("size", 0) for line in journal)
+    return sum(row.size or 0 for rows in rows_of(run_directory / JOURNAL / RECORDS) for row in rows)
 
 
 def _node_amounts(node: NodeMetrics) -> NodeAmounts:

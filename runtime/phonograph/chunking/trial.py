@@ -18,10 +18,10 @@ from phonograph.cases.ends import Keep, KeepParams, Kept, end_node
 from phonograph.chunking.comparison import Deviation, deviation
 from phonograph.chunking.line import chunk_lengths
 from phonograph.chunking.subject import Compared, Subject
-from phonograph.engine.journal import DeadLetter
 from phonograph.executor import Executor
 from phonograph.graph.model import Graph, Link
 from phonograph.item import Item
+from phonograph.journal import DeadLetter
 from phonograph.language.about import Limits
 from phonograph.log import Logger, command_logger
 from phonograph.porttype import Between, OneOf, PortType

@@ -48,9 +48,9 @@ def command(
     Nothing is opened, run or written. Exit status: 0, or 2 for a wrong manifest or command line.
     """
     from phonograph.cli.complaints import say
-    from phonograph.engine.journal import default_run_directory
     from phonograph.engine.plan import make_plan
     from phonograph.explaining import explain
+    from phonograph.journal import default_run_directory
 
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:

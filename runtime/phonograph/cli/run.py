@@ -181,7 +181,7 @@ def _progress_on_terminal(log_format: str) -> Iterator[Show | None]:
 
 def _copy_metrics(report: RunReport, metrics: Path | None) -> None:
     if metrics is not None:
-        from phonograph.engine.journal import METRICS
+        from phonograph.journal.directory import METRICS
         from phonograph.sink import FilePart
 
         content = (report.run_directory / METRICS).read_bytes()

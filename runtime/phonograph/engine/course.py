@@ -7,15 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from phonograph.engine.delivery import END, Entry
-from phonograph.engine.journal import DeadLetter, Identity, RunDirectory
+from phonograph.engine.identity import Identity
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.letters import Letters
+from phonograph.engine.scribe import Scribe
 from phonograph.engine.threads import Worker
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
 from phonograph.flow.tickets import leave, lose
 from phonograph.graph.model import Full
 from phonograph.item import Outcome
+from phonograph.journal import DeadLetter, RunDirectory
+from phonograph.journal.records import RecordRow
 from phonograph.log import Logger
 
 ResultT = TypeVar("ResultT")
@@ -36,9 +39,10 @@ class Course:
         num_events: counts whatever happens, so that one can see whether anything does.
     """
 
-    def __init__(self, nodes: dict[str, NodeRun], run_directory: RunDirectory, log: Logger) -> None:
+    def __init__(self, nodes: dict[str, NodeRun], run_directory: RunDirectory, log: Logger, *, sync_every_s: float) -> None:
         self.nodes = nodes
         self.run_directory = run_directory
+        self.scribe = Scribe(run_directory, sync_every_s, self.fail)
         self.ledger: Ledger[Identity] = Ledger(self._record_ended, self._mark_ended)
         self.letters = Letters(self._letter_returned)
         self.error: PhonographError | None = None
@@ -123,11 +127,21 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
 
-    def _record_ended(self, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
-        try:
-            self.run_directory.record_ended(identity, outcome, facts)
-        except RunDirectoryError as unwritable:
-            self.fail(unwritable)
+    def _record_ended(self, ordinal: int, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
+        if self.run_directory.keeps:
+            self.scribe.ended(
+                RecordRow(
+                    key=identity.key,
+                    outcome=outcome,
+                    ordinal=ordinal,
+                    source=identity.source,
+                    index=identity.place,
+                    size=identity.size,
+                    mtime_ns=identity.mtime_ns,
+                    node=facts.get("node", ""),
+                    policy=facts.get("policy", ""),
+                )
+            )
         for listener in self.on_end:
             listener(outcome)
         if identity.owner is not None:

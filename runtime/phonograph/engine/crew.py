@@ -17,6 +17,7 @@ from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
 from phonograph.graph.model import GraphNode
 from phonograph.metrics import NodeTotals
+from phonograph.sink import Sink, Writer
 
 MemberT = TypeVar("MemberT", SegmentWorker | ProcessWorker, SourceReader)
 
@@ -71,11 +72,20 @@ class Crew:
         }
         self.readers: Mapping[str, Post[SourceReader]] = {source.id: reader(source) for source in plan.sources}
 
-    async def open(self) -> None:
-        """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`."""
+    async def open(self, writers: Callable[[str, int], Writer]) -> None:
+        """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`.
+
+        Args:
+            writers: for a sink and the number of one of its workers, who that tells what it stores.
+        """
         posts: list[Post[SegmentWorker | ProcessWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
         for post in posts:
             await post.make_member()  # all before the first is opened, so that processes start side by side
+        for workers in self.workers.values():
+            for number, worker in enumerate(workers):
+                for step in worker.member.steps if isinstance(worker.member, SegmentWorker) else ():
+                    if isinstance(step.node, Sink):
+                        step.node.writer = writers(step.node.node_id, number)
         for post in posts:
             await post.open()
 

@@ -15,7 +15,7 @@ import msgspec
 
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import END, Entry, Outbox, pass_end
-from phonograph.engine.journal import Identity
+from phonograph.engine.identity import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.plan import SegmentPlan

@@ -14,13 +14,13 @@ import msgspec
 from phonograph.engine.conversation import manner
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
-from phonograph.engine.journal import DeadLetter
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
 from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
 from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Item, Outcome
+from phonograph.journal import DeadLetter
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 

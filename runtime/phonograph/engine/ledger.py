@@ -37,17 +37,18 @@ _RANK = {outcome: rank for rank, outcome in enumerate(_GRAVITY)}
 class Ledger(Generic[IdentityT]):
     """Counts live items per record and records per outcome; memory is that of the records in flight.
 
-    Args:
-        on_end: called when a record ends, with what `read` was given, the outcome, and the facts that it was ended with first.
-        on_mark_end: the same for marks.
+        Args:
+            on_end: called when a record ends, with its ordinal, what `read` was given, the outcome, and the facts that it was ended
+                with first.
+    on_mark_end: called with what `mark` was given and the outcome.
 
-    Attributes:
-        has_lost_of_marks: something of a mark failed, was dropped or cancelled.
+        Attributes:
+            has_lost_of_marks: something of a mark failed, was dropped or cancelled.
     """
 
     def __init__(
         self,
-        on_end: Callable[[IdentityT, Outcome, Mapping[str, str]], None],
+        on_end: Callable[[int, IdentityT, Outcome, Mapping[str, str]], None],
         on_mark_end: Callable[[IdentityT, Outcome], None] = lambda identity, outcome: None,
     ) -> None:
         self._on_end = on_end
@@ -154,4 +155,4 @@ class Ledger(Generic[IdentityT]):
                 self._on_mark_end(identity, outcome)
             return
         self.counts[outcome] += 1
-        self._on_end(identity, outcome, facts)
+        self._on_end(ordinal, identity, outcome, facts)

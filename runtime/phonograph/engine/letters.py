@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from phonograph.engine.journal import DeadLetter
 from phonograph.flow.tickets import Carried, Reach
+from phonograph.journal import DeadLetter
 
 
 class Posted(Carried):

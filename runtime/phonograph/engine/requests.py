@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from phonograph.audio import AudioChunk
-from phonograph.engine.journal import DeadLetter
 from phonograph.errors import PhonographError, RequestFailedError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome
+from phonograph.journal import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)

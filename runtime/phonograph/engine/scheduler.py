@@ -26,7 +26,7 @@ from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, Post
 from phonograph.engine.emission import payload_bytes
-from phonograph.engine.journal import Identity, RunDirectory
+from phonograph.engine.identity import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.ledger import Ledger
@@ -40,6 +40,7 @@ from phonograph.engine.watch import Watch
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
+from phonograph.journal import RunDirectory
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
@@ -49,10 +50,13 @@ _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still 
 class Scheduler:
     """One run of a plan. Make it inside the event loop that runs it; use it once.
 
+    Attributes:
+        is_complete: it has seen all that the sources have, and stored all that it was to store.
+
     Args:
         measure: time nodes and count their memory.
         sample: how many records to read, shared out over the sources; None: all.
-        check_arrays: see `ArrayCheck`.
+        check_arrays: see `ArrayCheck`. sync_every_s: see `Scribe`.
     """
 
     def __init__(
@@ -64,8 +68,10 @@ class Scheduler:
         measure: bool,
         sample: int | None = None,
         check_arrays: bool = False,
+        sync_every_s: float = 1.0,
     ) -> None:
         self.was_interrupted = False
+        self.is_complete = False
         self._plan = plan
         self._measure = measure
         self._check_arrays = check_arrays
@@ -77,7 +83,7 @@ class Scheduler:
             )
             for node in plan.graph.nodes.values()
         }
-        self._course = Course(self._nodes, run_directory, log)
+        self._course = Course(self._nodes, run_directory, log, sync_every_s=sync_every_s)
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
@@ -86,6 +92,7 @@ class Scheduler:
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
         self._now = asyncio.get_running_loop().time
+        self._sources = {source.id: number for number, source in enumerate(plan.sources)}
         self._quotas = shares(sample, [source.id for source in plan.sources])
 
     @property
@@ -108,7 +115,7 @@ class Scheduler:
         timeout_s: float | None = _STUCK_AFTER_S
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
-            await crew.open()
+            await crew.open(course.run_directory.writer)
             if self._admission is not None:
                 self._admission.begin(crew.steps())
             if self._check_arrays:
@@ -122,8 +129,10 @@ class Scheduler:
                     watch.cancel()
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
+            await course.scribe.catch_up()  # what is complete from here on is made of records that are known to have ended
             if self.error is None and not self.was_interrupted:
                 await crew.finish()
+                self.is_complete = all(quota is None for quota in self._quotas.values())
             timeout_s = None
         except NodeError as error:
             timeout_s = None
@@ -133,6 +142,7 @@ class Scheduler:
             try:
                 course.letters.close()
                 self.ledger.cancel_all()
+                await course.scribe.close()
             finally:
                 errors, num_stuck = await crew.close(timeout_s)
                 for failure in errors:
@@ -204,7 +214,10 @@ class Scheduler:
             attributes = record.attributes
             if attributes is not NO_ATTRIBUTES:
                 attributes = MappingProxyType(dict(attributes))  # branches share it
-            ordinal = self.ledger.read(Identity(record.key, record.size, record.mtime_ns))
+            index = -1 if len(self._sources) == 1 else node.totals.records_read  # of the only source it is the ordinal
+            ordinal = self.ledger.read(
+                Identity(record.key, record.size, record.mtime_ns, None, self._sources[node.plan.id], index)
+            )
             node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
             if node.exit.send_at_once(item, self._now()):

@@ -22,7 +22,7 @@ import msgspec
 from phonograph.engine.course import Course
 from phonograph.engine.delivery import END, Entry
 from phonograph.engine.emission import payload_bytes
-from phonograph.engine.journal import Owner
+from phonograph.engine.identity import Owner
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.queues import BoundedQueue

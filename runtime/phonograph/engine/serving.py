@@ -24,7 +24,7 @@ from phonograph.engine.course import Course
 from phonograph.engine.crew import Crew
 from phonograph.engine.delivery import END
 from phonograph.engine.emission import payload_bytes
-from phonograph.engine.journal import Identity, Owner, RunDirectory
+from phonograph.engine.identity import Identity, Owner
 from phonograph.engine.outside import Tap
 from phonograph.engine.plan import ENTRANCE, Plan
 from phonograph.engine.port_contract import PortContract
@@ -42,6 +42,7 @@ from phonograph.errors import (
     WorkerDiedError,
 )
 from phonograph.item import Item, Outcome
+from phonograph.journal import RunDirectory
 from phonograph.log import Logger
 from phonograph.metrics import NodeMetrics
 

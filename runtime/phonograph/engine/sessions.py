@@ -22,10 +22,11 @@ from typing import Any, Protocol, Self
 
 from phonograph.audio import AudioChunk
 from phonograph.engine.delivery import END
-from phonograph.engine.journal import DeadLetter, Owner
+from phonograph.engine.identity import Owner
 from phonograph.engine.requests import described
 from phonograph.errors import PhonographError, SessionEndedError
 from phonograph.item import Item, Outcome
+from phonograph.journal import DeadLetter
 
 _LETTERS = 100
 """Dead letters that a session keeps; a stream may fail for days."""

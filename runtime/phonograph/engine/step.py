@@ -15,7 +15,7 @@ from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
 from phonograph.node import Emitted, Node
-from phonograph.sink import Sink
+from phonograph.sink import Sink, at_work
 
 
 class Step:
@@ -72,9 +72,11 @@ class Step:
         yield from self.contract.each(self.node.flush(state))
 
     def _store(self, item: Item) -> Emitted:
-        part = self.node.stage(item)  # type: ignore[attr-defined]  # chosen for sinks alone
+        sink: Sink[Any] = self.node  # type: ignore[assignment]  # chosen for sinks alone
+        at_work(sink.writer, item.ordinal)
+        part = sink.stage(item)
         try:
-            part.commit()
+            sink.writer.stored(part.commit())
         except BaseException:
             part.discard()
             raise

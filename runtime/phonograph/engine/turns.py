@@ -6,7 +6,6 @@ import asyncio
 
 from phonograph.engine.conversation import LivePass
 from phonograph.engine.delivery import END, Entry, pass_end
-from phonograph.engine.journal import RunDirectory
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.scheduler import Scheduler
@@ -17,6 +16,7 @@ from phonograph.engine.worker import Pass
 from phonograph.errors import WorkerDiedError, in_words
 from phonograph.flow.tickets import enter, leave
 from phonograph.item import Item, Outcome
+from phonograph.journal import RunDirectory
 from phonograph.log import Logger
 
 

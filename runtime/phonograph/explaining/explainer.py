@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 
 from phonograph.breaker import BreakerPolicy
-from phonograph.engine.journal import DEAD_LETTERS
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 from phonograph.explaining.words import path_in_words, value_in_words
 from phonograph.graph.model import Batching, Edge, Graph, GraphNode
+from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.binding import secrets_of
 from phonograph.language.entries import NodeEntry
 from phonograph.language.parameters import Parameter

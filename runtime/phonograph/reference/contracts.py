@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from phonograph.benching.document import Figures
-from phonograph.engine.journal import DeadLetter
 from phonograph.errors import CODES
 from phonograph.graph.registry import Registry
+from phonograph.journal import DeadLetter
 from phonograph.metrics import MetricsDocument
 from phonograph.reference import catalogue
 from phonograph.reference.nodes_page import nodes_page

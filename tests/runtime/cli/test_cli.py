@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from small_runs import rows_in
+
 COMMAND = [sys.executable, "-W", "error", "-c", "from phonograph.cli import main; main()"]
 
 CONVERT = """version: 1
@@ -172,7 +174,7 @@ def test_ctrl_c_drains_and_exits_130(project: Path) -> None:
     records = json.loads((project / "run" / "metrics.json").read_text())["pipeline_execution"]["records"]
     assert records["cancelled"] == 0
     assert records["completed"] + records["dead_lettered"] == records["read"]
-    assert len((project / "run" / "journal" / "records.log").read_text().splitlines()) == records["read"]
+    assert len(rows_in(project / "run")) == records["read"]
     assert "interrupted" in stdout
     assert not (project / "run" / "lock").exists()
 

@@ -117,7 +117,7 @@ class StillCourse:
     """As much of a run's course as admission asks for; its clock stands still."""
 
     def __init__(self) -> None:
-        self.ledger: Ledger[str] = Ledger(lambda identity, outcome, facts: None)
+        self.ledger: Ledger[str] = Ledger(lambda ordinal, identity, outcome, facts: None)
         self.on_end: list[Callable[[Outcome], None]] = []
         self.is_draining = False
 

@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 
 from flow_runs import HEAD, keys, run_flow
-from phonograph.engine.journal import DeadLetter
 from phonograph.item import Item
+from phonograph.journal import DeadLetter
 from phonograph.node import Node, Params, node
 from phonograph.sink import Part, Sink, Written
 from small_runs import dead_letters, journalled, node_metrics

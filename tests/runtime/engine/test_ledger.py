@@ -13,7 +13,7 @@ from phonograph.item import Outcome
 
 def ledger_and_ends() -> tuple[Ledger[str], dict[str, Outcome]]:
     ends: dict[str, Outcome] = {}
-    return Ledger(lambda key, outcome, facts: ends.update({key: outcome})), ends
+    return Ledger(lambda ordinal, key, outcome, facts: ends.update({key: outcome})), ends
 
 
 def test_a_record_ends_with_its_last_item() -> None:
@@ -95,7 +95,7 @@ def test_cancelling_stands_ends_that_happen_meanwhile() -> None:
     """What is told of an end may end other records, and each still ends once."""
     ends: list[str] = []
 
-    def on_end(key: str, outcome: Outcome, facts: Mapping[str, str]) -> None:
+    def on_end(ordinal: int, key: str, outcome: Outcome, facts: Mapping[str, str]) -> None:
         ends.append(key)
         if key == "0":
             ledger.end(2, Outcome.CANCELLED)
@@ -111,7 +111,7 @@ def test_cancelling_stands_ends_that_happen_meanwhile() -> None:
 def test_parts_of_a_composite_end_as_it_does() -> None:
     """An item made of two records keeps both live, and ends both."""
     ended: list[tuple[str, Outcome]] = []
-    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: ended.append((key, outcome)))
+    ledger: Ledger[str] = Ledger(lambda ordinal, key, outcome, facts: ended.append((key, outcome)))
     first, second = ledger.read("a"), ledger.read("b")
     pair = ledger.gather([first, second], "a+b")
     assert (pair < 0, ledger.identity(pair), ledger.num_live) == (True, "a+b", 2)
@@ -125,7 +125,7 @@ def test_parts_of_a_composite_end_as_it_does() -> None:
 
 def test_a_composite_may_take_several_parts_of_one_record() -> None:
     """Each part of a record that went into a composite is one live item of the record."""
-    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: None)
+    ledger: Ledger[str] = Ledger(lambda ordinal, key, outcome, facts: None)
     record, other = ledger.read("a"), ledger.read("b")
     ledger.add(record, 2)
     pair = ledger.gather([record, record, other], "pair")
@@ -138,7 +138,7 @@ def test_a_composite_may_take_several_parts_of_one_record() -> None:
 def test_cancelling_reaches_through_composites_of_composites() -> None:
     """Records in flight inside a composite of composites end once each."""
     ended: list[str] = []
-    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: ended.append(key))
+    ledger: Ledger[str] = Ledger(lambda ordinal, key, outcome, facts: ended.append(key))
     ordinals = [ledger.read(key) for key in "abc"]
     inner = ledger.gather(ordinals[:2], "ab")
     ledger.gather([inner, ordinals[2]], "abc")
@@ -150,7 +150,7 @@ def test_cancelling_reaches_through_composites_of_composites() -> None:
 def test_an_end_has_the_facts_of_its_own_outcome() -> None:
     """What was said of a drop goes with the record that ends as dropped, the parts of a composite too, and with no other."""
     told: dict[str, str | None] = {}
-    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: told.update({key: facts.get("policy")}))
+    ledger: Ledger[str] = Ledger(lambda ordinal, key, outcome, facts: told.update({key: facts.get("policy")}))
     ordinals = [ledger.read(key) for key in "abcd"]
     ledger.add(ordinals[2], 1)
     ledger.end(ledger.gather(ordinals[:2], "ab"), Outcome.DROPPED, {"policy": "oldest"})
@@ -163,7 +163,7 @@ def test_an_end_has_the_facts_of_its_own_outcome() -> None:
 def test_a_mark_is_followed_and_counts_nowhere() -> None:
     """What is no record ends when all that is made of it has; records and their counts do not change by it."""
     marks: list[tuple[str, Outcome]] = []
-    ledger: Ledger[str] = Ledger(lambda key, outcome, facts: None, lambda key, outcome: marks.append((key, outcome)))
+    ledger: Ledger[str] = Ledger(lambda ordinal, key, outcome, facts: None, lambda key, outcome: marks.append((key, outcome)))
     mark = ledger.mark("end")
     ledger.add(mark, 1)
     ledger.end(mark, Outcome.COMPLETED)

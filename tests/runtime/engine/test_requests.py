@@ -16,6 +16,7 @@ from phonograph.flow.zip import Zip
 from phonograph.item import Item, Outcome
 from phonograph.node import Node, Params, node
 from served import ENDS, one_node, served
+from small_runs import rows_in
 from talking import number
 
 
@@ -101,7 +102,7 @@ def test_a_run_directory_is_written_where_one_is_asked_for(tmp_path: Path) -> No
                 await executor.submit(number(value), key=f"n{value}")
 
     asyncio.run(scenario())
-    rows = [json.loads(line) for line in (tmp_path / "run" / "journal" / "records.log").read_text().splitlines()]
+    rows = rows_in(tmp_path / "run")
     assert [(row["key"], row["outcome"]) for row in rows] == [
         *(("n0", "completed"), ("n1", "dead_lettered"), ("n2", "completed"), ("n3", "dead_lettered"))
     ]

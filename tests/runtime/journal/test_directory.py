@@ -5,19 +5,26 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from limits import no_file_over
-from phonograph.engine.journal import DeadLetter, Identity, RunDirectory, default_run_directory
 from phonograph.errors import RunDirectoryError, TransientError
 from phonograph.graph.builder import load_graph
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item, Outcome
+from phonograph.journal import DeadLetter, RunDirectory, default_run_directory
+from phonograph.journal.directory import JOURNAL
+from phonograph.journal.records import RECORDS, RecordRow, rows_of
 from phonograph.shipped import shipped_root
-from small_runs import registry_with
+from small_runs import registry_with, rows_in
+
+
+def ended(key: str, ordinal: int, **facts: int) -> RecordRow:
+    return RecordRow(key=key, ordinal=ordinal, outcome=Outcome.COMPLETED, **facts)  # type: ignore[arg-type]  # size, mtime_ns
 
 
 @pytest.fixture
@@ -30,12 +37,25 @@ def flaky(tmp_path: Path) -> GraphNode:
     return load_graph(path, registry_with()).nodes["flaky"]
 
 
-def test_every_record_that_ended_is_on_disk_at_once(tmp_path: Path) -> None:
-    """A run that is killed has journalled what had ended: nothing waits in a buffer."""
+def test_rows_are_whole_and_sealed(tmp_path: Path) -> None:
+    """What was stored can be read back while the run goes on, line by line; what waits is stored when the run ends."""
     with RunDirectory(tmp_path / "run") as directory:
-        directory.record_ended(Identity("clips/a.wav", 7, 11), Outcome.COMPLETED)
-        rows = (tmp_path / "run" / "journal" / "records.log").read_text().splitlines()
-    assert [json.loads(row) for row in rows] == [{"key": "clips/a.wav", "size": 7, "mtime_ns": 11, "outcome": "completed"}]
+        directory.ended(ended("clips/a.wav", 0, size=7, mtime_ns=11))
+        directory.store(directory.take())
+        assert rows_in(tmp_path / "run") == [
+            {"key": "clips/a.wav", "ordinal": 0, "size": 7, "mtime_ns": 11, "outcome": "completed"}
+        ]
+        directory.ended(ended("clips/b.wav", 1))
+    assert [row["key"] for row in rows_in(tmp_path / "run")] == ["clips/a.wav", "clips/b.wav"]
+
+
+def test_a_file_name_that_is_not_utf8_is_kept(tmp_path: Path) -> None:
+    """A key with a lone surrogate is read back as it was."""
+    key = "clips/" + os.fsdecode(b"caf\xe9.wav")
+    with RunDirectory(tmp_path / "run") as directory:
+        directory.ended(ended(key, 0))
+    (rows,) = rows_of(tmp_path / "run" / JOURNAL / RECORDS)
+    assert [row.key for row in rows] == [key]
 
 
 def test_a_dead_letter_is_what_its_contract_says(tmp_path: Path, flaky: GraphNode) -> None:
@@ -53,15 +73,25 @@ def test_a_dead_letter_is_what_its_contract_says(tmp_path: Path, flaky: GraphNod
     jsonschema.validate(letter, json.loads((shipped_root("contracts") / "dead-letter.schema.json").read_text()))
 
 
-def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
-    """The line that has no room is not there at all, and the error names the directory."""
-    journal = tmp_path / "run" / "journal" / "records.log"
+def test_a_full_disk_leaves_whole_groups(tmp_path: Path) -> None:
+    """The group that has no room is not there at all, the error names the directory, and nothing is written after it."""
     with RunDirectory(tmp_path / "run") as directory:
-        with no_file_over(100), pytest.raises(RunDirectoryError, match="cannot be written"):
-            for number in range(100):
-                directory.record_ended(Identity(f"clips/{number}.wav"), Outcome.COMPLETED)
-        rows = [json.loads(row) for row in journal.read_text().splitlines()]
-    assert [row["key"] for row in rows] == ["clips/0.wav", "clips/1.wav"]
+        directory.ended(ended("clips/a.wav", 0))
+        directory.store(directory.take())
+        size = (tmp_path / "run" / JOURNAL / RECORDS).stat().st_size
+        directory.ended(ended("clips/b.wav", 1))
+        with no_file_over(size + 40), pytest.raises(RunDirectoryError, match="cannot be written"):
+            directory.store(directory.take())
+        directory.ended(ended("clips/c.wav", 2))
+    assert [row["key"] for row in rows_in(tmp_path / "run")] == ["clips/a.wav"]
+
+
+def test_a_directory_that_has_vanished_is_noticed(tmp_path: Path) -> None:
+    """What is written into a file without a name is lost, so the run is told."""
+    with pytest.raises(RunDirectoryError, match="moved or removed"), RunDirectory(tmp_path / "run") as directory:
+        shutil.rmtree(tmp_path / "run")
+        directory.ended(ended("clips/a.wav", 0))
+        directory.store(directory.take())
 
 
 def test_the_lock_goes_with_the_run(tmp_path: Path) -> None:

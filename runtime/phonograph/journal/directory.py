@@ -1,0 +1,257 @@
+"""The run directory: what a run leaves on disk beside its outputs, written so that a crash leaves whole lines."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+
+import msgspec
+
+from phonograph.errors import RunDirectoryError
+from phonograph.graph.model import Graph
+from phonograph.journal.letters import DEAD_LETTERS, DeadLetter, LetterFile
+from phonograph.journal.lock import Lock
+from phonograph.journal.records import (
+    RECORDS,
+    VERSION,
+    Began,
+    Ended,
+    RecordRow,
+    StoredPart,
+    encoded,
+    write_beginning,
+    write_end,
+)
+from phonograph.journal.sealed import SealedFile
+from phonograph.journal.writers import JournalWriter, Stored, begun_in, remove
+from phonograph.metrics import MetricsDocument
+from phonograph.points import reached
+from phonograph.redaction import NO_SECRETS, Secrets
+from phonograph.sink import Writer
+
+METRICS = "metrics.json"
+JOURNAL = "journal"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class RunDirectory:
+    """`plan.json`, `journal/`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
+
+    A new run replaces what an earlier one left here. How records ended is told to the event loop's side (`ended`), and written by
+    `store`, which may run in another thread, for some time's records together: rows are written when all that the records became
+    is on the disk, and so is what they say.
+
+    Args:
+        path: the folder; made when missing.
+        secrets: what must not be in anything that is told of the run.
+        name: of the manifest. fingerprint: see `phonograph.journal.fingerprint`.
+
+    Raises:
+        RunDirectoryError: another live run holds it, or it cannot be written.
+    """
+
+    keeps = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        secrets: Secrets = NO_SECRETS,
+        *,
+        name: str = "",
+        fingerprint: Mapping[str, str] = _NOTHING,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.secrets = secrets
+        self._journal = self.path / JOURNAL
+        self._waiting: list[RecordRow] = []
+        self._stored: Stored = Stored()  # by workers, and not yet by the ordinal below
+        self._parts: dict[int, list[StoredPart]] = {}
+        self._writers: list[JournalWriter] = []
+        self._one_at_a_time = threading.Lock()
+        self._is_broken = False
+        with self._writing():
+            self._journal.mkdir(parents=True, exist_ok=True)
+            lock = Lock(self.path)
+            with contextlib.ExitStack() as stack:
+                stack.callback(lock.release)
+                (self.path / METRICS).unlink(missing_ok=True)
+                self._clear()
+                self.run = 1
+                self._records = stack.enter_context(contextlib.closing(SealedFile(self._journal / RECORDS)))
+                now = datetime.now(UTC).isoformat(timespec="seconds")
+                began = Began(version=VERSION, run=self.run, name=name, started=now, fingerprint=dict(fingerprint))
+                write_beginning(self._records, began)
+                letters = LetterFile(self.path / DEAD_LETTERS, keeps=False)
+                self._dead_letters = stack.enter_context(contextlib.closing(letters))
+                self._leaving = stack.pop_all()
+
+    def __enter__(self) -> RunDirectory:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._writing(), self._leaving:
+            self.store(self.take())
+            for writer in self._writers:
+                writer.close()
+
+    @property
+    def dead_letters_path(self) -> Path:
+        return self.path / DEAD_LETTERS
+
+    def write_plan(self, plan: Mapping[str, object]) -> None:
+        self._replace("plan.json", json.dumps(plan, indent=1).encode())
+
+    def writer(self, node_id: str, number: int) -> Writer:
+        """What a worker of a sink tells of what it stores."""
+        path = self._journal / f"{node_id.replace('/', '.')}-{number}.log"
+        writer = JournalWriter(path, self.run, self._stored, self.secrets)
+        self._writers.append(writer)
+        return writer
+
+    def ended(self, row: RecordRow) -> int:
+        """A record has ended. Returns how many rows wait for `store`; no secret in its key is kept."""
+        if self._is_broken:
+            return 0
+        if self.secrets:
+            key = self.secrets.clean(row.key)
+            row.is_hidden = key != row.key
+            row.key = key
+        if self._stored:
+            self._sort_parts()
+        if self._parts and (parts := self._parts.pop(row.ordinal, None)) is not None:
+            row.parts = tuple(parts)
+        self._waiting.append(row)
+        return len(self._waiting)
+
+    @property
+    def num_waiting(self) -> int:
+        return len(self._waiting)
+
+    def take(self) -> list[RecordRow]:
+        """The rows that wait for `store`. For the event loop."""
+        rows, self._waiting = self._waiting, []
+        return rows
+
+    def store(self, rows: Sequence[RecordRow]) -> None:
+        """Write what was taken, once all that the records became is on the disk. May be called from any thread.
+
+        Raises:
+            RunDirectoryError: it cannot be written, or the directory is no longer there. Nothing is written from then on.
+        """
+        with self._one_at_a_time:
+            if not rows or self._is_broken:
+                return
+            self._is_broken = True
+            with self._writing():
+                for writer in tuple(self._writers):
+                    writer.sync()
+                self._records.append(encoded(rows))
+                reached("records.written")
+                self._records.sync()
+                reached("records.synced")
+                if not self._records.is_there:
+                    raise RunDirectoryError(
+                        f"{self.path}: the run directory has been moved or removed while the run wrote there; expected it to "
+                        "stay; run again"
+                    )
+            self._is_broken = False
+
+    def write_end(self, status: str, *, is_complete: bool) -> None:
+        """Say how the run ended, after its last record.
+
+        Args:
+            is_complete: it has seen all that its sources have, and stored all that it was to store.
+        """
+        self.store(self.take())
+        if self._is_broken:
+            return
+        with self._writing():
+            write_end(self._records, Ended(status=status, is_complete=is_complete))
+            self._records.sync()
+            reached("run.ended")
+
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        """Append to dead_letters.jsonl."""
+        with self._writing():
+            self._dead_letters.add(letter)
+
+    def write_metrics(self, document: MetricsDocument) -> None:
+        self._replace(METRICS, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+    def _sort_parts(self) -> None:
+        while self._stored:
+            ordinal, part = self._stored.popleft()
+            if ordinal >= 0:  # of items that are made of several records there is no telling whose the part is
+                self._parts.setdefault(ordinal, []).append(part)
+
+    def _clear(self) -> None:
+        """Remove what earlier runs left: their journal, and the temporary files that they were making."""
+        for path in self._journal.glob("*.log"):
+            for begun in begun_in(path):
+                remove(begun.temporary)
+            path.unlink()
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = self.path / f".{name}.tmp"
+        with self._writing():
+            temporary.write_bytes(content)
+            temporary.replace(self.path / name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunDirectoryError(
+                f"{self.path}: the run directory cannot be written: {error.strerror}; choose another with --run-dir"
+            ) from error
+
+
+class NoRunDirectory(RunDirectory):
+    """What takes a run directory's place where none is asked for, and keeps nothing."""
+
+    keeps = False
+
+    def __init__(self, secrets: Secrets = NO_SECRETS) -> None:
+        self.path = Path()
+        self.secrets = secrets
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        pass
+
+    def writer(self, node_id: str, number: int) -> Writer:
+        return Writer()
+
+    def ended(self, row: RecordRow) -> int:
+        return 0
+
+    def take(self) -> list[RecordRow]:
+        return []
+
+    def store(self, rows: Sequence[RecordRow]) -> None:
+        pass
+
+    def write_end(self, status: str, *, is_complete: bool) -> None:
+        pass
+
+    def add_dead_letter(self, letter: DeadLetter) -> None:
+        pass
+
+    def _replace(self, name: str, content: bytes) -> None:
+        pass
+
+
+def default_run_directory(graph: Graph) -> Path:
+    """`.phonograph/<name>-<hash of outputs>` below the working directory: runs that write to the same place share it."""
+    outputs = {
+        node.id: msgspec.to_builtins(node.params, enc_hook=str) for node in graph.nodes.values() if node.spec.kind == "sink"
+    }
+    digest = hashlib.sha256(json.dumps(outputs, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    return Path(".phonograph") / f"{graph.name}-{digest}"

@@ -1,0 +1,131 @@
+"""Dead letters: what is told of an item that failed."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from phonograph.errors import PhonographError, in_words, words_with_type
+from phonograph.graph.model import GraphNode
+from phonograph.item import Item
+from phonograph.pickling import places
+from phonograph.redaction import NO_SECRETS, Secrets
+from phonograph.sink import append_whole
+
+DEAD_LETTERS = "dead_letters.jsonl"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of dead_letters.jsonl: what failed, where, why, and what it was.
+
+    Args:
+        key, ordinal: of the item; the key with `***` for a secret in it. attributes: what was known of it.
+        node, type: where it stopped. attempts: how often the node was called, 0 when its breaker never let the item through.
+        code: see error-codes.json. message: the error's own words. causes: the chain below it, nearest first.
+        traceback: where in the node's code it was raised, for errors that are not phonograph's own; empty for those.
+        time: UTC, ISO 8601.
+    """
+
+    key: str
+    ordinal: int
+    node: str
+    type: str
+    code: str
+    message: str
+    causes: tuple[str, ...]
+    traceback: tuple[str, ...]
+    attempts: int
+    attributes: dict[str, Any]
+    time: str
+
+    @classmethod
+    def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int, secrets: Secrets = NO_SECRETS) -> DeadLetter:
+        """What is told of a failure, without the secrets that may be in its words."""
+        own = isinstance(error, PhonographError)
+        return cls(
+            key=secrets.clean(item.key),
+            ordinal=item.ordinal,
+            node=node.id,
+            type=node.spec.type,
+            code=error.code if isinstance(error, PhonographError) else "exception",
+            message=secrets.clean(in_words(error)),
+            causes=tuple(secrets.clean(words_with_type(cause)) for cause in _causes(error)),
+            traceback=() if own else places(error),
+            attempts=attempts,
+            attributes=secrets.clean_all(dict(item.attributes)),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The chain of causes, nearest first; a chain that bites its tail ends there."""
+    seen = {id(error)}
+    while (cause := error.__cause__) is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        yield cause
+        error = cause
+
+
+class LetterFile:
+    """dead_letters.jsonl, written line by line, so that a killed run leaves every line it wrote, and each of them whole.
+
+    Args:
+        keeps: the letters of earlier runs stay in front.
+    """
+
+    def __init__(self, path: Path, *, keeps: bool) -> None:
+        self._path = path
+        self._file = path.open("r+b" if keeps and path.exists() else "wb", buffering=0)
+        self._length = self._start = _whole_lines(self._file) if keeps else 0
+
+    def add(self, letter: DeadLetter) -> None:
+        """Append a letter. Raises OSError."""
+        try:
+            row = _line_of(msgspec.structs.asdict(letter))
+        except (ValueError, TypeError, RecursionError):  # of attributes, which can be anything; the rest matters more
+            row = _line_of({**msgspec.structs.asdict(letter), "attributes": {}})
+        self._length = append_whole(self._file.fileno(), self._length, row)
+
+    def forget_earlier(self) -> None:
+        """Drop the letters of earlier runs, for all that they were about has been done again."""
+        if self._start:
+            aside = self._path.with_name(f".{self._path.name}.tmp")
+            aside.write_bytes(os.pread(self._file.fileno(), self._length - self._start, self._start))
+            aside.replace(self._path)
+            self._start = 0
+
+    def close(self) -> None:
+        with self._file:
+            os.fsync(self._file.fileno())
+
+
+def _whole_lines(file: Any) -> int:
+    """How many bytes of a file are whole lines."""
+    length = 0
+    for line in file:
+        if line.endswith(b"\n"):
+            length += len(line)
+    return length
+
+
+def _line_of(row: Mapping[str, Any]) -> bytes:
+    # A file name that is not UTF-8 arrives as lone surrogates, whose backslash form is a JSON escape.
+    return json.dumps(_finite(row), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace") + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """The value with NaN and infinities, which JSON does not have, as null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return value if value is None or isinstance(value, (str, int)) else str(value)

@@ -1,0 +1,198 @@
+"""records.log: how each record of a run ended, in the order of their ends.
+
+The first line says which run it is, and of what; the last one, of a run that came to its end, how that was. Between them is a
+line for each record, those of earlier runs among them that this one took as they were. Lines come in sealed groups.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from phonograph.item import Outcome
+from phonograph.journal.sealed import Group, SealedFile, groups, line_of
+
+RECORDS, EARLIER = "records.log", "records.earlier.log"
+VERSION = 1
+
+ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.FILTERED, Outcome.SKIPPED, Outcome.DROPPED})
+"""What is not done again."""
+
+
+class StoredPart(msgspec.Struct, frozen=True, array_like=True):
+    """A file that was made of a record: where it lies, and how to tell whether it is still as it was."""
+
+    path: str
+    num_bytes: int
+    mtime_ns: int
+    sha256: str
+
+
+class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """How a record ended.
+
+    Args:
+        ordinal: in the run that did it. run: that run's number; 0: the one whose file this is.
+        size, mtime_ns, digest: as of `Record`.
+        parts: files that were made of it. node, policy: where it was dropped.
+        source, index: which of the sources it came from, and as which of its records, from 0; -1: as its ordinal says.
+        is_hidden: a secret stands in its key, which is not as the record's own therefore.
+    """
+
+    key: str
+    outcome: Outcome
+    ordinal: int
+    run: int = 0
+    source: int = 0
+    index: int = -1
+    size: int | None = None
+    mtime_ns: int | None = None
+    digest: str = ""
+    parts: tuple[StoredPart, ...] = ()
+    node: str = ""
+    policy: str = ""
+    is_hidden: bool = False
+
+    @property
+    def place(self) -> int:
+        """Its index."""
+        return self.ordinal if self.index < 0 else self.index
+
+
+class Began(msgspec.Struct, frozen=True, kw_only=True):
+    """What the first line of a run's file says.
+
+    Args:
+        version: of the format. run: counts the runs that went on where another one stopped, from 1.
+        name: of the manifest. started: UTC, ISO 8601; nothing is decided by it.
+        fingerprint: what decides about the results, see `phonograph.journal.fingerprint`.
+    """
+
+    version: int
+    run: int
+    name: str
+    started: str
+    fingerprint: dict[str, str] = {}
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last line says: how the run ended, and whether it had seen all that its sources have."""
+
+    status: str
+    is_complete: bool
+
+
+class Contents(NamedTuple):
+    """What a file of records begins and ends with.
+
+    Args:
+        began: None when there is no such line. ended: None when the run was killed.
+        num_rows: of groups that are whole. garbled: the first lines of the others.
+    """
+
+    began: Began | None
+    ended: Ended | None
+    num_rows: int
+    garbled: tuple[int, ...]
+
+
+_ENCODER = msgspec.json.Encoder()
+_ROWS = msgspec.json.Decoder(RecordRow)
+_BEGAN, _ENDED = b'{"began":', b'{"ended":'
+
+
+def encoded(rows: Iterable[RecordRow]) -> bytes:
+    """Rows as lines."""
+    try:
+        return _ENCODER.encode_lines(rows)
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        return b"".join(line_of(_plain(row)) for row in rows)
+
+
+def decoded(body: bytes) -> list[RecordRow]:
+    """The rows of a group; none of one that holds something else."""
+    if body.startswith((_BEGAN, _ENDED)):
+        return []
+    try:
+        return _ROWS.decode_lines(body)
+    except msgspec.DecodeError:  # lone surrogates, which msgspec does not take
+        return [msgspec.convert(json.loads(line), RecordRow) for line in body.splitlines()]
+
+
+def _plain(row: RecordRow) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(row)
+    return plain
+
+
+def write_beginning(file: SealedFile, began: Began) -> None:
+    file.append(line_of({"began": msgspec.to_builtins(began)}))
+
+
+def write_end(file: SealedFile, ended: Ended) -> None:
+    file.append(line_of({"ended": msgspec.to_builtins(ended)}))
+
+
+def beginning_of(path: Path) -> Began | None:
+    """Its first line; None when there is none, or it is garbled or of another version.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    first = next(groups(path), None)
+    return _began(first) if first is not None else None
+
+
+def version_of(path: Path) -> object:
+    """The format's version that a file names; None when it names none."""
+    first = next(groups(path), None)
+    try:
+        return None if first is None else json.loads(first.body)["began"]["version"]
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def contents_of(path: Path) -> Contents:
+    """What a file holds. Raises OSError."""
+    began, ended, num_rows = None, None, 0
+    garbled: list[int] = []
+    for group in groups(path):
+        if not group.is_whole:
+            garbled.append(group.line)
+        elif group.body.startswith(_BEGAN):
+            began = began or _began(group)
+        elif group.body.startswith(_ENDED):
+            ended = msgspec.convert(json.loads(group.body)["ended"], Ended)
+        else:
+            num_rows += group.body.count(b"\n")
+    return Contents(began, ended, num_rows, tuple(garbled))
+
+
+def rows_of(path: Path) -> Iterator[list[RecordRow]]:
+    """The rows of a file, group by group, without groups that are garbled. Raises OSError."""
+    for group in groups(path):
+        if group.is_whole and (rows := decoded(group.body)):
+            yield rows
+
+
+def counts_of(paths: Iterable[Path]) -> Mapping[Outcome, int]:
+    """How many records ended in which outcome. Raises OSError."""
+    counts = dict.fromkeys(Outcome, 0)
+    for path in paths:
+        for rows in rows_of(path):
+            for row in rows:
+                counts[row.outcome] += 1
+    return counts
+
+
+def _began(group: Group) -> Began | None:
+    if not group.is_whole or not group.body.startswith(_BEGAN):
+        return None
+    try:
+        began = msgspec.convert(json.loads(group.body)["began"], Began)
+    except (ValueError, msgspec.ValidationError):
+        return None
+    return began if began.version == VERSION else None

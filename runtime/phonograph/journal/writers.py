@@ -1,0 +1,103 @@
+"""What the journal keeps for each worker of a sink: in `journal/<node>-<worker>.log`, the files that it was about to make.
+
+A line there is not synced by itself. What is redone gives the same file under the same name, so that a line that a power cut
+takes away costs at most a temporary file that stays; and a sync for each line would cost as much as the file's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from phonograph.errors import OutputError
+from phonograph.journal.records import StoredPart
+from phonograph.journal.sealed import Group, SealedFile, groups, line_of
+from phonograph.points import reached
+from phonograph.redaction import Secrets
+from phonograph.sink import Writer, Written
+
+Stored = deque[tuple[int, StoredPart]]
+"""Files that workers have committed, with the item's ordinal. Whoever ends a record takes its own."""
+
+
+class Begun(NamedTuple):
+    """A file that a run was about to make."""
+
+    run: int
+    ordinal: int
+    path: str
+    temporary: str
+
+
+class JournalWriter(Writer):
+    """Tells the journal what one worker stores. For that worker's thread.
+
+    Args:
+        path: of its file, which is made when there is something to write.
+        stored: where committed files are told.
+    """
+
+    def __init__(self, path: Path, run: int, stored: Stored, secrets: Secrets) -> None:
+        self._path = path
+        self._run = run
+        self._stored = stored
+        self._secrets = secrets
+        self._file: SealedFile | None = None
+
+    def begin(self, path: str, temporary: str) -> None:
+        try:
+            if self._file is None:
+                self._file = SealedFile(self._path, after=last_group(self._path))
+            begun = {"run": self._run, "ordinal": self.ordinal, "path": path, "temporary": temporary}
+            self._file.append(line_of({"begun": self._secrets.clean_all(begun)}))
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        reached("part.begun")
+
+    def stored(self, written: Written) -> None:
+        if written.mtime_ns is not None:
+            path = self._secrets.clean(written.path)
+            self._stored.append((self.ordinal, StoredPart(path, written.num_bytes, written.mtime_ns, written.sha256)))
+
+    def sync(self) -> None:
+        """Make durable what shares a file with other items. May be called from another thread."""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def last_group(path: Path) -> Group | None:
+    """The last whole group that a file of groups ends with; None when there is none. Raises OSError."""
+    last = None
+    for last in groups(path):  # noqa: B007  # the last one is what is asked for
+        pass
+    return last
+
+
+def begun_in(path: Path) -> Iterator[Begun]:
+    """The files that a worker was about to make, as far as the journal can be read. Raises OSError."""
+    for group in groups(path):
+        if group.is_whole and group.body.startswith(b'{"begun":'):
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                yield Begun(**json.loads(group.body)["begun"])
+
+
+def remove(path: str) -> bool:
+    """Remove a file that a dead run left; whether there was one that could be removed."""
+    try:
+        os.unlink(path)
+    except OSError:
+        return False
+    return True
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: the journal cannot be written: {error.strerror}; free space there, or choose another folder with --run-dir"
+    )
