@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as of `typing`, which is not imported here: Ctrl-C in that would show a traceback to who runs a command
 if TYPE_CHECKING:
+    from typing import Any
+
     from phonograph.audio import AudioChunk, Segment
     from phonograph.blocking import BlockingExecutor, BlockingSession
     from phonograph.engine.journal import DeadLetter
