@@ -234,6 +234,9 @@ class Serving(BatchTurns):
             worker = lane.withdraw(owner)
             if worker is not None and isinstance(owner, Session):
                 self._visits[lane.plan.name][worker].forget(owner.id)
+        if isinstance(owner, Session):
+            for gathering in self._assembly.gatherings:
+                gathering.forget(owner.id)
 
     def control(self, owner: Owner, message: object) -> None:
         """Give a message to the nodes that take some, wherever the session is."""
