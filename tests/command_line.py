@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from phonograph.cli import cli
+from phonograph.cli.verbs import cli
 
 LINE = """version: 1
 name: line

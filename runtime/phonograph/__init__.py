@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as of `typing`, which is not imported here: Ctrl-C in that would show a traceback to who runs a command
 if TYPE_CHECKING:
+    from typing import Any
+
     from phonograph.audio import AudioChunk, Segment
     from phonograph.blocking import BlockingExecutor, BlockingSession
     from phonograph.engine.requests import RequestMetrics, Result
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         GraphError,
         InstructionSetError,
         ManifestError,
+        MemoryLimitError,
         NodeContractError,
         NodeError,
         OutputError,
@@ -79,6 +82,7 @@ _MODULES = {
         "GraphError",
         "InstructionSetError",
         "ManifestError",
+        "MemoryLimitError",
         "NodeContractError",
         "NodeError",
         "OutputError",
@@ -144,6 +148,7 @@ __all__ = [
     "Item",
     "Manifest",
     "ManifestError",
+    "MemoryLimitError",
     "Node",
     "NodeContractError",
     "NodeError",

@@ -227,7 +227,10 @@ class WorkerDiedError(PhonographError):
 
 
 class MemoryLimitError(PhonographError):
-    """A node needed more memory than its `memory` allows. Not retried: the same input needs as much the next time."""
+    """A node needed more memory than its `memory` allows, or what was sent more than `limits.memory` can make room for.
+
+    Not retried: the same input needs as much the next time.
+    """
 
     code = "memory_limit"
 

@@ -219,8 +219,8 @@ class Executor:
     ) -> Result:
         """Send one request, and wait for what becomes of it. It is one record, and whole, as in a run.
 
-        Of many requests at once, 64 are worked on; the others wait for their turn. Cancelling it ends what waits of the request;
-        a call of a node that runs is not interrupted.
+        Of many requests at once, 64 are worked on, fewer where `limits.memory` is short; the others wait for their turn.
+        Cancelling it ends what waits of the request; a call of a node that runs is not interrupted.
 
         Args:
             inputs: a payload for each of the manifest's inputs, of its family: AudioChunk, str, bytes, array.
@@ -233,6 +233,7 @@ class Executor:
 
         Raises:
             BadInputError, AudioFormatError: `inputs` are not what the manifest declares.
+            MemoryLimitError: `limits.memory` cannot be kept however long it waits.
             NodeError: the record failed at a node with `on_error: fail`.
             ExecutorClosedError: the executor is not open, or was closed or broke before the record had ended.
         """

@@ -176,15 +176,16 @@ class ConversionMetrics(msgspec.Struct, frozen=True, kw_only=True):
 class MemoryLimitMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """What `limits.memory` did.
 
-    `pauses` counts how often a source was held back, `paused_ms` for how long, summed over the sources; `forced` the records that
-    were let in although they did not fit, because nothing else was in flight or could move. `record_mb` is what a record weighs
-    at one node, by the latest heavy ones.
+    `pauses` counts how often a source or a sender was held back, `paused_ms` for how long, summed over all of them; `forced` the
+    records that were let in although they did not fit, because nothing else was in flight or could move; `refused` those that
+    their senders were told to keep. `record_mb` is what a record weighs at one node, by the latest heavy ones.
     """
 
     limit_mb: float
     pauses: int
     paused_ms: float
     forced: int
+    refused: int
     record_mb: float
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from phonograph.audio import AudioChunk, Segment
 from phonograph.errors import BadInputError
+from phonograph.flow.collect import COLLECTED
 from phonograph.item import Item
 from phonograph.streaming import joined_values
 
@@ -96,6 +97,14 @@ def _of_values(value: Any, other: Any, place: str) -> Deviation:
         if all(isinstance(one, Segment) for one in (*value, *other)):
             numbers = [np.array([msgspec.structs.astuple(one) for one in side]) for side in (value, other)]
             return _of_arrays(numbers[0], numbers[1], place)
+    if isinstance(value, dict) and isinstance(other, dict) and value.keys() == other.keys() == COLLECTED:
+        sides = value["items"], other["items"]  # keys and attributes are those of records and chunks
+        if len(sides[0]) != len(sides[1]):
+            return Deviation(math.inf, f"{place}: {len(sides[0])} collected of one piece, {len(sides[1])} of chunks")
+        found = Deviation()
+        for number, (one, another) in enumerate(zip(*sides, strict=True)):
+            found = found.or_worse(_of_values(one, another, f"{place}[{number}]"))
+        return found
     same = type(value) is type(other) and value == other
     return Deviation() if same else Deviation(math.inf, f"{place}: another value")
 

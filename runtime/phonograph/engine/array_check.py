@@ -3,15 +3,16 @@
 Theory of operation. An array that a node has given belongs to those who read it, and all of them read the same memory. Two faults
 are not seen otherwise, because what they spoil is another item's: a node that writes into what it takes, and one that gives a
 view of a buffer and fills that again for its next item. So the content of each array is summed up when a node gives it, and
-again when one takes it and has worked on it. A sum that differs when the item is taken is the fault of the node that made the
-array; one that differs after the call, of the node that was called. Either is a failure of the item, told with the node's name.
+again when one takes it and has worked on it: whole records, chunks, batches, what comes at the end of a session. A sum that
+differs when the item is taken is the fault of the node that made the array; one that differs after the call, of the node that was
+called. Either is a failure of the item, told with the node's name.
 """
 
 from __future__ import annotations
 
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from phonograph.audio import AudioChunk
 from phonograph.engine.step import Step
 from phonograph.errors import NodeContractError
 from phonograph.item import Item
-from phonograph.node import Emitted
+from phonograph.sink import Sink
 
 
 class _Given:
@@ -36,6 +37,25 @@ class _Given:
         self.key = key
 
 
+class _Taken:
+    """The arrays of an item that a node takes: port, array, and what it holds."""
+
+    __slots__ = ("arrays",)
+
+    def __init__(self, item: Item) -> None:
+        self.arrays = [(port, array, _sum(array)) for port, array in _arrays(item)]
+
+    def changed_by(self, node_id: str) -> NodeContractError | None:
+        """What is wrong with the node that was called with them."""
+        for port, array, total in self.arrays:
+            if _sum(array) != total:
+                return NodeContractError(
+                    f"node {node_id!r} changed the array on its input {port!r}, which others read too; expected that it "
+                    "works on a copy"
+                )
+        return None
+
+
 class ArrayCheck:
     """Checks the arrays of one run, in all of its threads."""
 
@@ -45,42 +65,82 @@ class ArrayCheck:
     def begin(self, steps: Iterable[Step]) -> None:
         """Check every call of these nodes from now on."""
         for step in steps:
-            step.call = self._checked(step.call, step.node.node_id)
+            node, node_id = step.node, step.node.node_id
+            watched: dict[str, Callable[..., Any]] = {
+                "process": self._one(node.process, node_id),
+                "process_batch": self._several(node.process_batch, node_id),
+                "flush": self._end(node.flush, node_id),
+            }
+            if isinstance(node, Sink):
+                watched["stage"] = self._one(node.stage, node_id)
+            for name, method in watched.items():
+                setattr(node, name, method)
 
-    def _checked(self, call: Callable[[Item], Emitted], node_id: str) -> Callable[[Item], Emitted]:
-        def checking(item: Item) -> Emitted:
-            taken = list(_arrays(item))
-            for port, array in taken:
-                self._hold_to(array, port, item)
-            before = [_sum(array) for _, array in taken]
-            emitted = call(item)
-            for (port, array), total in zip(taken, before, strict=True):
-                if _sum(array) != total:
-                    raise NodeContractError(
-                        f"node {node_id!r} changed the array on its input {port!r}, which others read too; expected that it "
-                        "works on a copy"
-                    )
-            if isinstance(emitted, Iterator):
-                return self._each(emitted, node_id)
-            for one in (emitted,) if isinstance(emitted, Item) else emitted or ():
-                self._note(one, node_id)
-            return emitted
+    def _one(self, call: Callable[..., Any], node_id: str) -> Callable[..., Any]:
+        def checking(item: Item, *state: Any) -> Any:
+            taken = _Taken(item)
+            if breach := self._changed_before(taken):
+                raise breach
+            emitted = call(item, *state)
+            if breach := taken.changed_by(node_id):
+                raise breach
+            return self._noted(emitted, node_id, taken)
 
         return checking
 
-    def _each(self, emitted: Iterator[Item], node_id: str) -> Iterator[Item]:
+    def _several(self, call: Callable[..., Any], node_id: str) -> Callable[..., Any]:
+        """A call for several items, of which those fail that something is wrong with."""
+
+        def checking(items: Sequence[Item], states: Sequence[Any]) -> Any:
+            taken = [_Taken(item) for item in items]
+            before = [self._changed_before(one) for one in taken]
+            results = call(items, states)
+            if not isinstance(results, Sequence) or len(results) != len(items):
+                return results  # which is refused
+            return [
+                breach or one.changed_by(node_id) or self._noted_or_why(result, node_id, one)
+                for one, breach, result in zip(taken, before, results, strict=True)
+            ]
+
+        return checking
+
+    def _end(self, call: Callable[..., Any], node_id: str) -> Callable[..., Any]:
+        return lambda state: self._noted(call(state), node_id)
+
+    def _noted_or_why(self, emitted: Any, node_id: str, taken: _Taken) -> Any:
+        try:
+            return self._noted(emitted, node_id, taken)
+        except NodeContractError as breach:
+            return breach
+
+    def _noted(self, emitted: Any, node_id: str, taken: _Taken | None = None) -> Any:
+        """What a node gave, noted; of a generator each item when it comes, and what it took is looked at again in the end."""
+        if isinstance(emitted, Iterator):
+            return self._each(emitted, node_id, taken)
+        if isinstance(emitted, Item):
+            self._note(emitted, node_id)
+        elif isinstance(emitted, Iterable):
+            for one in emitted:
+                self._note(one, node_id)
+        return emitted
+
+    def _each(self, emitted: Iterator[Item], node_id: str, taken: _Taken | None) -> Iterator[Item]:
         for one in emitted:
             self._note(one, node_id)
             yield one
+        if taken is not None and (breach := taken.changed_by(node_id)):
+            raise breach
 
-    def _hold_to(self, array: Any, port: str, item: Item) -> None:
-        """Raises NodeContractError when the array is not any more what it was when it was given."""
-        given = self._given.get(id(array))
-        if given is not None and given.array() is array and given.sum != _sum(array):
-            raise NodeContractError(
-                f"the array that node {given.node_id!r} gave for {given.key!r}, on input {port!r} here, has changed since; "
-                f"expected that {given.node_id!r} gives memory of its own for each item, a copy of a buffer that it uses again"
-            )
+    def _changed_before(self, taken: _Taken) -> NodeContractError | None:
+        """What is wrong with an item one of whose arrays is not any more what it was when it was given."""
+        for port, array, total in taken.arrays:
+            given = self._given.get(id(array))
+            if given is not None and given.array() is array and given.sum != total:
+                return NodeContractError(
+                    f"the array that node {given.node_id!r} gave for {given.key!r}, on input {port!r} here, has changed since; "
+                    f"expected that {given.node_id!r} gives memory of its own for each item, not a buffer that it uses again"
+                )
+        return None
 
     def _note(self, item: Any, node_id: str) -> None:
         if type(item) is not Item:

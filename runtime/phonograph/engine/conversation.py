@@ -25,6 +25,7 @@ import msgspec
 from phonograph._memory import leave
 from phonograph.engine.batch_call import Guest, Outcome, Whole, call_batch
 from phonograph.engine.delivery import END
+from phonograph.engine.emission import payload_bytes
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Pass, as_exception
 from phonograph.errors import NodeContractError
@@ -275,8 +276,13 @@ class Conversations:
         contract = step.contract
         if how == "state":
             if item.payload is END:
-                return self.accepted(step, how, mine, item, step.node.flush(mine.state))
-            return self.accepted(step, how, mine, item, step.node.process(contract.admit(item), self.state(step, mine)))
+                emitted = step.node.flush(mine.state)
+            else:
+                emitted = step.node.process(contract.admit(item), self.state(step, mine))
+            made = self.accepted(step, how, mine, item, emitted)
+            if step.weigh is not None:
+                step.weigh(payload_bytes(item.payload) + sum(payload_bytes(one.payload) for one in made))
+            return made
         # Of what is in one piece the node is to know no session: it is called as for a whole record.
         return self.accepted(step, how, mine, item, step.call(item if how == "each" else _alone(item)))
 

@@ -3,6 +3,10 @@
 Everything that a gathering node must know comes through one queue, in order: items, tickets that can bring nothing more to a
 port, ports that have ended, deadlines. What it answers is delivered before the next event, so that back-pressure reaches its
 branches.
+
+In a live session, a node that keeps a state for it (`flow.collect`, `flow.window`) is called as other nodes with state are, from
+chunk to chunk. A chunk that went into the state has ended, because what is on its way is bounded for each session, and its sender
+would wait for ever.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ from phonograph.engine.judge import Judge
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.queues import BoundedQueue
-from phonograph.errors import LeftOverError
+from phonograph.errors import BadInputError, LeftOverError
 from phonograph.flow.gather import Gather, Left, Made, Part, Results, gather_type
 from phonograph.flow.splits import port_of
-from phonograph.flow.tickets import Held, Settled, Ticket, ended_well, leave
+from phonograph.flow.tickets import Held, Settled, Ticket, delay, ended_well, leave
 from phonograph.graph.model import Link
-from phonograph.item import Outcome
+from phonograph.item import Item, Outcome
 from phonograph.metrics import NodeStats
+from phonograph.node import Emitted
 
 
 class _PortEnded:
@@ -38,6 +43,14 @@ class _PortEnded:
 
 class _Due:
     """A deadline of the node has come."""
+
+
+class _Live:
+    """What the node keeps of one session, and how many items it has given."""
+
+    def __init__(self, state: Any) -> None:
+        self.state = state
+        self.num_given = 0
 
 
 class Gathering:
@@ -77,6 +90,7 @@ class Gathering:
             self._open_links[port_of(link, node.plan)] += 1
         self._stats = node.totals.new_worker() if measure else NodeStats()
         self._held: dict[Part, Held] = {}  # of each part in the machine, what it carries further
+        self._sessions: dict[str, _Live] = {}  # of a node that keeps a state for each
         self._ending: list[Entry] = []  # of sessions whose end has come over every link
         self._timer: asyncio.TimerHandle | None = None
 
@@ -99,6 +113,10 @@ class Gathering:
                 event = self.queue.get_nowait()
                 if isinstance(event, Entry) and event.item.payload is END:
                     await self._end_of_session(event)
+                elif isinstance(event, Entry) and event.item.session is not None and self.node.plan.spec.stateful:
+                    await self._go_on(event, event.item.session)
+                    await self.outbox.send()
+                    del event
                 elif event is not None:
                     await self._apply(self._answer(event))
                     self._set_timer()
@@ -134,16 +152,15 @@ class Gathering:
         return results
 
     def _arrived(self, entry: Entry) -> Results:
-        now, node_id = self._course.now(), self.node.plan.id
+        now = self._course.now()
         self.node.totals.queue_wait_s += now - entry.queued_at
         if self._course.is_aborting:
             self._course.cancel(entry)
             return []
         port = self._machine.ports.index(next(iter(entry.item.payload)))
-        own = [
-            (carried, ports) for carried, ports in entry.held if isinstance(carried, Ticket) and carried.gate.gather == node_id
-        ]
-        oldest = min((ticket for ticket, _ in own), key=lambda ticket: ticket.number, default=None)
+        own = self._own(entry)
+        tickets = (carried for carried, _ in own if isinstance(carried, Ticket))
+        oldest = min(tickets, key=lambda ticket: ticket.number, default=None)
         record = self._course.ledger.identity(entry.item.ordinal).key
         part = Part(port, entry.item, oldest, record, now)
         self._held[part] = tuple(held for held in entry.held if held not in own)
@@ -151,21 +168,76 @@ class Gathering:
         results = self._machine.arrive(part)
         self._stats.items_in += 1
         self._stats.called(start_ns, perf_counter_ns())
-        leave(tuple(own))
+        leave(own)
         return results
+
+    def _own(self, entry: Entry) -> Held:
+        """The tickets that an entry carries to this node."""
+        node_id = self.node.plan.id
+        return tuple(one for one in entry.held if isinstance(one[0], Ticket) and one[0].gate.gather == node_id)
+
+    async def _go_on(self, entry: Entry, session: str) -> None:
+        """Give a chunk's item to the node that keeps a state for its session."""
+        now, course, item = self._course.now(), self._course, entry.item
+        course.num_events += 1
+        self.node.totals.queue_wait_s += now - entry.queued_at
+        owner = course.ledger.identity(item.ordinal).owner
+        if course.is_aborting or (owner is not None and owner.is_gone):
+            course.cancel(entry)
+            return
+        live = self._sessions.get(session)
+        if live is None:
+            live = self._sessions[session] = _Live(self._machine.start())
+        self._stats.items_in += 1
+        start_ns = perf_counter_ns()
+        try:
+            made = self._machine.process(item, live.state)
+        except BadInputError as error:
+            self._stats.errors += 1
+            self._judge.give_up(self.outbox, self.node, entry, error, attempts=1)
+        else:
+            self._stats.called(start_ns, perf_counter_ns())
+            await self._hand_on(made, entry, live)
+            if made is not None and not made:
+                delay(entry.held)
+            course.ledger.end(item.ordinal, Outcome.FILTERED if made is None else Outcome.COMPLETED)
+            ended_well(entry.held)
+        leave(entry.held)
+
+    async def _hand_on(self, made: Emitted, entry: Entry, live: _Live) -> None:
+        """Deliver what the node gave for a chunk, or at the end of its session, each as one more item of that."""
+        ledger, own = self._course.ledger, self._own(entry)
+        held = tuple(one for one in entry.held if one not in own)
+        for one in (made,) if isinstance(made, Item) else made or ():
+            item = msgspec.structs.replace(
+                one, ordinal=entry.item.ordinal, session=entry.item.session, index=live.num_given, final=False
+            )
+            live.num_given += 1
+            self._stats.items_out += 1
+            parcels = self.node.exit.choose(item)
+            ledger.add(item.ordinal, len(parcels))
+            if parcels:
+                await self.node.exit.send(parcels, held)
+
+    def forget(self, session: str) -> None:
+        """Let go of what is kept for a session."""
+        self._sessions.pop(session, None)
 
     async def _end_of_session(self, entry: Entry) -> None:
         """Hand it on when it has come over every link; tickets have told before what else can come of the session."""
         owner, node_id = self._course.ledger.identity(entry.item.ordinal).owner, self.node.plan.id
         assert owner is not None, "a session"
         owner.ends[node_id] = owner.ends.get(node_id, 0) + 1
-        own = tuple(one for one in entry.held if isinstance(one[0], Ticket) and one[0].gate.gather == node_id)
+        own = self._own(entry)
         leave(own)
         entry.held = tuple(one for one in entry.held if one not in own)
         if owner.ends[node_id] < self._num_producers:
             self._course.ledger.end(entry.item.ordinal, Outcome.FILTERED)
             leave(entry.held)
         else:
+            live = self._sessions.pop(entry.item.session or "", None)
+            if live is not None and not owner.is_gone:
+                await self._hand_on(self._machine.flush(live.state), entry, live)
             self._ending.append(entry)
             await self._pass_ends()
 

@@ -123,6 +123,11 @@ class Ledger(Generic[IdentityT]):
         """Records in flight; composites and marks are no records."""
         return len(self._live) - len(self._parts)
 
+    @property
+    def is_empty(self) -> bool:
+        """Nothing is in flight, marks included."""
+        return not self._live
+
     def balance(self) -> RecordCounts:
         """The counts at the end of a run.
 

@@ -9,7 +9,7 @@ unread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from typing import Any
 
@@ -148,8 +148,9 @@ class Serving(BatchTurns):
         self._num_requests += 1
         try:
             async with self._places:
-                if self._admission is not None:
-                    await self._admission.enter(payload_bytes(payload))
+                waiting = self.admitted(request, payload, key or f"request-{self.ledger.num_read}")
+                if waiting is not None:
+                    await waiting
                 self._require_running()
                 key = key or f"request-{self.ledger.num_read}"
                 entering = self.let_in(
@@ -199,6 +200,13 @@ class Serving(BatchTurns):
                 raise error(f"input {name!r} got {breach[0]}; expected {breach[1]}")
         return dict(inputs)
 
+    def admitted(self, owner: Owner, payload: Mapping[str, Any], key: str) -> Coroutine[Any, Any, None] | None:
+        """What waits until there is memory for one more record, or its owner is gone; None: nothing limits it.
+
+        Awaited, it raises MemoryLimitError where waiting cannot help.
+        """
+        return None if self._admission is None else self._admission.enter(payload_bytes(payload), owner, key)
+
     def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None:
         """Take in one record, or the end of a session, which is none. What is returned is done when it is in; None: it is."""
         is_end = item.payload is END
@@ -221,10 +229,15 @@ class Serving(BatchTurns):
         self._let_go(owner)
 
     def _let_go(self, owner: Owner) -> None:
+        if self._admission is not None:
+            self._admission.dismiss(owner)
         for lane in self._lanes:
             worker = lane.withdraw(owner)
             if worker is not None and isinstance(owner, Session):
                 self._visits[lane.plan.name][worker].forget(owner.id)
+        if isinstance(owner, Session):
+            for gathering in self._assembly.gatherings:
+                gathering.forget(owner.id)
 
     def control(self, owner: Owner, message: object) -> None:
         """Give a message to the nodes that take some, wherever the session is."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -51,6 +51,8 @@ class Stage(Protocol):
     """What a session wants of the engine that it runs in."""
 
     def checked(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]: ...
+
+    def admitted(self, owner: Owner, payload: Mapping[str, Any], key: str) -> Coroutine[Any, Any, None] | None: ...
 
     def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None: ...
 
@@ -106,7 +108,7 @@ class Session:
         self.cancel()
 
     async def send(self, chunk: Any, *, attributes: Mapping[str, Any] | None = None) -> None:
-        """Send the next chunk; wait while too much of the session is on its way, or unread.
+        """Send the next chunk; wait while too much of the session is on its way, or unread, or memory is short.
 
         Cancelled while it waits, it has sent nothing.
 
@@ -116,6 +118,7 @@ class Session:
 
         Raises:
             BadInputError, AudioFormatError: it is not what the manifest declares.
+            MemoryLimitError: `limits.memory` cannot be kept however long it waits. The session goes on.
             SessionEndedError: the session has ended, or is finished.
         """
         payload = self._stage.checked(chunk if isinstance(chunk, Mapping) or len(self._inputs) != 1 else {self._inputs[0]: chunk})
@@ -124,9 +127,13 @@ class Session:
             while self._is_full:
                 await self._change()
                 self._require_open()
+            key = f"{self.id}#{self._num_sent:04d}"
+            entering = self._stage.admitted(self, payload, key)
+            if entering is not None:
+                await self._wait_for_memory(entering)
             audio = next((value for value in payload.values() if isinstance(value, AudioChunk)), None)
             item = Item(
-                key=f"{self.id}#{self._num_sent:04d}",
+                key=key,
                 ordinal=0,
                 payload=payload,
                 attributes=described(payload, attributes),
@@ -261,6 +268,15 @@ class Session:
             raise self._ended
         if self._is_finishing or self._is_over:
             raise SessionEndedError(self.id, "finished", "it was finished; expected nothing more to be sent; open another one")
+
+    async def _wait_for_memory(self, entering: Coroutine[Any, Any, None]) -> None:
+        self._in_flight += 1  # who waits for that is not idle
+        try:
+            await entering
+        finally:
+            self._in_flight -= 1
+            self._moved_at = self._loop.time()
+        self._require_open()
 
     async def _let_in(self, item: Item) -> None:
         """Let an item in; who is next may do so when that is done, also when this wait is cancelled."""

@@ -14,7 +14,7 @@ from phonograph.engine.sessions import Session
 from phonograph.engine.visits import Visits
 from phonograph.engine.worker import Pass
 from phonograph.errors import WorkerDiedError, in_words
-from phonograph.flow.tickets import enter, leave
+from phonograph.flow.tickets import delay, enter, leave
 from phonograph.item import Item, Outcome
 from phonograph.journal import RunDirectory
 from phonograph.log import Logger
@@ -147,6 +147,8 @@ class TurnTaking(Scheduler):
             seat.waiting.appendleft(Entry(item, self._now(), position, held))
         for _ in range(result.num_kept):
             self.ledger.end(ordinal, Outcome.COMPLETED)
+        if result.num_kept:
+            delay(held)
         enter(held)
         await self._settling.settle(lane, entry, result)
         if result.has_ended:

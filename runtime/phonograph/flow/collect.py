@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from phonograph.errors import BadInputError
 from phonograph.flow.gather import (
     MAX_PARTS,
     Gather,
@@ -21,6 +22,9 @@ from phonograph.flow.lineup import Lineup
 from phonograph.flow.tickets import Ticket
 from phonograph.item import Item
 from phonograph.node import Duration, Params, node
+
+COLLECTED = {"keys", "items", "attributes"}
+"""The lists that a collection, and a window, is made of."""
 
 
 class CollectParams(Params, frozen=True):
@@ -71,6 +75,8 @@ class Collect(Gather[CollectParams]):
     last item has come or ended, under the record's key; when one of them failed, the others become dead letters. One by count is
     named after its first item, with the node's id and its number, from 0 (`clips/a.wav#0000+batches-0003`); the last one may be
     smaller.
+
+    A live session is one record: its collection is made at its end, of what came through, and what failed is left out.
     """
 
     def __init__(self, params: CollectParams, node_id: str) -> None:
@@ -88,6 +94,18 @@ class Collect(Gather[CollectParams]):
     def mixes(cls, params: Params) -> bool:
         assert isinstance(params, CollectParams)
         return params.by == "count"
+
+    def start(self) -> list[Part]:
+        return []
+
+    def process(self, item: Item, state: list[Part]) -> list[Item]:
+        if len(state) >= MAX_PARTS:
+            raise BadInputError(f"the collection of its session has {MAX_PARTS} items already, which is as many as may be")
+        state.append(Part(0, item, None, item.session or item.key, 0.0))
+        return []
+
+    def flush(self, state: list[Part]) -> Item | None:
+        return self._collected(state).item if state else None
 
     def arrive(self, part: Part) -> Results:
         self._now = part.arrived
@@ -161,5 +179,6 @@ def collection(parts: list[Part], key: str) -> Made:
         parents=tuple(lists["keys"]),
         attributes=shared(parts),
         session=first.session,
+        start_sample=first.start_sample,
     )
     return Made(tuple(parts), made)

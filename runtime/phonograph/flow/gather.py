@@ -30,11 +30,11 @@ MAX_PARTS = 10_000
 
 
 class Part:
-    """An item where branches meet.
+    """An item where branches meet, or that is to be brought together with others of its session.
 
     Args:
         port: number of the port that it came to.
-        ticket: the one that it came with; of several, the oldest; None for a node whose tickets open nowhere.
+        ticket: the one that it came with; of several, the oldest; None for a node whose tickets open nowhere, and in a session.
         record: key of the record that it was made from.
         arrived: seconds, on the clock that `expired` is given.
     """
@@ -56,6 +56,11 @@ class Part:
         """Its payload, which a node with one link for each port takes."""
         (value,) = self.item.payload.values()
         return value
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """The attributes that its record had when it left the source, as far as that is known."""
+        return self.item.attributes if self._ticket is None else self._ticket.attributes
 
     @property
     def ticket(self) -> Ticket:
@@ -92,6 +97,9 @@ Results = list[Made | Left]
 
 class Gather(Node[ParamsT]):
     """Base of the nodes that gather.
+
+    One that has `start`, `process` and `flush` brings together what comes of a live session from chunk to chunk, as a node with
+    state does. Another one brings together what comes of a single chunk.
 
     Attributes:
         ports: names of its inputs; set before the first event.
@@ -185,7 +193,7 @@ def merged(parts: Iterable[Part]) -> Mapping[str, Any]:
 
 def shared(parts: Iterable[Part]) -> Mapping[str, Any]:
     """The attributes that all parts have as their records had them; what a single part was told of itself is not among them."""
-    first, *others = (attributes for part in parts for attributes in (part.ticket.attributes, part.item.attributes))
+    first, *others = (attributes for part in parts for attributes in (part.origin, part.item.attributes))
     agreed = {
         name: value
         for name, value in first.items()

@@ -82,7 +82,7 @@ class Join(Gather[JoinParams]):
 
     The outputs are named as the inputs. All branches must part at one node. When a branch lets nothing through, because it
     filters, fails or was not chosen, the others' items end as filtered, at once. An item whose partners came under other keys
-    or not in time becomes a dead letter.
+    or not in time becomes a dead letter; so does, in a live session, a chunk whose partner a node has kept to give it later.
     """
 
     opening: ClassVar[Opening] = "split"
@@ -98,7 +98,7 @@ class Join(Gather[JoinParams]):
         meeting.seen.add(part.port)
         key = part.item.key
         if meeting.absent is not None:
-            return [Left(part, None)]
+            return [Left(part, self._late(part.ticket, meeting.absent))]
         if key in meeting.gone:
             return [
                 Left(part, f"it came later than {self._patience} after its partners; raise 'timeout' if they may wait longer")
@@ -119,7 +119,8 @@ class Join(Gather[JoinParams]):
         if port in meeting.seen or meeting.absent is not None:
             return []
         meeting.absent = port
-        return [Left(part, None) for key in list(meeting.waiting) for part in meeting.remove(key)]
+        reason = self._late(ticket, port)
+        return [Left(part, reason) for key in list(meeting.waiting) for part in meeting.remove(key)]
 
     def closed(self, ticket: Ticket) -> Results:
         meeting = self._meetings.pop(ticket, _Meeting())
@@ -151,6 +152,15 @@ class Join(Gather[JoinParams]):
     @property
     def _patience(self) -> str:
         return duration_in_words(self.timeout_s or 0)
+
+    def _late(self, ticket: Ticket, port: int) -> str | None:
+        """Why nothing comes to a port with a ticket, if that was not left out on purpose."""
+        if port not in ticket.late:
+            return None
+        return (
+            f"{self._named({port})} has nothing for this chunk, because a node before it gives later than it takes; in a session "
+            "expected that both come of one chunk; join before such a node, or give each branch an output of its own"
+        )
 
     def _joined(self, parts: tuple[Part, ...]) -> Made:
         first = parts[0].item

@@ -74,14 +74,16 @@ class Ticket(Carried):
     Attributes:
         number: counts the tickets of its gate, from 0.
         lost: what failed on the way. attributes: those that the item had when it left the opener.
+        late: ports that something will come to with a later ticket, because a node has kept it for the rest of its session.
     """
 
-    __slots__ = ("_kept", "_live", "_open_ports", "attributes", "gate", "lost", "number")
+    __slots__ = ("_kept", "_live", "_open_ports", "attributes", "gate", "late", "lost", "number")
 
     def __init__(self, gate: Gate, number: int) -> None:
         self.gate = gate
         self.number = number
         self.lost: list[Lost] = []
+        self.late: set[int] = set()
         self.attributes: Mapping[str, object] = {}
         self._live = [0] * gate.num_ports
         self._open_ports = len(gate.ports)
@@ -206,6 +208,13 @@ def leave(held: Held, *, well: bool = False) -> None:
 def ended_well(held: Held) -> None:
     for carried, _ in held:
         carried.ended_well()
+
+
+def delay(held: Held) -> None:
+    """Note that a node of a session has kept what carries these tickets."""
+    for carried, ports in held:
+        if isinstance(carried, Ticket):
+            carried.late.update(ports)
 
 
 def lose(held: Held, key: str, *, is_dead_letter: bool, instead: Reach) -> None:

@@ -10,6 +10,7 @@ from phonograph.flow.collect import collection
 from phonograph.flow.gather import MAX_PARTS, Gather, Left, Made, Part, Results, child_order
 from phonograph.flow.lineup import Lineup
 from phonograph.flow.tickets import Gate, Ticket
+from phonograph.item import Item
 from phonograph.node import Params, node
 
 
@@ -86,6 +87,7 @@ class _Line:
     cardinality="N:1",
     run="inline",
     sees_native_memory=True,
+    streaming="causal",
     example="""
         nodes:
           clips: {type: source.files, params: {paths: samples}}
@@ -105,7 +107,8 @@ class Window(Gather[WindowParams]):
     source. Its parents are its items; an item may be in several windows, and ends when the last of them has.
 
     Items are consecutive when nothing that came here lies between them: what was filtered or failed on its way is not waited
-    for, and leaves no gap. Of several sources each has windows of its own.
+    for, and leaves no gap. Of several sources each has windows of its own. A live session is one record; its windows are made
+    as its items come.
     """
 
     def __init__(self, params: WindowParams, node_id: str) -> None:
@@ -119,6 +122,18 @@ class Window(Gather[WindowParams]):
     def mixes(cls, params: Params) -> bool:
         assert isinstance(params, WindowParams)
         return params.over == "all"
+
+    def start(self) -> _Line:
+        return _Line(self.params, self._name)
+
+    def process(self, item: Item, state: _Line) -> list[Item] | None:
+        results = state.add(Part(0, item, None, item.key, 0.0))
+        if any(isinstance(result, Left) for result in results):
+            return None
+        return _made(results)
+
+    def flush(self, state: _Line) -> list[Item]:
+        return _made(state.rest())
 
     def arrive(self, part: Part) -> Results:
         if self.params.over == "all":
@@ -154,3 +169,7 @@ class Window(Gather[WindowParams]):
         parts.sort(key=lambda part: child_order(part.item.key))
         line = _Line(self.params, self._name)
         return [made for part in parts for made in line.add(part)] + line.rest()
+
+
+def _made(results: Results) -> list[Item]:
+    return [result.item for result in results if isinstance(result, Made)]

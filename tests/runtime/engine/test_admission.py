@@ -269,5 +269,5 @@ def test_a_heavy_record_is_forgotten_slowly() -> None:
 
 def test_metrics_of_the_limit_can_be_written() -> None:
     """The figures are a part of metrics.json."""
-    shown = msgspec.to_builtins(MemoryLimitMetrics(limit_mb=1.0, pauses=2, paused_ms=3.0, forced=0, record_mb=4.0))
-    assert shown == {"limit_mb": 1.0, "pauses": 2, "paused_ms": 3.0, "forced": 0, "record_mb": 4.0}
+    shown = msgspec.to_builtins(MemoryLimitMetrics(limit_mb=1.0, pauses=2, paused_ms=3.0, forced=0, refused=5, record_mb=4.0))
+    assert shown == {"limit_mb": 1.0, "pauses": 2, "paused_ms": 3.0, "forced": 0, "refused": 5, "record_mb": 4.0}

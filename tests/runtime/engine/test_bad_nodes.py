@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import pytest
 from phonograph.audio import AudioChunk
 from phonograph.engine.array_check import ArrayCheck
 from phonograph.errors import NodeContractError, RunDirectoryError
-from phonograph.executor import RunReport
+from phonograph.executor import Executor, RunReport
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from phonograph.sink import Part, Sink
 from phonograph.testing import Discard, item_with
+from served import served
 from small_runs import dead_letters, executor_for, line, node_metrics, run_text
 
 COUNT = 6
@@ -99,8 +101,8 @@ def test_a_view_of_a_buffer_that_is_used_again_is_noticed_where_it_is_read(tmp_p
     maker = Reuses(Params(), "reuses")
     maker.open()
     check = ArrayCheck()
-    make = check._checked(lambda item: maker.process(item, None), "reuses")
-    read = check._checked(lambda item: item, "out")
+    make = check._one(lambda item: maker.process(item, None), "reuses")
+    read = check._one(lambda item: item, "out")
     first = make(item_with({"features": np.full(4, 1, np.float32)}, "first"))
     assert isinstance(first, Item)
     assert read(first) is first
@@ -211,3 +213,83 @@ def test_a_sink_cannot_end_the_program_either(tmp_path: Path, error: BaseExcepti
     assert (report.records.completed, report.records.dead_lettered) == (13, 7)
     assert {one["node"] for one in dead_letters(report)} == {"out"}
     assert type(error).__name__ in dead_letters(report)[0]["message"]
+
+
+FEATURES: dict[str, Any] = {"inputs": {"features": "features"}, "outputs": {"features": "features"}, "streaming": "causal"}
+
+
+@node("test.spoils_state", cardinality="1:N", **FEATURES)
+class SpoilsState(Node[Params]):
+    """Write into a chunk when told to; give a buffer that is filled again at the end."""
+
+    def start(self) -> Any:
+        return np.zeros(2, np.float32)
+
+    def process(self, item: Item, state: Any) -> Item:
+        chunk = item.payload["features"]
+        if chunk[0] == 1:
+            chunk[0] = -1
+        return item.with_payload({"features": state})
+
+    def flush(self, state: Any) -> Item:
+        state[:] = 9
+        return Item(key="end", ordinal=0, payload={"features": state})
+
+
+@node("test.spoils_some", **FEATURES)
+class SpoilsSome(Node[Params]):
+    """Write into some of the items of a batch."""
+
+    def process_batch(self, items: Sequence[Item], states: Sequence[Any]) -> Sequence[Item]:
+        for item in items:
+            if item.payload["features"][0] == 1:
+                item.payload["features"][0] = -1
+        return [item.with_payload({"features": item.payload["features"].copy()}) for item in items]
+
+
+def spoiling(folder: Path, type_name: str, read: str = "inputs.features") -> Executor:
+    text = "inputs: {features: {type: features}}\noutputs: {out: spoils}\n"
+    text += f"nodes:\n  spoils: {{type: {type_name}, input: {{features: {read}}}, workers: 1}}\n"
+    return served(folder, text, SpoilsState, SpoilsSome, check_arrays=True)
+
+
+def row(value: float) -> Any:
+    return {"features": np.full(2, value, np.float32)}
+
+
+def test_arrays_are_checked_chunk_by_chunk(tmp_path: Path) -> None:
+    """In a session, a node with state that writes into a chunk, or gives its buffer again at the end, is named."""
+
+    async def scenario() -> None:
+        async with spoiling(tmp_path, "test.spoils_state") as executor, executor.session("talk") as session:
+            for value in range(3):
+                await session.send(row(value))
+            kept = await session.receive(), await session.receive()
+            assert None not in kept
+            await session.finish()
+            assert [item async for item in session] == []
+            first, last = session.dead_letters
+            assert (first.node, first.key) == ("spoils", "talk#0001")
+            assert "node 'spoils' changed the array on its input 'features'" in first.message
+            assert (last.node, last.key) == ("spoils", "talk#0003")
+            assert "node 'spoils' gave the same array for" in last.message
+
+    asyncio.run(scenario())
+
+
+def test_arrays_are_checked_in_batches(tmp_path: Path) -> None:
+    """Of a batch, those items fail whose arrays the node has written into, and the others go on."""
+
+    async def scenario() -> None:
+        read = "{from: inputs.features, batch: {max_items: 3, max_wait: 1h}}"
+        async with spoiling(tmp_path, "test.spoils_some", read) as executor:
+            results = await asyncio.gather(*(executor.submit(row(value)) for value in range(3)))
+            assert [len(result.outputs["out"]) for result in results] == [1, 0, 1]
+            (letter,) = results[1].dead_letters
+            assert "node 'spoils' changed the array on its input 'features'" in letter.message
+        assert executor.report is not None and executor.report.metrics is not None
+        (spoils,) = executor.report.metrics.pipeline_execution.nodes
+        assert spoils.batches is not None
+        assert spoils.batches.formed == 1
+
+    asyncio.run(scenario())

@@ -15,7 +15,6 @@ from phonograph.audio import AudioChunk
 from phonograph.engine import conversation
 from phonograph.errors import TransientError
 from phonograph.executor import Executor
-from phonograph.flow.collect import Collect
 from phonograph.flow.filter import Filter
 from phonograph.flow.join import Join
 from phonograph.flow.merge import Merge
@@ -237,23 +236,6 @@ def test_sessions_and_requests_share_an_executor(tmp_path: Path) -> None:
                 await session.receive()
             with pytest.raises(ValueError, match="session 'session-1' is open already"):
                 executor.session("session-1")
-
-    asyncio.run(scenario())
-
-
-def test_collections_are_made_chunk_by_chunk(tmp_path: Path) -> None:
-    """`flow.collect` by record brings the parts of one chunk together."""
-    text = "inputs: {record: {type: record}}\noutputs: {out: all}\nnodes:\n"
-    text += "  twice: {type: test.twice, input: inputs.record}\n  all: {type: flow.collect, input: twice}\n"
-
-    async def scenario() -> None:
-        async with served(tmp_path, text, Twice, Collect) as executor, executor.session() as session:
-            for value in range(3):
-                await session.send(number(value))
-            await session.finish()
-            assert [[one["number"] for one in payload["items"]] for payload in await received(session)] == [
-                *([0, 0], [1, 1], [2, 2])
-            ]
 
     asyncio.run(scenario())
 
