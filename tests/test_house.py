@@ -19,7 +19,8 @@ ORDER = (
     ("item", "pickling"),
     ("porttype", "spec", "signature", "declaration"),
     ("node",),
-    ("sink", "streaming", "shipped", "retry", "breaker", "metrics", "log"),
+    ("sink",),
+    ("appended", "streaming", "shipped", "retry", "breaker", "metrics", "log"),
     ("language",),
     ("expressions",),
     ("graph",),
@@ -32,7 +33,7 @@ ORDER = (
     ("cli",),
 )
 RANK = {name: rank for rank, row in enumerate(ORDER) for name in row}
-NODE_FACING = {"errors", "audio", "isa", "item", "node", "sink", "streaming", "testing"}
+NODE_FACING = {"appended", "errors", "audio", "isa", "item", "node", "sink", "streaming", "testing"}
 
 LONGEST = 400  # lines; a longer file says why in its opening, with the words "400 lines"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import stat
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -309,6 +310,7 @@ def _rows(list_path: str, node_id: str) -> Iterator[_Placed]:
             place = f"{shown(list_path)}:{number}"
             try:
                 record = _row(msgspec.json.decode(text), list_path, node_id)
+                record = msgspec.structs.replace(record, digest=f"{zlib.crc32(text):08x}")
             except (ValueError, BadInputError, RecursionError) as error:  # msgspec's and UnicodeDecodeError are ValueErrors
                 word = "the row is nested too deeply; expected plain fields" if isinstance(error, RecursionError) else str(error)
                 record = _fault(f"{node_id}/{shown(os.path.basename(list_path))}:{number}", f"{place}: {word}")

@@ -16,19 +16,22 @@ from typing import Any, Self
 import msgspec
 
 from phonograph.blocking import BlockingExecutor
-from phonograph.engine.outside import opened
+from phonograph.engine.outside import opened, refuse_inputs
 from phonograph.engine.plan import make_plan, plan_as_dict
 from phonograph.engine.requests import Result
 from phonograph.engine.scheduler import Scheduler
 from phonograph.engine.serving import Serving
 from phonograph.engine.sessions import Session, SessionLimits
-from phonograph.errors import Complaint, ExecutorClosedError, GraphError, PhonographError
+from phonograph.errors import ExecutorClosedError, PhonographError
+from phonograph.flow.gather import mixes_records
 from phonograph.graph.builder import build_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
 from phonograph.isa import ISA
 from phonograph.item import Outcome
 from phonograph.journal import NoRunDirectory, RunDirectory, default_run_directory
+from phonograph.journal.earlier import Resume
+from phonograph.journal.fingerprint import fingerprint
 from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.manifest import Manifest
 from phonograph.log import Logger, library_logger
@@ -46,6 +49,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         metrics: what metrics.json holds; None when measuring was off.
         run_directory: where plan, journal, dead letters and metrics lie.
         error: why the run failed, else None.
+        resumed: how many of the records had ended in earlier runs and were taken over.
     """
 
     status: RunStatus
@@ -54,6 +58,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     run_directory: Path
     error: PhonographError | None
     total_time_s: float
+    resumed: int = 0
 
     @property
     def exit_code(self) -> int:
@@ -90,6 +95,11 @@ class Executor:
         workers: threads for parts of the graph that do not say how many; None: one for each core.
         metrics: False turns measuring off.
         sample: read so many records in all, shared out over the sources; None: every record.
+        resume: go on where earlier runs in the run directory stopped: `same` if they were of the same manifest; `verify` the
+            same, and the content of all that they made is read; `reuse` whatever they were of; `new` if they were of the same
+            manifest, and else begin anew. None: begin anew. A directory without earlier runs is no error.
+        sync_every: seconds (or timedelta) after which it is on the disk how a record ended; what a killed run had not written is
+            done again.
         check_arrays: find nodes that write into arrays which others read, and fail the items; reads every array several times.
         log: None: the standard logger `phonograph`.
 
@@ -106,6 +116,8 @@ class Executor:
         workers: int | None = None,
         metrics: bool = True,
         sample: int | None = None,
+        resume: Resume | None = None,
+        sync_every: float | timedelta = 1.0,
         check_arrays: bool = False,
         log: Logger | None = None,
     ) -> None:
@@ -125,6 +137,8 @@ class Executor:
         self._leaving = contextlib.AsyncExitStack()
         self._measure = metrics
         self._sample = sample
+        self._resume = resume
+        self._sync_every_s = sync_every.total_seconds() if isinstance(sync_every, timedelta) else sync_every
         self._check_arrays = check_arrays
         self._log = log or library_logger()
         self._scheduler: Scheduler | None = None
@@ -151,7 +165,15 @@ class Executor:
         refuse_inputs(self.graph)
         self._started = time.perf_counter()
         self._loop = asyncio.get_running_loop()
-        with RunDirectory(self.run_directory, self.graph.secrets, name=self.graph.name) as directory:
+        directory = RunDirectory(
+            self.run_directory,
+            self.graph.secrets,
+            name=self.graph.name,
+            fingerprint=fingerprint(self.graph),
+            resume=self._resume,
+            takes=not mixes_records(self.graph),
+        )
+        with directory:
             directory.write_plan(plan_as_dict(self.plan))
             scheduler = self._scheduler = Scheduler(
                 self.plan,
@@ -160,6 +182,7 @@ class Executor:
                 measure=self._measure,
                 sample=self._sample,
                 check_arrays=self._check_arrays,
+                sync_every_s=self._sync_every_s,
             )
             if self._is_stopped:
                 scheduler.drain()
@@ -358,6 +381,7 @@ class Executor:
                     nodes=scheduler.node_metrics(),
                     conversions=scheduler.conversion_metrics(),
                     memory_limit=scheduler.memory_limit_metrics(),
+                    resumed=scheduler.ledger.num_adopted,
                 )
             )
         return RunReport(
@@ -367,15 +391,5 @@ class Executor:
             run_directory=self.run_directory.absolute(),
             error=error,
             total_time_s=total_time_s,
+            resumed=scheduler.ledger.num_adopted,
         )
-
-
-def refuse_inputs(graph: Graph) -> None:
-    """Raises GraphError for a graph that is fed from outside, and so cannot run by itself."""
-    expected = "a source in its place, or another manifest that includes this one"
-    complaints = [
-        Complaint("missing_input", declared.position, f"nothing feeds the manifest's input {name!r}", expected)
-        for name, declared in graph.manifest.inputs.items()
-    ]
-    if complaints:
-        raise GraphError(complaints)

@@ -35,6 +35,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         payload: value by output port of the source.
         attributes: facts about the record that every node downstream can read.
         size, mtime_ns: of the file behind the record, so that a changed input is noticed; None where there is no file.
+        digest: of what the source itself knows of the record, such as a row of a list, for the same reason.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, Any] = NO_ATTRIBUTES
     size: int | None = None
     mtime_ns: int | None = None
+    digest: str = ""
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

@@ -190,7 +190,11 @@ class MemoryLimitMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit."""
+    """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit.
+
+    `resumed` counts those of `records` that had ended in earlier runs, and were taken over as they were. Nodes saw nothing of
+    them.
+    """
 
     name: str
     status: RunStatus
@@ -201,6 +205,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeMetrics, ...]
     conversions: tuple[ConversionMetrics, ...] = ()
     memory_limit: MemoryLimitMetrics | None = None
+    resumed: int = 0
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):
@@ -225,6 +230,7 @@ class NodeTotals:
         self.items_dropped = 0
         self.passed_over = 0
         self.records_read = 0
+        self.records_resumed = 0
         self.batches = 0
         self.batched_items = 0
         self.stopped_the_run = False
@@ -260,7 +266,7 @@ class NodeTotals:
             wall_ms=_rounded((merged.last_ns - merged.first_ns) / 1e6),
             queue_wait_ms=_rounded(self.queue_wait_s * 1e3),
             items_in=merged.items_in,
-            items_out=merged.items_out + self.records_read,
+            items_out=merged.items_out + self.records_read - self.records_resumed,
             items_dropped=self.items_dropped,
             errors=merged.errors,
             retries=self.retries,

@@ -29,6 +29,8 @@ from phonograph.spec import Kind, Params
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Writers = Literal["single_writer", "multi_writer"]
+Place = Literal["nothing", "partial", "final"]
+"""Where the rows of a file are: nowhere, in the partial file, in the one with the final name."""
 
 _MAX_PATH_BYTES = 4095
 _MAX_NAME_BYTES = 200  # most file systems allow 255; the rest is for suffixes
@@ -82,12 +84,11 @@ class Kept:
     """What earlier runs have stored of a file of rows, and what of it stays.
 
     Args:
-        place: where it is: in the partial file, in the one with the final name, or nowhere.
         num_bytes: how much of it the journal knows; what is behind that is cut off.
         spans: (start, number of bytes) of what stays, in the order in which it stays; None: all.
     """
 
-    place: Literal["nothing", "partial", "final"] = "nothing"
+    place: Place = "nothing"
     num_bytes: int = 0
     spans: tuple[tuple[int, int], ...] | None = None
 
@@ -112,14 +113,17 @@ class RowsJournal:
         """What of the rows is to stay, and how, when the run has stored all that it will; nothing to do when all stays."""
         return Kept("partial")
 
-    def rewriting(self, path: str, spans: tuple[tuple[int, int], ...]) -> None:
-        """A file with only these spans of the old one is about to take its place."""
+    def rewriting(self, path: str) -> None:
+        """A file with what is to stay, and only that, is about to take the place of the partial one."""
 
     def rewritten(self) -> None:
         """It has."""
 
     def finishing(self, path: str) -> None:
         """The partial file is about to get its final name."""
+
+    def closing(self) -> None:
+        """Nothing more will be appended; what was is to be made durable."""
 
 
 _AT_WORK: ContextVar[Writer | None] = ContextVar("phonograph_writer", default=None)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from typing import Annotated, ClassVar
 
 import msgspec
 
-from phonograph.errors import OutputError
+from phonograph.appended import AppendedFile
 from phonograph.item import Item
 from phonograph.node import OutputPath, Params, node
-from phonograph.sink import Part, Sink, Writers, Written, append_whole, behind_links, kind_of_no_file, storing, sync_folder
+from phonograph.sink import Part, Sink, Writers, Written
 from phonograph_nodes.writing.folders import require_writable
 from phonograph_nodes.writing.json_row import encoded_row
 
@@ -48,86 +46,34 @@ class Jsonl(Sink[JsonlParams]):
     """
 
     writers: ClassVar[Writers] = "single_writer"
-    _descriptor: int | None = None
+    _file: AppendedFile | None = None
 
     def open(self) -> None:
-        with storing(self.params.path):
-            self._final = behind_links(self.params.path)  # a link may lead to another file system, so both files lie there
-            if kind := kind_of_no_file(self._final):
-                raise OutputError(f"{self.params.path}: is {kind}; expected the name of a file; choose another path")
-        self._partial = self._final + ".partial"
-        self._length = 0
-        require_writable(os.path.dirname(self._final))
-        self._descriptor = _locked(self._partial)
+        self._file = AppendedFile(self.params.path, self.writer.rows_journal(), require_writable)
 
     def stage(self, item: Item) -> Part:
-        return _Row(self, encoded_row(item))
-
-    def append(self, row: bytes) -> None:
-        """Add a whole row or nothing.
-
-        Raises:
-            OutputError: it cannot be stored.
-        """
-        assert self._descriptor is not None, "append on a sink that is not open"
-        with storing(self.params.path):
-            self._length = append_whole(self._descriptor, self._length, row)
+        return _Row(self._open_file, self.params.path, encoded_row(item))
 
     def finish(self) -> None:
-        assert self._descriptor is not None, "finish on a sink that is not open"
-        with storing(self.params.path):
-            os.fsync(self._descriptor)
-            os.replace(self._partial, self._final)
-            sync_folder(os.path.dirname(self._final))
+        self._open_file.finish()
 
     def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        if self._file is not None:
+            self._file.close()
+
+    @property
+    def _open_file(self) -> AppendedFile:
+        assert self._file is not None, "the sink is not open"
+        return self._file
 
 
 class _Row(Part):
-    def __init__(self, sink: Jsonl, row: bytes) -> None:
-        self._sink, self._row = sink, row
+    def __init__(self, file: AppendedFile, path: str, row: bytes) -> None:
+        self._file, self._path, self._row = file, path, row
 
     def commit(self) -> Written:
-        self._sink.append(self._row)
-        return Written(self._sink.params.path, len(self._row), hashlib.sha256(self._row).hexdigest())
+        self._file.append(self._row)
+        return Written(self._path, len(self._row), hashlib.sha256(self._row).hexdigest())
 
     def discard(self) -> None:
         """Nothing to drop: a row that is not committed was never written."""
-
-
-def _locked(path: str) -> int:
-    """Open a file for one writer, empty.
-
-    Raises:
-        OutputError: it has a writer, or cannot be opened.
-    """
-    while True:
-        with storing(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            with storing(path):
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise OutputError(
-                        f"{path}: another sink or run is writing it; expected one writer; choose another path"
-                    ) from error
-                # The writer before may have renamed the file between open and lock; what is open here is then its result.
-                if _stands_at(path, descriptor):
-                    os.ftruncate(descriptor, 0)  # what a killed run left
-                    return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def _stands_at(path: str, descriptor: int) -> bool:
-    """Whether the open file is still the one of that name."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

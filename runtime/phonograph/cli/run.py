@@ -21,11 +21,20 @@ if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not 
     from rich.progress import Progress, TaskID
 
     from phonograph.executor import Executor, RunReport
+    from phonograph.journal.earlier import Resume
 
 _PROGRESS_EVERY_S = 0.1
 
 
-@click.command("run")
+class RunCommand(click.Command):
+    """A command whose `--resume` may stand alone."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """click would take the next word of the line for its value."""
+        return super().parse_args(ctx, ["--resume=same" if word == "--resume" else word for word in args])
+
+
+@click.command("run", cls=RunCommand)
 @click.argument("manifest", type=ManifestName())
 @manifest_options
 @click.option("--dry-run", is_flag=True, help="Stop before the run, and show what would run.")
@@ -33,6 +42,21 @@ _PROGRESS_EVERY_S = 0.1
 @click.option("--workers", type=click.IntRange(min=1), help="Threads for nodes that do not say how many.  [default: one a core]")
 @click.option("--check-arrays", is_flag=True, help="Fail items whose arrays a node changes that others read; slower.")
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
+@click.option(
+    "--resume",
+    type=click.Choice(["same", "verify", "reuse", "new"]),
+    metavar="[=verify|reuse|new]",
+    help="Go on where the run before stopped, if it was of the same manifest; verify: read all that it wrote; reuse: whatever it "
+    "was of; new: if it was of another, begin anew.",
+)
+@click.option(
+    "--sync-every",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may take until the end of a record is on the disk.",
+)
 @click.option(
     "--metrics",
     type=ResultFile(),
@@ -50,6 +74,8 @@ def command(
     workers: int | None,
     check_arrays: bool,
     run_dir: str | None,
+    resume: Resume | None,
+    sync_every: float,
     metrics: Path | None,
     log_format: str,
     log_level: str,
@@ -66,7 +92,8 @@ def command(
     if graph is None:
         return 2
     from phonograph.cli.summary import summarise  # these not before: they need kernels that can run here
-    from phonograph.executor import Executor, refuse_inputs
+    from phonograph.engine.outside import refuse_inputs
+    from phonograph.executor import Executor
     from phonograph.log import command_logger
 
     try:
@@ -81,7 +108,16 @@ def command(
             for warning in graph.warnings:
                 if warning.severity == "warning":
                     log.warning("manifest_warning", code=warning.code, place=str(warning.position), message=warning.words)
-            executor = Executor(graph, run_dir=run_dir, workers=workers, sample=sample, check_arrays=check_arrays, log=log)
+            executor = Executor(
+                graph,
+                run_dir=run_dir,
+                workers=workers,
+                sample=sample,
+                resume=resume,
+                sync_every=sync_every,
+                check_arrays=check_arrays,
+                log=log,
+            )
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records

@@ -32,6 +32,8 @@ def summarise(report: RunReport, graph: Graph) -> str:
         return secrets.clean(graph.manifest.secrets.clean(path))
 
     lines = [_headline(report, graph), "", _law(report)]
+    if report.resumed:
+        lines.append(f"  {report.resumed} of them had ended in earlier runs, and were taken over")
     lines += [f"  {line}" for line in (*_dropped(report, graph), *_dead_letters(report, graph, shown))]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]

@@ -98,6 +98,17 @@ class Course:
             self.tell("warning", "more_records_failed", hint="each is logged at --log-level info", told=_TOLD_FAILURES)
         self.tell("warning" if self._num_failures <= _TOLD_FAILURES else "info", "record_failed", **facts)
 
+    def tell_resumed(self) -> None:
+        """Log what of earlier runs was taken over, and why not all of it."""
+        earlier = self.run_directory.earlier
+        if earlier is None:
+            return
+        for words in earlier.changed:
+            self.tell("warning", "done_again", reason=words)
+        for line in earlier.garbled:
+            self.tell("warning", "journal_garbled", file=str(earlier.path), line=line, remedy="its records are done again")
+        self.tell("info", "resumed", records=self.ledger.num_adopted, done_again_though_ended_well=earlier.num_changed)
+
     def tell(self, level: str, event: str, **facts: object) -> None:
         """Log an event. A log that cannot be written must not change what becomes of a record, so it is given up."""
         if self._log is None:
@@ -127,6 +138,14 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
 
+    def adopt(self, row: RecordRow) -> None:
+        """A record that a source read had ended in an earlier run, and stands."""
+        ordinal = self.ledger.adopt(row.outcome)
+        if ordinal != row.ordinal and self.run_directory.earlier is not None:
+            self.run_directory.earlier.places[row.run, row.ordinal] = ordinal
+        self.num_events += 1
+        self.scribe.adopt(row)
+
     def _record_ended(self, ordinal: int, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
         if self.run_directory.keeps:
             self.scribe.ended(
@@ -138,9 +157,11 @@ class Course:
                     index=identity.place,
                     size=identity.size,
                     mtime_ns=identity.mtime_ns,
+                    digest=identity.digest,
                     node=facts.get("node", ""),
                     policy=facts.get("policy", ""),
-                )
+                ),
+                identity.before,
             )
         for listener in self.on_end:
             listener(outcome)

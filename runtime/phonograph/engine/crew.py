@@ -15,9 +15,11 @@ from phonograph.engine.step import Step
 from phonograph.engine.threads import Worker, start_worker
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
+from phonograph.flow.order import Order
 from phonograph.graph.model import GraphNode
+from phonograph.journal import RunDirectory
 from phonograph.metrics import NodeTotals
-from phonograph.sink import Sink, Writer
+from phonograph.sink import Sink
 
 MemberT = TypeVar("MemberT", SegmentWorker | ProcessWorker, SourceReader)
 
@@ -55,29 +57,42 @@ class Crew:
 
     Args:
         totals: None when nothing is measured.
+        directory: who sinks tell what they store, and sources ask what earlier runs have done.
     """
 
-    def __init__(self, plan: Plan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        breakers: dict[str, CircuitBreaker],
+        totals: dict[str, NodeTotals] | None,
+        directory: RunDirectory,
+    ) -> None:
+        nodes = plan.graph.nodes
+        self._directory = directory
+        self._in_order = {
+            node.id for node in nodes.values() if node.inputs and nodes[node.inputs[0].source].spec.type == Order.spec.type
+        }
+
         def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker | ProcessWorker]:
             works = ProcessWorker if segment.run == "process" else SegmentWorker
             return Post(start_worker(f"{segment.name}-{number}"), lambda: works(segment, breakers, totals))
 
-        def reader(source: GraphNode) -> Post[SourceReader]:
-            return Post(start_worker(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
+        def reader(source: GraphNode, number: int) -> Post[SourceReader]:
+            earlier = None if directory.earlier is None else directory.earlier.of_source(number)
+            stats = totals[source.id] if totals is not None else None
+            return Post(start_worker(source.id), lambda: SourceReader(source, stats, earlier))
 
         self.workers: Mapping[str, list[Post[SegmentWorker | ProcessWorker]]] = {
             segment.name: [worker(segment, number) for number in range(segment.num_workers)]
             for segment in plan.segments
             if not segment.gathers
         }
-        self.readers: Mapping[str, Post[SourceReader]] = {source.id: reader(source) for source in plan.sources}
+        self.readers: Mapping[str, Post[SourceReader]] = {
+            source.id: reader(source, number) for number, source in enumerate(plan.sources)
+        }
 
-    async def open(self, writers: Callable[[str, int], Writer]) -> None:
-        """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`.
-
-        Args:
-            writers: for a sink and the number of one of its workers, who that tells what it stores.
-        """
+    async def open(self) -> None:
+        """Open every worker, then every source. Raises NodeError; whoever is open by then still wants `close`."""
         posts: list[Post[SegmentWorker | ProcessWorker] | Post[SourceReader]] = [*self._all_workers(), *self.readers.values()]
         for post in posts:
             await post.make_member()  # all before the first is opened, so that processes start side by side
@@ -85,7 +100,8 @@ class Crew:
             for number, worker in enumerate(workers):
                 for step in worker.member.steps if isinstance(worker.member, SegmentWorker) else ():
                     if isinstance(step.node, Sink):
-                        step.node.writer = writers(step.node.node_id, number)
+                        node_id = step.node.node_id
+                        step.node.writer = self._directory.writer(node_id, number, in_order=node_id in self._in_order)
         for post in posts:
             await post.open()
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from phonograph.errors import PhonographError
 from phonograph.item import Item, Outcome
 from phonograph.journal.letters import DeadLetter
+from phonograph.journal.records import RecordRow
 
 
 class Owner(Protocol):
@@ -36,6 +37,7 @@ class Identity(NamedTuple):
     """What tells a record for ever, and whether its file has changed: see `Record`.
 
     `owner` is None for what a source read. `source` and `place` say which of the sources, and as which of its records, from 0.
+    `before` is how it ended in an earlier run, where it is done again.
     """
 
     key: str
@@ -44,3 +46,5 @@ class Identity(NamedTuple):
     owner: Owner | None = None
     source: int = 0
     place: int = -1
+    digest: str = ""
+    before: RecordRow | None = None

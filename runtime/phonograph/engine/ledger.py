@@ -37,13 +37,14 @@ _RANK = {outcome: rank for rank, outcome in enumerate(_GRAVITY)}
 class Ledger(Generic[IdentityT]):
     """Counts live items per record and records per outcome; memory is that of the records in flight.
 
-        Args:
-            on_end: called when a record ends, with its ordinal, what `read` was given, the outcome, and the facts that it was ended
-                with first.
-    on_mark_end: called with what `mark` was given and the outcome.
+    Args:
+        on_end: called when a record ends, with its ordinal, what `read` was given, the outcome, and the facts that it was ended
+            with first.
+        on_mark_end: called with what `mark` was given, and the outcome.
 
-        Attributes:
-            has_lost_of_marks: something of a mark failed, was dropped or cancelled.
+    Attributes:
+        num_adopted: records that had ended before.
+        has_lost_of_marks: something of a mark failed, was dropped or cancelled.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Ledger(Generic[IdentityT]):
         self._facts: dict[int, dict[Outcome, Mapping[str, str]]] = {}
         self._num_gathered = 0
         self.num_read = 0
+        self.num_adopted = 0
         self.counts = dict.fromkeys(Outcome, 0)
 
     def read(self, identity: IdentityT) -> int:
@@ -68,6 +70,14 @@ class Ledger(Generic[IdentityT]):
         self.num_read += 1
         self._live[ordinal] = [1, 0]
         self._identities[ordinal] = identity
+        return ordinal
+
+    def adopt(self, outcome: Outcome) -> int:
+        """A record was read that had ended before. Returns its ordinal; `on_end` is not called for it."""
+        ordinal = self.num_read
+        self.num_read += 1
+        self.num_adopted += 1
+        self.counts[outcome] += 1
         return ordinal
 
     def add(self, ordinal: int, num_items: int) -> None:

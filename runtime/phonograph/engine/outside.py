@@ -66,6 +66,17 @@ def opened(graph: Graph) -> Graph:
     return replace(graph, nodes=MappingProxyType(nodes), limits=replace(graph.limits, error_rate=1.0))
 
 
+def refuse_inputs(graph: Graph) -> None:
+    """Raises GraphError for a graph that is fed from outside, and so cannot run by itself."""
+    expected = "a source in its place, or another manifest that includes this one"
+    complaints = [
+        Complaint("missing_input", declared.position, f"nothing feeds the manifest's input {name!r}", expected)
+        for name, declared in graph.manifest.inputs.items()
+    ]
+    if complaints:
+        raise GraphError(complaints)
+
+
 def _refuse(graph: Graph) -> None:
     complaints = []
     if not graph.inputs:

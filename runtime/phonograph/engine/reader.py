@@ -12,6 +12,8 @@ from phonograph.engine.emission import payload_bytes
 from phonograph.errors import NodeContractError, naming_node
 from phonograph.graph.model import GraphNode
 from phonograph.item import Record
+from phonograph.journal.earlier import Again, EarlierRecords
+from phonograph.journal.records import RecordRow
 from phonograph.metrics import NodeStats, NodeTotals
 from phonograph.node import Source
 
@@ -20,11 +22,18 @@ _BATCH_NS = 1_000_000  # a slow source hands over each record
 _BATCH_BYTES = 16 * 2**20  # and one with large payloads what it has by then: records in a batch are not admitted yet
 _END = object()
 
+Found = Record | RecordRow | Again
+"""What a source found: a new record, how one ended in an earlier run that is taken over, or one that is done again."""
+
 
 class SourceReader:
-    """One open source. Every method but `take` and `hurry` runs in the source's thread."""
+    """One open source. Every method but `take` and `hurry` runs in the source's thread.
 
-    def __init__(self, plan: GraphNode, totals: NodeTotals | None) -> None:
+    Args:
+        earlier: what earlier runs have done of its records; None: nothing.
+    """
+
+    def __init__(self, plan: GraphNode, totals: NodeTotals | None, earlier: EarlierRecords | None = None) -> None:
         with naming_node(plan.id, "could not be made"):
             source = plan.spec.factory(plan.params, plan.id)
         assert isinstance(source, Source)
@@ -34,7 +43,8 @@ class SourceReader:
         self._records: Iterator[Record] | None = None
         self._error: BaseException | None = None
         self._is_open = False
-        self._read: deque[Record] = deque()  # whose operations at either end are atomic
+        self._earlier = earlier
+        self._read: deque[Found] = deque()  # whose operations at either end are atomic
         self._most = 1
         self._is_late = False
 
@@ -56,10 +66,10 @@ class SourceReader:
         self._is_late = False
         previous = self._account.enter() if self._account is not None else None
         start_ns = end_ns = clock_ns()
-        num_read = num_bytes = 0
+        num_found = num_read = num_bytes = 0  # what is taken over costs next to nothing, so it is bounded by the time alone
         try:
             while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
-                if self._is_late and num_read:  # not before: nothing read means that the source has ended
+                if self._is_late and num_found:  # not before: nothing read means that the source has ended
                     break
                 record = next(self._records, _END)
                 end_ns = clock_ns()
@@ -67,26 +77,29 @@ class SourceReader:
                     break
                 if not isinstance(record, Record):
                     raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
-                self._read.append(record)
-                num_read += 1
-                num_bytes += payload_bytes(record.payload)
+                found = record if self._earlier is None else self._earlier.meet(record)
+                self._read.append(found)
+                num_found += 1
+                if not isinstance(found, RecordRow):
+                    num_read += 1
+                    num_bytes += payload_bytes(record.payload)
         except BaseException as error:
             self._stats.errors += 1
             self._error = error
-            if not num_read:
+            if not num_found:
                 raise
         finally:
             if self._account is not None:
                 leave(previous)
         self._stats.called(start_ns, end_ns)
         self._most = max(1, min(_BATCH_RECORDS, 2 * self._most, num_read * _BATCH_NS // max(1, end_ns - start_ns)))
-        return num_read > 0
+        return num_found > 0
 
     def hurry(self) -> None:
         """Let `read_on` return with the next record, for it has taken long. For the event loop."""
         self._is_late = True
 
-    def take(self) -> list[Record]:
+    def take(self) -> list[Found]:
         """What has been read and not been taken yet. For the event loop, also while `read_on` waits for a record."""
         records = []
         while self._read:

@@ -34,13 +34,15 @@ from phonograph.engine.load import LATE_S
 from phonograph.engine.plan import Plan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.pump import Pump
-from phonograph.engine.reader import SourceReader, shares
+from phonograph.engine.reader import Found, SourceReader, shares
 from phonograph.engine.settling import Settling
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
-from phonograph.item import NO_ATTRIBUTES, Item, Outcome, Record
+from phonograph.item import NO_ATTRIBUTES, Item, Outcome
 from phonograph.journal import RunDirectory
+from phonograph.journal.earlier import Again
+from phonograph.journal.records import RecordRow
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
@@ -111,11 +113,11 @@ class Scheduler:
         """
         course = self._course
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
-        crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals)
+        crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals, course.run_directory)
         timeout_s: float | None = _STUCK_AFTER_S
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
-            await crew.open(course.run_directory.writer)
+            await crew.open()
             if self._admission is not None:
                 self._admission.begin(crew.steps())
             if self._check_arrays:
@@ -149,6 +151,7 @@ class Scheduler:
                     course.fail(failure)
                 if num_stuck:
                     course.tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                course.tell_resumed()
                 counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
                 course.tell("info", "run_ended", **counts)
 
@@ -203,9 +206,17 @@ class Scheduler:
         node.exit.close()
         node.letters.close()
 
-    async def _admit(self, node: NodeRun, records: Sequence[Record], quota: int | None) -> None:
+    async def _admit(self, node: NodeRun, found: Sequence[Found], quota: int | None) -> None:
         """Take records in, up to the source's quota; those that are left when the run drains count as not read."""
-        for record in records if quota is None else records[: quota - node.totals.records_read]:
+        for one in found if quota is None else found[: quota - node.totals.records_read]:
+            if isinstance(one, RecordRow):
+                if self._course.is_draining:
+                    return
+                node.totals.records_read += 1
+                node.totals.records_resumed += 1
+                self._course.adopt(one)
+                continue
+            record, before = one if isinstance(one, Again) else (one, None)
             if self._admission is not None:
                 await self._admission.enter(payload_bytes(record.payload))
             if self._course.is_draining:
@@ -215,8 +226,9 @@ class Scheduler:
             if attributes is not NO_ATTRIBUTES:
                 attributes = MappingProxyType(dict(attributes))  # branches share it
             index = -1 if len(self._sources) == 1 else node.totals.records_read  # of the only source it is the ordinal
+            source = self._sources[node.plan.id]
             ordinal = self.ledger.read(
-                Identity(record.key, record.size, record.mtime_ns, None, self._sources[node.plan.id], index)
+                Identity(record.key, record.size, record.mtime_ns, None, source, index, record.digest, before)
             )
             node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)

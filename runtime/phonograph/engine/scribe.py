@@ -32,13 +32,13 @@ class Scribe:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
 
-    def ended(self, row: RecordRow) -> None:
-        """A record has ended."""
-        num_waiting = self._directory.ended(row)
-        if num_waiting >= _MOST_ROWS:
-            self._write(is_held_up=num_waiting >= _HELD_UP_ROWS)
-        elif self._timer is None and num_waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._every_s, self._write)
+    def adopt(self, row: RecordRow) -> None:
+        """A record had ended in an earlier run."""
+        self._wait(self._directory.adopt(row))
+
+    def ended(self, row: RecordRow, before: RecordRow | None = None) -> None:
+        """A record has ended; `before`: how it did in an earlier run."""
+        self._wait(self._directory.ended(row, before))
 
     async def catch_up(self) -> None:
         """Write all that waits, and come back when it is on the disk."""
@@ -54,6 +54,12 @@ class Scribe:
         if self._thread is not None:
             self._thread.stop()
             self._thread.join()
+
+    def _wait(self, num_waiting: int) -> None:
+        if num_waiting >= _MOST_ROWS:
+            self._write(is_held_up=num_waiting >= _HELD_UP_ROWS)
+        elif self._timer is None and num_waiting:
+            self._timer = asyncio.get_running_loop().call_later(self._every_s, self._write)
 
     async def _written(self) -> None:
         if self._writing is not None:

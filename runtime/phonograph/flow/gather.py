@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from phonograph.flow.tickets import MAX_OPEN, Ticket
-from phonograph.graph.model import GraphNode
+from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import NO_ATTRIBUTES, Item
 from phonograph.language.units import duration_in_words
 from phonograph.node import Node, Params, ParamsT
@@ -163,6 +163,11 @@ def gather_type(node: GraphNode) -> type[Gather[Any]] | None:
     """The node's class when it gathers."""
     factory = node.spec.factory
     return factory if isinstance(factory, type) and issubclass(factory, Gather) else None
+
+
+def mixes_records(graph: Graph) -> bool:
+    """Whether what becomes of a record depends on which others there are."""
+    return any((gather := gather_type(node)) is not None and gather.mixes(node.params) for node in graph.nodes.values())
 
 
 def ports_alike(connected: tuple[str, ...]) -> tuple[Port, ...]:

@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
@@ -16,6 +17,7 @@ import msgspec
 
 from phonograph.errors import RunDirectoryError
 from phonograph.graph.model import Graph
+from phonograph.journal.earlier import Earlier, Resume, earlier_runs
 from phonograph.journal.letters import DEAD_LETTERS, DeadLetter, LetterFile
 from phonograph.journal.lock import Lock
 from phonograph.journal.records import (
@@ -29,12 +31,13 @@ from phonograph.journal.records import (
     write_beginning,
     write_end,
 )
+from phonograph.journal.rows import RowsLog
 from phonograph.journal.sealed import SealedFile
-from phonograph.journal.writers import JournalWriter, Stored, begun_in, remove
+from phonograph.journal.writers import ROWS_LOG, JournalWriter, Stored, begun_in, file_logs, orphans, remove, remove_stale
 from phonograph.metrics import MetricsDocument
 from phonograph.points import reached
 from phonograph.redaction import NO_SECRETS, Secrets
-from phonograph.sink import Writer
+from phonograph.sink import Writer, sync_folder
 
 METRICS = "metrics.json"
 JOURNAL = "journal"
@@ -44,17 +47,23 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 class RunDirectory:
     """`plan.json`, `journal/`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
 
-    A new run replaces what an earlier one left here. How records ended is told to the event loop's side (`ended`), and written by
-    `store`, which may run in another thread, for some time's records together: rows are written when all that the records became
-    is on the disk, and so is what they say.
+    A new run replaces what an earlier one left here, unless it goes on with that. How records ended is told to the event loop's
+    side (`ended`), and written by `store`, which may run in another thread, for some time's records together: rows are written
+    when all that the records became is on the disk, and so is what they say.
 
     Args:
         path: the folder; made when missing.
         secrets: what must not be in anything that is told of the run.
         name: of the manifest. fingerprint: see `phonograph.journal.fingerprint`.
+        resume: what becomes of earlier runs; None: they are replaced. takes: see `Earlier`.
+
+    Attributes:
+        keeps: whether what is told is kept.
+        run: counts the runs that went on with each other, from 1. earlier: those before this one, if it goes on with some.
 
     Raises:
-        RunDirectoryError: another live run holds it, or it cannot be written.
+        RunDirectoryError: another live run holds it, it cannot be written, or there is something in it that cannot be gone on
+        with.
     """
 
     keeps = True
@@ -66,14 +75,18 @@ class RunDirectory:
         *,
         name: str = "",
         fingerprint: Mapping[str, str] = _NOTHING,
+        resume: Resume | None = None,
+        takes: bool = True,
     ) -> None:
         self.path = Path(path).absolute()
         self.secrets = secrets
+        self._resume = resume
         self._journal = self.path / JOURNAL
         self._waiting: list[RecordRow] = []
         self._stored: Stored = Stored()  # by workers, and not yet by the ordinal below
         self._parts: dict[int, list[StoredPart]] = {}
         self._writers: list[JournalWriter] = []
+        self._orphans: set[str] = set()
         self._one_at_a_time = threading.Lock()
         self._is_broken = False
         with self._writing():
@@ -81,14 +94,21 @@ class RunDirectory:
             lock = Lock(self.path)
             with contextlib.ExitStack() as stack:
                 stack.callback(lock.release)
+                self.earlier = earlier_runs(self._journal, fingerprint, resume, secrets, takes=takes) if resume else None
                 (self.path / METRICS).unlink(missing_ok=True)
-                self._clear()
-                self.run = 1
+                if self.earlier is None:
+                    self._clear()
+                else:
+                    stack.callback(self.earlier.close)
+                    self._orphans = orphans(self._journal, self.earlier)
+                self.run = 1 if self.earlier is None else self.earlier.began.run + 1
                 self._records = stack.enter_context(contextlib.closing(SealedFile(self._journal / RECORDS)))
                 now = datetime.now(UTC).isoformat(timespec="seconds")
                 began = Began(version=VERSION, run=self.run, name=name, started=now, fingerprint=dict(fingerprint))
                 write_beginning(self._records, began)
-                letters = LetterFile(self.path / DEAD_LETTERS, keeps=False)
+                self._records.sync()
+                sync_folder(str(self._journal))
+                letters = LetterFile(self.path / DEAD_LETTERS, keeps=self.earlier is not None)
                 self._dead_letters = stack.enter_context(contextlib.closing(letters))
                 self._leaving = stack.pop_all()
 
@@ -108,15 +128,33 @@ class RunDirectory:
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
 
-    def writer(self, node_id: str, number: int) -> Writer:
-        """What a worker of a sink tells of what it stores."""
-        path = self._journal / f"{node_id.replace('/', '.')}-{number}.log"
-        writer = JournalWriter(path, self.run, self._stored, self.secrets)
+    def writer(self, node_id: str, number: int, *, in_order: bool = False) -> Writer:
+        """What a worker of a sink tells of what it stores; `in_order`: items reach it in the order of the sources."""
+        name = f"{node_id.replace('/', '.')}-{number}"
+        rows_log = partial(
+            RowsLog,
+            self._journal / f"{name}{ROWS_LOG}",
+            run=self.run,
+            earlier=self.earlier,
+            in_order=in_order,
+            must_be_there=self._resume != "reuse",
+        )
+        writer = JournalWriter(self._journal / f"{name}.log", self.run, self._stored, self.secrets, rows_log)
         self._writers.append(writer)
         return writer
 
-    def ended(self, row: RecordRow) -> int:
-        """A record has ended. Returns how many rows wait for `store`; no secret in its key is kept."""
+    def adopt(self, row: RecordRow) -> int:
+        """A record ended in an earlier run, and stands. Returns how many rows wait for `store`."""
+        if not self._is_broken:
+            self._waiting.append(row)
+        return len(self._waiting)
+
+    def ended(self, row: RecordRow, before: RecordRow | None = None) -> int:
+        """A record has ended. Returns how many rows wait for `store`; no secret in its key is kept.
+
+        Args:
+            before: how it ended in an earlier run; files that were made of it then and not now are removed.
+        """
         if self._is_broken:
             return 0
         if self.secrets:
@@ -127,6 +165,10 @@ class RunDirectory:
             self._sort_parts()
         if self._parts and (parts := self._parts.pop(row.ordinal, None)) is not None:
             row.parts = tuple(parts)
+            if self._orphans:
+                self._orphans.difference_update(part.path for part in parts)
+        if before is not None and before.parts:
+            remove_stale(before.parts, row.parts)
         self._waiting.append(row)
         return len(self._waiting)
 
@@ -173,6 +215,8 @@ class RunDirectory:
         if self._is_broken:
             return
         with self._writing():
+            if is_complete:
+                self._forget_earlier()
             write_end(self._records, Ended(status=status, is_complete=is_complete))
             self._records.sync()
             reached("run.ended")
@@ -191,11 +235,22 @@ class RunDirectory:
             if ordinal >= 0:  # of items that are made of several records there is no telling whose the part is
                 self._parts.setdefault(ordinal, []).append(part)
 
+    def _forget_earlier(self) -> None:
+        """All that there is has been seen, and nothing is being made."""
+        for orphan in self._orphans:
+            remove(orphan)
+        for path in file_logs(self._journal):
+            path.unlink()
+        self._dead_letters.forget_earlier()
+        if self.earlier is not None and self.earlier.is_exhausted:
+            self.earlier.path.unlink(missing_ok=True)
+
     def _clear(self) -> None:
         """Remove what earlier runs left: their journal, and the temporary files that they were making."""
-        for path in self._journal.glob("*.log"):
+        for path in file_logs(self._journal):
             for begun in begun_in(path):
                 remove(begun.temporary)
+        for path in self._journal.iterdir():
             path.unlink()
 
     def _replace(self, name: str, content: bytes) -> None:
@@ -218,6 +273,7 @@ class NoRunDirectory(RunDirectory):
     """What takes a run directory's place where none is asked for, and keeps nothing."""
 
     keeps = False
+    earlier: Earlier | None = None
 
     def __init__(self, secrets: Secrets = NO_SECRETS) -> None:
         self.path = Path()
@@ -226,10 +282,10 @@ class NoRunDirectory(RunDirectory):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         pass
 
-    def writer(self, node_id: str, number: int) -> Writer:
+    def writer(self, node_id: str, number: int, *, in_order: bool = False) -> Writer:
         return Writer()
 
-    def ended(self, row: RecordRow) -> int:
+    def ended(self, row: RecordRow, before: RecordRow | None = None) -> int:
         return 0
 
     def take(self) -> list[RecordRow]:

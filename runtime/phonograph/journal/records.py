@@ -39,7 +39,8 @@ class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
         ordinal: in the run that did it. run: that run's number; 0: the one whose file this is.
         size, mtime_ns, digest: as of `Record`.
         parts: files that were made of it. node, policy: where it was dropped.
-        source, index: which of the sources it came from, and as which of its records, from 0; -1: as its ordinal says.
+        source, index: which of the sources it came from, and as which of its records, from 0; -1: as its ordinal says; -2: that
+            is no longer known.
         is_hidden: a secret stands in its key, which is not as the record's own therefore.
     """
 
@@ -59,8 +60,8 @@ class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     @property
     def place(self) -> int:
-        """Its index."""
-        return self.ordinal if self.index < 0 else self.index
+        """Which of its source's records it is, from 0; negative when that is not known."""
+        return self.ordinal if self.index == -1 else self.index
 
 
 class Began(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,16 +10,21 @@ import contextlib
 import json
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from phonograph.errors import OutputError
-from phonograph.journal.records import StoredPart
+from phonograph.journal.earlier import Earlier
+from phonograph.journal.records import EARLIER, RECORDS, StoredPart
+from phonograph.journal.rows import RowsLog
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 from phonograph.points import reached
 from phonograph.redaction import Secrets
-from phonograph.sink import Writer, Written
+from phonograph.sink import RowsJournal, Writer, Written
+
+ROWS_LOG = ".rows.log"
+"""What the names of files end with that say whose the rows in a file of rows are."""
 
 Stored = deque[tuple[int, StoredPart]]
 """Files that workers have committed, with the item's ordinal. Whoever ends a record takes its own."""
@@ -39,14 +44,16 @@ class JournalWriter(Writer):
 
     Args:
         path: of its file, which is made when there is something to write.
-        stored: where committed files are told.
+        stored: where committed files are told. rows_log: makes what keeps whose rows are whose.
     """
 
-    def __init__(self, path: Path, run: int, stored: Stored, secrets: Secrets) -> None:
+    def __init__(self, path: Path, run: int, stored: Stored, secrets: Secrets, rows_log: Callable[[Writer], RowsLog]) -> None:
         self._path = path
         self._run = run
         self._stored = stored
         self._secrets = secrets
+        self._make_rows_log = rows_log
+        self._rows_log: RowsLog | None = None
         self._file: SealedFile | None = None
 
     def begin(self, path: str, temporary: str) -> None:
@@ -66,6 +73,12 @@ class JournalWriter(Writer):
 
     def sync(self) -> None:
         """Make durable what shares a file with other items. May be called from another thread."""
+        if self._rows_log is not None:
+            self._rows_log.sync()
+
+    def rows_journal(self) -> RowsJournal:
+        self._rows_log = self._rows_log or self._make_rows_log(self)
+        return self._rows_log
 
     def close(self) -> None:
         if self._file is not None:
@@ -80,12 +93,49 @@ def last_group(path: Path) -> Group | None:
     return last
 
 
+def file_logs(journal: Path) -> list[Path]:
+    """The files that workers keep of the files that they make."""
+    others = (RECORDS, EARLIER)
+    return [path for path in sorted(journal.glob("*.log")) if path.name not in others and not path.name.endswith(ROWS_LOG)]
+
+
 def begun_in(path: Path) -> Iterator[Begun]:
     """The files that a worker was about to make, as far as the journal can be read. Raises OSError."""
     for group in groups(path):
         if group.is_whole and group.body.startswith(b'{"begun":'):
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 yield Begun(**json.loads(group.body)["begun"])
+
+
+def orphans(journal: Path, earlier: Earlier) -> set[str]:
+    """Files that dead runs were making of records that did not end well: temporary ones are removed, and the final names
+    returned.
+
+    They are made anew when their records are done again. What is left over then, because something else came of a record, has no
+    owner. Raises OSError.
+    """
+    paths = file_logs(journal)
+    dead = set()
+    for begun in (begun for path in paths for begun in begun_in(path)):
+        remove(begun.temporary)
+        if not earlier.is_live(begun.run, begun.ordinal):
+            dead.add(begun.path)
+    if dead:
+        for begun in (begun for path in paths for begun in begun_in(path)):
+            if earlier.is_live(begun.run, begun.ordinal):
+                dead.discard(begun.path)
+    return dead
+
+
+def remove_stale(before: Iterable[StoredPart], now: Iterable[StoredPart]) -> None:
+    """Remove the files that were made of a record before and not now, unless somebody else has changed them since."""
+    made = {part.path for part in now}
+    for part in before:
+        if part.path not in made:
+            with contextlib.suppress(OSError):
+                status = os.stat(part.path)
+                if (status.st_size, status.st_mtime_ns) == (part.num_bytes, part.mtime_ns):
+                    os.unlink(part.path)
 
 
 def remove(path: str) -> bool:

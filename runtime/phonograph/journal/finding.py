@@ -1,0 +1,92 @@
+"""Sets of numbers, and rows by their keys, in a few bytes each: what earlier runs have done may be millions of records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from phonograph.journal.records import RecordRow, decoded
+from phonograph.journal.sealed import groups
+
+Numbers = npt.NDArray[np.int64]
+
+_ROW_BYTES = 4096  # that are read at once; most rows are far shorter
+
+
+class Marks:
+    """Numbers from 0 that are marked, at a byte each up to the largest."""
+
+    def __init__(self) -> None:
+        self._marks = np.zeros(1024, np.bool_)
+
+    def add(self, numbers: list[int]) -> bool:
+        """Mark numbers; whether one of them was marked already."""
+        if not numbers:
+            return False
+        top = max(numbers)
+        if top >= len(self._marks):
+            self._marks = np.concatenate([self._marks, np.zeros(max(top + 1, 2 * len(self._marks)) - len(self._marks), np.bool_)])
+        was_there = bool(self._marks[numbers].any()) or len(set(numbers)) < len(numbers)
+        self._marks[numbers] = True
+        return was_there
+
+    def remove(self, numbers: Numbers) -> None:
+        self._marks[numbers[(numbers >= 0) & (numbers < len(self._marks))]] = False
+
+    def of(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
+        """Whether each number is marked."""
+        known = (numbers >= 0) & (numbers < len(self._marks))
+        return known & self._marks[np.where(known, numbers, 0)]
+
+    def __contains__(self, number: int) -> bool:
+        return 0 <= number < len(self._marks) and bool(self._marks[number])
+
+
+class Table:
+    """Finds rows of a file by their keys, at 16 bytes a row. Of rows with the same key the first one counts."""
+
+    def __init__(self, path: Path, run: int) -> None:
+        self._file = path.open("rb")
+        self._run = run
+        hashes: list[int] = []
+        offsets: list[int] = []
+        parts: list[tuple[Numbers, Numbers]] = []
+        end = 0
+        for group in groups(path):
+            start, end = end, group.end
+            rows = decoded(group.body) if group.is_whole else []
+            for row, line in zip(rows, group.body.splitlines(keepends=True), strict=False):
+                hashes.append(hash(row.key))
+                offsets.append(start)
+                start += len(line)
+            parts.append((np.array(hashes, np.int64), np.array(offsets, np.int64)))
+            hashes.clear()
+            offsets.clear()
+        found = np.concatenate([hashed for hashed, _ in parts]) if parts else np.zeros(0, np.int64)
+        order = np.argsort(found, kind="stable")
+        self._hashes = found[order]
+        self._offsets = np.concatenate([offset for _, offset in parts])[order] if parts else found
+
+    def row_of(self, key: str) -> RecordRow | None:
+        hashed = hash(key)
+        at = int(np.searchsorted(self._hashes, hashed))
+        while at < len(self._hashes) and self._hashes[at] == hashed:
+            row = self._read(int(self._offsets[at]))
+            if row.key == key:
+                return row
+            at += 1
+        return None
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _read(self, offset: int) -> RecordRow:
+        size = _ROW_BYTES
+        while b"\n" not in (content := os.pread(self._file.fileno(), size, offset)):
+            size *= 16
+        (row,) = decoded(content[: content.index(b"\n") + 1])
+        row.run = row.run or self._run
+        return row

@@ -1,0 +1,176 @@
+"""Going on with a run: what is taken over, what is done again, what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from phonograph.errors import RunDirectoryError
+from phonograph.journal.directory import JOURNAL
+from phonograph.journal.records import EARLIER, RECORDS
+from resumed import CALLS, GRAPH, outputs, run, texts_in
+from small_runs import dead_letters, journalled, rows_in
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    texts_in(tmp_path, a="one two", b="three", c="four five six")
+    return tmp_path
+
+
+def undisturbed(folder: Path, path: Path) -> dict[str, str]:
+    """What a run makes of the inputs as they are now, elsewhere."""
+    path.mkdir()
+    (path / "texts").symlink_to(folder / "texts")
+    run(path)
+    return outputs(path)
+
+
+def test_a_finished_run_has_nothing_left_to_do(folder: Path) -> None:
+    """Every record is taken over, no node is called, and counts and journal are those of the whole."""
+    first = run(folder)
+    made = outputs(folder)
+    report = run(folder, "same")
+    assert (report.resumed, report.records) == (3, first.records)
+    assert not CALLS
+    assert outputs(folder) == made
+    assert [row["key"] for row in journalled(report)] == [row["key"] for row in journalled(first)]
+    assert report.metrics is not None
+    assert report.metrics.pipeline_execution.resumed == 3
+    assert not (folder / "run" / JOURNAL / EARLIER).exists()
+
+
+def test_new_records_are_done_and_nothing_else(folder: Path) -> None:
+    """A file that came in between is done, wherever it stands in the order of the source."""
+    run(folder)
+    texts_in(folder, aa="seven", d="eight")
+    report = run(folder, "same")
+    assert (report.resumed, report.records.completed, dict(CALLS)) == (3, 5, {"aa": 1, "d": 1})
+    assert outputs(folder) == undisturbed(folder, folder / "other")
+    assert run(folder, "same").resumed == 5
+
+
+def test_a_changed_input_is_done_again_and_leaves_nothing_of_before(folder: Path) -> None:
+    """What was made of an input before it changed is replaced, and what it does not become any more is gone."""
+    run(folder)
+    texts_in(folder, c="nine")
+    report = run(folder, "same")
+    assert (report.resumed, dict(CALLS)) == (2, {"c": 1})
+    assert outputs(folder) == undisturbed(folder, folder / "other")
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("edited")])
+def test_an_output_that_is_no_longer_as_it_was_is_made_again(folder: Path, harm: object) -> None:
+    """A file that was deleted or edited is made again, and nothing else is."""
+    run(folder)
+    made = outputs(folder)
+    harm(folder / "out" / "texts" / "b#0000.txt")  # type: ignore[operator]
+    report = run(folder, "same")
+    assert (report.resumed, dict(CALLS)) == (2, {"b": 1})
+    assert outputs(folder) == made
+
+
+def test_verify_reads_what_was_written(folder: Path) -> None:
+    """Another content with the size and time of what was written is found by `verify` alone."""
+    run(folder)
+    made = outputs(folder)
+    path = folder / "out" / "texts" / "b#0000.txt"
+    status = path.stat()
+    path.write_text("THRIE")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert run(folder, "same").resumed == 3
+    assert run(folder, "verify").resumed == 2
+    assert outputs(folder) == made
+
+
+def test_dead_letters_are_tried_again(folder: Path) -> None:
+    """A record that failed is done again; its letter goes when it is well, and stays when it is not."""
+    texts_in(folder, b="bad", d="bad")
+    first = run(folder)
+    assert (first.records.dead_lettered, len(dead_letters(first))) == (2, 2)
+    texts_in(folder, b="good")
+    report = run(folder, "same")
+    assert (report.resumed, report.records.completed, report.records.dead_lettered) == (2, 3, 1)
+    assert [letter["key"] for letter in dead_letters(report)] == ["texts/d"]
+    assert outputs(folder) == undisturbed(folder, folder / "other")
+
+
+def test_another_manifest_is_refused_with_the_difference(folder: Path) -> None:
+    """The refusal names what was and what is; `reuse` takes what is there, `new` begins anew."""
+    run(folder)
+    other = GRAPH.replace("path: out}", "path: elsewhere}")
+    with pytest.raises(RunDirectoryError, match=r'nodes.files.params.path was ".*/out", is ".*/elsewhere"; .*--resume=reuse'):
+        run(folder, "same", other)
+    assert run(folder, "reuse", other).resumed == 3
+    assert run(folder, "new", other).resumed == 3  # for the latest run was of that manifest
+    assert run(folder, "new").resumed == 0
+
+
+def test_workers_and_retries_do_not_matter(folder: Path) -> None:
+    """What changes no result does not keep a run from being gone on with."""
+    run(folder)
+    patient = GRAPH.replace("input: texts}", "input: texts, workers: 2, retry: {max_retries: 9}}")
+    assert run(folder, "same", patient, workers=3).resumed == 3
+
+
+def test_nothing_to_go_on_with_is_no_error(folder: Path) -> None:
+    """The same command line can begin a run and go on with it."""
+    assert run(folder, "same").resumed == 0
+    assert run(folder, "same").resumed == 3
+
+
+def test_a_sample_is_gone_on_with_by_the_whole(folder: Path) -> None:
+    """A run of some records is taken over by one of all, and one of all by one of some, which loses nothing of it."""
+    run(folder, sample=2)
+    assert run(folder, "same").resumed == 2
+    assert run(folder, "same", sample=1).records.read == 1
+    assert run(folder, "same").resumed == 3
+
+
+def test_without_resume_everything_is_done_again(folder: Path) -> None:
+    """A run that does not ask for it takes nothing over."""
+    run(folder)
+    assert (run(folder).resumed, sum(CALLS.values())) == (0, 3)
+
+
+def test_a_garbled_group_is_done_again(folder: Path) -> None:
+    """Rows that cannot be trusted cost work and nothing else: their records are done again."""
+    run(folder)
+    made = outputs(folder)
+    path = folder / "run" / JOURNAL / RECORDS
+    path.write_bytes(path.read_bytes().replace(b'"texts/b"', b'"texts/X"'))
+    report = run(folder, "same")
+    assert (report.resumed, report.records.completed) == (0, 3)
+    assert outputs(folder) == made
+
+
+@pytest.mark.parametrize("kept", [0, 1, 40])
+def test_a_torn_journal_is_cut_off(folder: Path, kept: int) -> None:
+    """However little of the file is left, the run is gone on with or begun anew."""
+    run(folder)
+    made = outputs(folder)
+    path = folder / "run" / JOURNAL / RECORDS
+    path.write_bytes(path.read_bytes()[:kept])
+    assert run(folder, "same").records.completed == 3
+    assert outputs(folder) == made
+
+
+def test_a_journal_of_another_version_is_refused(folder: Path) -> None:
+    """The refusal names the file, its version and the one that is expected."""
+    run(folder)
+    path = folder / "run" / JOURNAL / RECORDS
+    path.write_bytes(path.read_bytes().replace(b'"version": 1', b'"version": 7', 1))
+    with pytest.raises(RunDirectoryError, match=r"records.log:1: it is of version 7 .* expected a journal of version 1"):
+        run(folder, "same")
+    assert rows_in(folder / "run"), "a refusal leaves everything as it was"
+
+
+def test_a_journal_that_does_not_say_what_it_is_is_refused(folder: Path) -> None:
+    """A file whose first row is garbled is not taken for an empty one."""
+    run(folder)
+    path = folder / "run" / JOURNAL / RECORDS
+    path.write_bytes(path.read_bytes().replace(b'"began"', b'"bogus"', 1))
+    with pytest.raises(RunDirectoryError, match="its first row is garbled"):
+        run(folder, "same")
