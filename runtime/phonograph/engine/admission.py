@@ -31,7 +31,7 @@ from pathlib import Path
 
 from phonograph.engine.course import Course
 from phonograph.engine.emission import payload_bytes
-from phonograph.engine.journal import Owner
+from phonograph.engine.identity import Owner
 from phonograph.engine.step import Step
 from phonograph.errors import MemoryLimitError
 from phonograph.item import Item, Outcome
