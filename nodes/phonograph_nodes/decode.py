@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
+from phonograph import cancellation
 from phonograph.audio import AudioChunk
 from phonograph.errors import BadInputError, ParameterError
 from phonograph.item import Item
@@ -157,7 +158,7 @@ class Decode(Node[DecodeParams]):
                 block, number = following, number + 1
 
     def _decoder(self, source: str | bytes) -> AudioDecoder:
-        params = self.params
+        params, token = self.params, cancellation.current()
         raw = None
         if params.format is not None:
             given = params.format
@@ -177,7 +178,12 @@ class Decode(Node[DecodeParams]):
             keep_truncated=params.keep_truncated,
             non_finite=params.non_finite,
             raw=raw,
-            limits=Limits(max_duration_s=params.max_duration_s, max_bytes=params.max_bytes, max_seconds=params.max_seconds),
+            limits=Limits(
+                max_duration_s=params.max_duration_s,
+                max_bytes=params.max_bytes,
+                max_seconds=params.max_seconds,
+                is_cancelled=None if token is cancellation.NEVER else lambda: token.is_cancelled,
+            ),
         )
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from phonograph import cancellation
 from phonograph.errors import BadInputError
 from phonograph.item import NO_ATTRIBUTES, Record
 from phonograph.node import InputPath, Params, Source, node
@@ -249,7 +250,9 @@ def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], b
     failed = enter(folder)
     if failed is not None:
         raise BadInputError(f"{shown(folder)}: cannot be listed: {failed.word}")
+    token = cancellation.current()
     while open_folders:
+        token.raise_if_cancelled()
         parent, _, names = open_folders[-1]
         if not names:
             open_folders.pop()

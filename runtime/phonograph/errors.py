@@ -226,6 +226,12 @@ class WorkerDiedError(PhonographError):
         self.status = status
 
 
+class CallCancelledError(PhonographError):
+    """A node was asked to end a call that nobody waits for. Raised by `CancellationToken.raise_if_cancelled` alone."""
+
+    code = "call_cancelled"
+
+
 class MemoryLimitError(PhonographError):
     """A node needed more memory than its `memory` allows, or what was sent more than `limits.memory` can make room for.
 
@@ -245,6 +251,42 @@ class TransientError(PhonographError):
     """A failure that may heal by itself: a busy service, a rate limit, memory that others hold. Retried."""
 
     code = "transient"
+
+
+class AttemptTimeoutError(TransientError, TimeoutError):
+    """One attempt of a node took longer than its `timeout` allows. Retried; what the call gave later is thrown away.
+
+    Args:
+        node: its id.
+        limit_s: how long the attempt was allowed to take.
+        how: how the call ended, as a clause: "ended when it was told to", "did not end, and was left behind".
+    """
+
+    code = "timeout"
+
+    def __init__(self, node: str, limit_s: float, how: str) -> None:
+        super().__init__(f"node {node!r} took longer than its time-out of {limit_s:g} s for one attempt; the call {how}")
+        self.node = node
+        self.limit_s = limit_s
+        self.how = how
+
+    def __reduce__(self) -> tuple[type[AttemptTimeoutError], tuple[str, float, str]]:
+        return type(self), (self.node, self.limit_s, self.how)
+
+
+class TotalTimeoutError(PhonographError):
+    """All attempts of a node for one item, with the waiting between them, took longer than its `total_timeout`. Not retried.
+
+    The error of the last attempt is the cause.
+    """
+
+    code = "total_timeout"
+
+
+class WorkersLeftError(PhonographError):
+    """So many calls have not come back after their time-outs that a run had to leave more threads behind than it may."""
+
+    code = "workers_left"
 
 
 class BadInputError(PhonographError):
@@ -475,6 +517,10 @@ CODES: dict[str, str] = {
     "memory_limit": "A node needed more memory than the manifest allows its process.",
     "breaker_open": "The node's circuit breaker is open and the record was shed.",
     "transient": "A failure that may heal; retried as the node's retry policy says.",
+    "timeout": "One attempt of a node took longer than the manifest allows.",
+    "total_timeout": "All attempts of a node for one item together took longer than the manifest allows.",
+    "call_cancelled": "A node was asked to end a call that nobody waits for.",
+    "workers_left": "More calls than a run may leave behind did not come back after their time-outs.",
     "bad_input": "The record itself cannot be processed.",
     "audio": "Base code of errors about audio.",
     "audio_decode": "The audio could not be read.",

@@ -44,7 +44,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended.
 
     Args:
-        status: `success`; `completed_with_errors` (some records failed, within the budget); `failed`; `interrupted`.
+        status: `success`; `completed_with_errors` (some records failed, within the budget, or calls did not come back after
+            their time-outs); `failed`; `interrupted`.
         records: how many ended in which outcome; sums to `records.read`.
         metrics: what metrics.json holds; None when measuring was off.
         run_directory: where plan, journal, dead letters and metrics lie.
@@ -365,7 +366,7 @@ class Executor:
             status = "failed"
         elif status == "success" and scheduler.was_interrupted:
             status = "interrupted"
-        elif status == "success" and (records.completed + records.filtered < records.read or scheduler.ledger.has_lost_of_marks):
+        elif status == "success" and (records.completed + records.filtered < records.read or scheduler.has_losses):
             status = "completed_with_errors"
         total_time_s = time.perf_counter() - self._started
         metrics = None
@@ -382,6 +383,7 @@ class Executor:
                     conversions=scheduler.conversion_metrics(),
                     memory_limit=scheduler.memory_limit_metrics(),
                     resumed=scheduler.ledger.num_adopted,
+                    left_behind=scheduler.left_metrics(),
                 )
             )
         return RunReport(

@@ -11,6 +11,7 @@ of a node that runs in processes, the sum of what each of them held at most.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,7 +125,8 @@ class BatchMetrics(msgspec.Struct, frozen=True):
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
 
-    `items_dropped` are those that the queue in front of it dropped, as its policy says.
+    `timeouts` counts the failed attempts that took too long. `items_dropped` are those that the queue in front of it dropped, as
+    its policy says.
     """
 
     id: str
@@ -140,6 +142,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     retries: int
     retried_items: int
+    timeouts: int
     array_peak_mb: float
     native_peak_mb: float | None
     breaker: BreakerMetrics
@@ -189,6 +192,19 @@ class MemoryLimitMetrics(msgspec.Struct, frozen=True, kw_only=True):
     record_mb: float
 
 
+class LeftBehindMetrics(msgspec.Struct, frozen=True):
+    """A call that did not end when it was told to, after its time-out, so that its thread was left behind.
+
+    `key` is that of the item, empty for a source; `waited_ms` how long the call had been running by then; `returned` whether it
+    came back before the run ended.
+    """
+
+    node: str
+    key: str
+    waited_ms: float
+    returned: bool
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit.
 
@@ -206,6 +222,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     conversions: tuple[ConversionMetrics, ...] = ()
     memory_limit: MemoryLimitMetrics | None = None
     resumed: int = 0
+    left_behind: tuple[LeftBehindMetrics, ...] = ()
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):
@@ -227,6 +244,7 @@ class NodeTotals:
         self.retries = 0
         self.retried_items = 0
         self.healed_items = 0
+        self.timeouts = 0
         self.items_dropped = 0
         self.passed_over = 0
         self.records_read = 0
@@ -239,6 +257,12 @@ class NodeTotals:
         stats = NodeStats(self.account)
         self.workers.append(stats)
         return stats
+
+    def fix(self, stats: NodeStats) -> NodeStats:
+        """Let what a worker measured stand as it is now, whatever it measures later; gives what stands."""
+        fixed = copy(stats)
+        self.workers[self.workers.index(stats)] = fixed
+        return fixed
 
     @property
     def items_changed(self) -> int:
@@ -271,6 +295,7 @@ class NodeTotals:
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,
+            timeouts=self.timeouts,
             array_peak_mb=array_peak_mb,
             native_peak_mb=0.0 if self.sees_native_memory else None,
             breaker=breaker,

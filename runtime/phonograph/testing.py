@@ -39,6 +39,7 @@ __all__ = [
     "chunk_lengths",
     "deviation",
     "item_with",
+    "pause",
     "run_chunked",
     "run_whole",
     "simulate",
@@ -129,6 +130,17 @@ def simulate(main: Coroutine[Any, Any, ResultT], *, seed: int, longest_s: float 
 
     with asyncio.Runner(loop_factory=lambda: SimulatedLoop(seed, longest_s)) as runner:
         return runner.run(main)
+
+
+def pause(seconds: float) -> None:
+    """Let simulated time pass in a node that has a time-out; `math.inf`: for ever. For runs under `simulate`.
+
+    Raises:
+        RuntimeError: elsewhere.
+    """
+    from phonograph.engine.simulated import pause
+
+    pause(seconds)
 
 
 def item_with(payload: Any, key: str = "test/record") -> Item:

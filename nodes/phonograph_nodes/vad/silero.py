@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from phonograph import cancellation
 from phonograph.audio import Segment
 from phonograph.errors import AudioFormatError
 from phonograph.item import Item
@@ -143,7 +144,9 @@ def speech_probabilities(model: Any, signal: Samples, sample_rate: int) -> NDArr
     padded[context : context + signal.size] = signal
     probabilities = np.empty(num_frames, np.float32)
     state, rate = np.zeros(_STATE_SHAPE, np.float32), np.array(sample_rate, np.int64)
+    token = cancellation.current()
     for frame in range(num_frames):
+        token.raise_if_cancelled()
         seen = padded[frame * length : (frame + 1) * length + context]
         found, state = model.run(None, {"input": seen[np.newaxis], "state": state, "sr": rate})
         probabilities[frame] = found[0, 0]

@@ -21,6 +21,7 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
+from phonograph import cancellation
 from phonograph.audio import AudioChunk
 from phonograph.errors import AudioFormatError
 from phonograph_nodes.convert import convert
@@ -86,7 +87,7 @@ def encode(
     if sample_format.startswith("flt"):
         refuse_non_finite(chunk.samples, name)
     file, rate = io.BytesIO(), int(chunk.sample_rate)
-    layout = _LAYOUTS[chunk.num_channels - 1]
+    layout, token = _LAYOUTS[chunk.num_channels - 1], cancellation.current()
     try:
         with av.open(file, "w", format=codec.muxer, options={"fflags": "+bitexact", **muxer_options}) as container:
             container.metadata.update({tag: stored(text).decode() for tag, text in tags.items()})
@@ -97,6 +98,7 @@ def encode(
             if bit_rate is not None:
                 context.bit_rate = bit_rate
             for frame in _frames(chunk, sample_format, layout, silence):
+                token.raise_if_cancelled()
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
     except av.error.FFmpegError as error:

@@ -101,10 +101,13 @@ class Admission:
         self._pauses = self._num_forced = self._num_refused = 0
         self._paused_s = 0.0
 
-    def begin(self, steps: Iterable[Step]) -> None:
-        """Everything is open, and no record has been read: weigh the calls of these nodes from now on."""
+    def begin(self) -> None:
+        """Everything is open, and no record has been read."""
         self._base = self._resident_bytes()
         self._course.on_end.append(self._record_ended)
+
+    def weigh(self, steps: Iterable[Step]) -> None:
+        """Weigh the calls of these nodes from now on."""
         for step in steps:
             weights = self._weights.setdefault(step.node.node_id, Weights())
             step.call, step.weigh = weighed(step.call, weights), weights.note

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 
-from phonograph.engine.batching import Batches, durations
+from phonograph.engine.batching import Batches
 from phonograph.engine.delivery import Entry
+from phonograph.engine.durations import durations
 from phonograph.engine.forming import Forming
 from phonograph.engine.lane import Lane
 from phonograph.engine.load import Load
@@ -53,7 +54,7 @@ class BatchTurns(TurnTaking):
                     cancel(entry)
             return [entry for entry in batch if entry in turns]
 
-        batches = Batches(lane, self._course, self._judge, settle, cancel)
+        batches = Batches(lane, self._course, self._judge, settle, cancel, renew=self._renew_visits)
         while True:
             seats.look(number)
             if not (parts or turns) and lane.is_finished:
@@ -66,13 +67,13 @@ class BatchTurns(TurnTaking):
                     cancel(entry)
             is_whole = not parts
             if is_whole:
-                await self._join(lane, number, visits, load, forming, turns)
+                load = await self._join(lane, number, visits, load, forming, turns)
                 is_last = self._is_closing or seats.is_closed or _is_everyone_in(turns, seats, number)
                 batch = forming.take(self._now(), is_last=is_last)
             else:
                 batch = parts.pop()
             if batch is not None:
-                parts += reversed(await batches.run(wanted(batch), visits, visits.thread, is_whole=is_whole))
+                parts += reversed(await batches.run(wanted(batch), visits, is_whole=is_whole))
                 if not parts:  # by then each chunk of theirs that was in the batch has failed by itself
                     self._end_lost(visits)
             elif not seats.has_turn_for(number):
@@ -81,8 +82,8 @@ class BatchTurns(TurnTaking):
 
     async def _join(
         self, lane: ServingLane, number: int, visits: Visits, load: Load, forming: Forming[Entry], turns: dict[Entry, Seat]
-    ) -> None:
-        """Let what waits at the seats join batches, until one is full."""
+    ) -> Load:
+        """Let what waits at the seats join batches, until one is full; gives the load for the next."""
         node, seconds = lane.nodes[0], durations(lane.nodes[0].plan)
         while not forming.has_full:
             load.most = 1
@@ -95,12 +96,13 @@ class BatchTurns(TurnTaking):
                 forming.add(entry, seconds(entry.item), entry.queued_at if entry.error is None else self._now())
             if load.waiting:
                 try:
-                    await self._take_turns(lane, visits, load, turn)
+                    load = await self._take_turns(lane, visits, load, turn)
                 finally:
                     for seat in turn.values():
                         self._rise(lane, seat)
             elif not turn and not lane.seats.has_turn_for(number):
-                return
+                break
+        return load
 
 
 def _is_everyone_in(turns: dict[Entry, Seat], seats: Seating, number: int) -> bool:

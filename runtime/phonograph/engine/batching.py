@@ -17,18 +17,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from phonograph.audio import AudioChunk
 from phonograph.engine.batch_call import Outcome
-from phonograph.engine.course import Course
+from phonograph.engine.course import Course, Place
 from phonograph.engine.delivery import Entry
+from phonograph.engine.durations import durations
 from phonograph.engine.forming import Forming
+from phonograph.engine.guard import LeftBehindError
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane
-from phonograph.engine.threads import Worker
 from phonograph.engine.worker import Pass
-from phonograph.graph.model import GraphNode
 from phonograph.item import Item
 
 
@@ -79,31 +78,28 @@ class BatchLane(Lane):
         self._timer = None if due is None else self._loop.call_at(due, self.queue.nudge)
 
 
-def durations(node: GraphNode) -> Callable[[Item], float | None]:
-    """How long items are that a node takes: their audio or, where it takes none, as long as they say; None: it is not known."""
-    audio = next((port.name for port in node.ports[0] if port.type.family == "audio"), None)
-
-    def seconds(item: Item) -> float | None:
-        if audio is None:
-            said = item.attributes.get("duration")
-            return said if isinstance(said, int | float) and said >= 0 else None
-        chunk = item.payload.get(audio)
-        return chunk.duration_s if isinstance(chunk, AudioChunk) else None
-
-    return seconds
-
-
 class TakesBatches(Protocol):
     """A worker, as far as batches are concerned."""
 
     def run_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome] | Exception: ...
 
 
-class Batches:
+class BatchPlace(Place, Protocol):
+    """Where such a worker works."""
+
+    @property
+    def member(self) -> TakesBatches: ...
+
+
+PlaceT = TypeVar("PlaceT", bound=BatchPlace)
+
+
+class Batches(Generic[PlaceT]):
     """Runs the batches of one lane.
 
     Args:
         settle: what is done with what came of one entry. cancel: with one that is not to be run any more.
+        renew: puts another worker in the place of one that was left behind.
     """
 
     def __init__(
@@ -113,6 +109,8 @@ class Batches:
         judge: Judge,
         settle: Callable[[Lane, Entry, Pass], Awaitable[None]],
         cancel: Callable[[Entry], None] | None = None,
+        *,
+        renew: Callable[[PlaceT], Awaitable[None]],
     ) -> None:
         self._lane = lane
         self._node = lane.nodes[0]
@@ -120,12 +118,12 @@ class Batches:
         self._judge = judge
         self._settle = settle
         self._cancel = cancel or course.cancel
+        self._renew = renew
 
-    async def pump(self, worker: TakesBatches, thread: Worker) -> None:
+    async def pump(self, place: PlaceT) -> None:
         """Give batches to one worker of a run until nothing more comes."""
         lane = self._lane
         assert isinstance(lane, BatchLane), "a run makes such lanes for nodes that take batches"
-        where = None if lane.plan.run == "inline" else thread
         parts: list[list[Entry]] = []  # of a batch that failed, the next one last
         while parts or not lane.is_finished:
             if lane.outbox.letters:
@@ -136,12 +134,12 @@ class Batches:
             if batch is None:
                 await lane.queue.wait()
                 continue
-            parts += reversed(await self.run(batch, worker, where, is_whole=is_whole))
+            parts += reversed(await self.run(batch, place, is_whole=is_whole))
             del batch  # a waiting worker must not keep an item's memory alive
         lane.queue.nudge()
 
-    async def run(self, batch: list[Entry], worker: TakesBatches, thread: Worker | None, *, is_whole: bool) -> list[list[Entry]]:
-        """Run a batch, or a part of one that failed, in a thread or here; what is left of it is to be run in parts."""
+    async def run(self, batch: list[Entry], place: PlaceT, *, is_whole: bool) -> list[list[Entry]]:
+        """Run a batch, or a part of one that failed; what is left of it is to be run in parts."""
         lane, node = self._lane, self._node
         if self._course.is_aborting:
             for entry in batch:
@@ -159,7 +157,7 @@ class Batches:
         if is_whole:
             node.totals.batches += 1
             node.totals.batched_items += len(batch)
-        result = await self._called(batch, worker, thread)
+        result = await self._called(batch, place)
         if isinstance(result, Exception):
             return await self._failed(batch, result)
         for entry, outcome in zip(batch, result, strict=True):
@@ -169,16 +167,21 @@ class Batches:
                 await self._settle(lane, entry, _passed(outcome) if isinstance(outcome, list) else outcome)
         return []
 
-    async def _called(self, batch: Sequence[Entry], worker: TakesBatches, thread: Worker | None) -> list[Outcome] | Exception:
+    async def _called(self, batch: Sequence[Entry], place: PlaceT) -> list[Outcome] | Exception:
         """One call of the node."""
         now, totals = self._course.now(), self._node.totals
         for entry in batch:
             totals.queue_wait_s += now - entry.began
             entry.began = now
         arguments = ([entry.item for entry in batch], sum(entry.error is None for entry in batch))
-        if thread is None:
-            return worker.run_batch(*arguments)
-        return await self._course.called(thread, worker.run_batch, *arguments)
+        if self._lane.plan.run == "inline":
+            return place.member.run_batch(*arguments)
+        most_urgent = min(batch, key=lambda entry: entry.deadline)
+        try:
+            return await self._course.called(place, place.member.run_batch, *arguments, entry=most_urgent)
+        except LeftBehindError as left:
+            await self._renew(place)
+            return left.error
 
     async def _failed(self, batch: list[Entry], error: Exception) -> list[list[Entry]]:
         """Judge the items of a call that failed, where it can be told what becomes of them; the others are to be run in parts."""

@@ -25,6 +25,7 @@ import socket
 import struct
 from array import array
 from collections.abc import Sequence
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -33,10 +34,10 @@ import numpy as np
 from phonograph.pickling import dumps
 
 HALF_BYTES = 2**20
-ARENA_BYTES = 2 * HALF_BYTES + 8
+ARENA_BYTES = 2 * HALF_BYTES + 24
 _INLINE_BYTES = 64 * 1024  # below, handing over a half costs more than it saves
 _HEAD = struct.Struct("=QQ")  # bytes of the pickle, number of arrays
-_POSITION = struct.Struct("=q")
+_POSITION = struct.Struct("=qdd")
 _ASK_EVERY_MS = 100  # where the kernel does not tell of the end of a process
 
 
@@ -113,9 +114,15 @@ class Channel:
         """A number that both sides see; it outlives the process that set it."""
         return int(_POSITION.unpack_from(self._arena, 2 * HALF_BYTES)[0])
 
-    @position.setter
-    def position(self, number: int) -> None:
-        _POSITION.pack_into(self._arena, 2 * HALF_BYTES, number)
+    @property
+    def times(self) -> tuple[float, float]:
+        """What belongs to the position, see `mark`."""
+        _, began, due = _POSITION.unpack_from(self._arena, 2 * HALF_BYTES)
+        return began, due
+
+    def mark(self, position: int, began: float = 0.0, due: float = inf) -> None:
+        """Let both sides see a position, and two times."""
+        _POSITION.pack_into(self._arena, 2 * HALF_BYTES, position, began, due)
 
     def send(self, message: object) -> None:
         """Send a message.

@@ -17,7 +17,7 @@ are put together, up to a bound (`phonograph.streaming`).
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -28,7 +28,7 @@ from phonograph.engine.delivery import END
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Pass, as_exception
-from phonograph.errors import NodeContractError
+from phonograph.errors import AttemptTimeoutError, NodeContractError
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
 from phonograph.node import Node
@@ -94,6 +94,14 @@ class Kept:
         self.gathered: Stretches | None = None
         self.num_given = 0
         self.failed: str | None = None
+
+    @classmethod
+    def after(cls, before: Kept) -> Kept:
+        """What is left of it when the node is lost."""
+        kept = cls()
+        kept.gathered, kept.num_given = before.gathered, before.num_given
+        kept.failed = "" if before.has_state else before.failed
+        return kept
 
     def fail(self, key: str) -> None:
         """The node failed on an item. Nobody knows what the error has left of the state."""
@@ -176,6 +184,15 @@ class Conversations:
         """Let go of all that is kept for a session."""
         self._sessions.pop(session, None)
 
+    def succeed(self, before: Conversations, gone: Collection[str]) -> None:
+        """Go on with the sessions of a worker that was left behind, but for those that are gone.
+
+        What nodes keep leans on them and is lost, so that the next chunk says `discontinuity`. What is put together here is kept.
+        """
+        for session, old in list(before._sessions.items()):
+            if session not in gone:
+                self._sessions[session] = [Kept.after(one) for one in old]
+
     def _kept(self, session: str) -> list[Kept]:
         kept = self._sessions.get(session)
         if kept is None:
@@ -220,7 +237,7 @@ class Conversations:
             mine.fail(item.key)
             if is_gathered:
                 mine.failed = None  # what was too much to gather stays so, up to the next gap
-            outcome.fail(position, item, as_exception(step.spec, error))
+            outcome.fail(position, item, as_exception(step.spec, error), began=step.began)
             return
         if not is_end and not made:
             outcome.gave_nothing(step, how)
@@ -317,6 +334,26 @@ class Conversations:
         number = mine.num_given
         mine.num_given += 1
         return msgspec.structs.replace(value, key=key, ordinal=item.ordinal, session=item.session, index=number, final=False)
+
+
+class GuardedConversations(Conversations):
+    """The sessions of a worker whose calls may take only so long."""
+
+    def _call(self, step: Step, how: Manner | None, mine: Kept, item: Item, attempt: int) -> list[Item]:
+        assert step.guard is not None
+        with step.guard.attempt(step, self._steps.index(step), (item,)):
+            return super()._call(step, how, mine, item, attempt)
+
+    def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
+        step = self._steps[0]
+        assert step.guard is not None
+        try:
+            with step.guard.attempt(step, 0, [guest.item for guest in guests]):
+                return super()._call_batch(guests, num_new)
+        except AttemptTimeoutError:
+            for guest in guests:
+                guest.failed()  # nobody knows how far the call had come
+            raise
 
 
 class _Chunk:

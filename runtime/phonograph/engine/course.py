@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from phonograph.engine.delivery import END, Entry
 from phonograph.engine.identity import Identity
@@ -12,7 +12,6 @@ from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
 from phonograph.engine.letters import Letters
 from phonograph.engine.scribe import Scribe
-from phonograph.engine.threads import Worker
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
 from phonograph.flow.tickets import leave, lose
 from phonograph.graph.model import Full
@@ -25,6 +24,12 @@ ResultT = TypeVar("ResultT")
 
 _TOLD_FAILURES = 20
 """Failed items of a run that are logged as warnings."""
+
+
+class Place(Protocol):
+    """Where a worker works; another one may come to work there."""
+
+    def call(self, function: Callable[..., ResultT], *arguments: Any, entry: Entry | None = None) -> asyncio.Future[ResultT]: ...
 
 
 class Course:
@@ -118,10 +123,16 @@ class Course:
         except Exception:  # noqa: BLE001  # whatever the host's log handlers raise
             self._log = None
 
-    def called(self, thread: Worker, function: Callable[..., ResultT], *arguments: Any) -> asyncio.Future[ResultT]:
-        """Have a thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for."""
+    def called(
+        self, place: Place, function: Callable[..., ResultT], *arguments: Any, entry: Entry | None = None
+    ) -> asyncio.Future[ResultT]:
+        """Have a worker's thread call a function; `num_calls` counts it as long as it runs, and not what its results wait for.
+
+        Args:
+            entry: that the call begins with, whose time may run out before it ends.
+        """
         self.num_calls += 1
-        call = thread.call(function, *arguments)
+        call = place.call(function, *arguments, entry=entry)
         call.add_done_callback(self._returned)
         return call
 

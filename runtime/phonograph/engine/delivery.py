@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, Protocol
 
 from phonograph.engine.emission import payload_bytes
@@ -32,11 +33,11 @@ class Entry:
     """An item and where in its segment it goes on.
 
     `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
-    breaker let the item through; `given` counts what attempts before have handed on. `held` is what it carries: tickets, and the
-    dead letter that it is or was made of.
+    breaker let the item through; `deadline` is when the node has no time left for it; `given` counts what attempts before have
+    handed on. `held` is what it carries: tickets, and the dead letter that it is or was made of.
     """
 
-    __slots__ = ("attempt", "began", "error", "given", "held", "is_probe", "item", "position", "queued_at")
+    __slots__ = ("attempt", "began", "deadline", "error", "given", "held", "is_probe", "item", "position", "queued_at")
 
     def __init__(self, item: Item, queued_at: float, position: int = 0, held: Held = ()) -> None:
         self.item = item
@@ -48,6 +49,7 @@ class Entry:
         self.error: Exception | None = None
         self.is_probe = False
         self.began = queued_at
+        self.deadline = inf
 
 
 class Target(Protocol):

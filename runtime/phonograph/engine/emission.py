@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from phonograph.cancellation import NEVER
 from phonograph.engine.port_contract import Contract
 from phonograph.item import Item
 
@@ -31,9 +32,10 @@ class Emission:
 
     Attributes:
         ready: made, and not handed on yet. given: how many were handed on, or are ready, of this attempt and the ones before.
+        token: by which the generator may ask whether it is to end.
     """
 
-    __slots__ = ("_num_left_out", "given", "item", "position", "ready", "rest")
+    __slots__ = ("_num_left_out", "given", "item", "position", "ready", "rest", "token")
 
     def __init__(self, position: int, item: Item, rest: Iterator[Any] | None, given: int = 0) -> None:
         self.position = position
@@ -41,6 +43,7 @@ class Emission:
         self.rest = rest
         self.ready: deque[Item] = deque()
         self.given = given
+        self.token = NEVER
         self._num_left_out = given
 
     def fill(self, contract: Contract) -> None:

@@ -7,6 +7,7 @@ and so does one that no reader ended well (see `phonograph.engine.letters`).
 
 from __future__ import annotations
 
+from math import inf
 from types import MappingProxyType
 
 import msgspec
@@ -17,7 +18,16 @@ from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.lane import Lane, NodeRun
 from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
-from phonograph.errors import BadInputError, CircuitOpenError, OutputError, RunDirectoryError, WorkerDiedError, in_words
+from phonograph.errors import (
+    AttemptTimeoutError,
+    BadInputError,
+    CircuitOpenError,
+    OutputError,
+    RunDirectoryError,
+    TotalTimeoutError,
+    WorkerDiedError,
+    in_words,
+)
 from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Item, Outcome
 from phonograph.journal import DeadLetter
@@ -50,7 +60,7 @@ class Judge:
         `entry` is what was taken in, and leaves its tickets when its pass is settled; what waits again enters them once more.
         """
         node, item, error = lane.nodes[failure.position], failure.item, failure.error
-        if failure.position == entry.position and item is entry.item:
+        if failure.is_unseen or (failure.position == entry.position and item is entry.item):
             again = entry
         else:
             again = Entry(item, entry.queued_at, failure.position, held=entry.held)
@@ -60,12 +70,16 @@ class Judge:
             self._refused(lane, node, again)
             return
         course = self._course
+        node.totals.timeouts += isinstance(error, AttemptTimeoutError)
         if isinstance(error, OutputError):
             node.totals.stopped_the_run = True
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
         delay_s = self.delay_after(node, again, error)
+        if delay_s is not None and (too_long := self._out_of_time(node, again, failure.began, delay_s)) is not None:
+            too_long.__cause__ = error
+            delay_s, error = None, too_long
         if delay_s is not None:
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
@@ -90,6 +104,20 @@ class Judge:
         if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
             return None
         return node.plan.retry.delay_after(entry.attempt, error)
+
+    def _out_of_time(self, node: NodeRun, entry: Entry, began: float | None, delay_s: float) -> TotalTimeoutError | None:
+        """Why an item may not be tried again after a delay: all attempts together would take too long."""
+        total_s = node.plan.timeout.total_s
+        if total_s == inf:
+            return None
+        if entry.deadline == inf:  # it has failed for the first time
+            entry.deadline = (entry.began if began is None else began) + total_s
+        if self._course.now() + delay_s < entry.deadline:
+            return None
+        return TotalTimeoutError(
+            f"node {node.plan.id!r} had {total_s:g} s for all attempts; the next one, after a delay of {delay_s:g} s, would be "
+            "too late"
+        )
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Give up an item that waited for a breaker until it could wait no longer."""
@@ -163,7 +191,7 @@ class Judge:
         node.totals.passed_over += 1
         (taken, *_), (given, *_) = node.plan.ports
         item = entry.item.with_payload({given.name: entry.item.payload[taken.name]})
-        entry.position, entry.attempt, entry.is_probe = entry.position + 1, 1, False
+        entry.position, entry.attempt, entry.is_probe, entry.deadline = entry.position + 1, 1, False, inf
         if entry.position < len(lane.nodes):
             item = select(lane.nodes[entry.position].plan.inputs[0], item)
         entry.item = item

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
 from phonograph.breaker import BreakerState, CircuitBreaker
 from phonograph.engine.delivery import Entry, Exit, Outbox, Parcels
@@ -207,6 +208,7 @@ class Lane:
     def hold(self, node: NodeRun, entry: Entry) -> None:
         """Keep the entry until the node's breaker lets it through."""
         node.held.append(entry)
+        entry.deadline = inf  # this wait is not the node's own, and `max_open` bounds it
         self.review(node)
 
     def review(self, node: NodeRun) -> None:

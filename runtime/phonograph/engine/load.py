@@ -44,15 +44,17 @@ class Load:
 
     Attributes:
         waiting: not begun, oldest first. done: with what came of each; a plain item where one item came of one, and nothing else.
-        most: entries that it may take now. is_slow: of late, one of them took a turn or longer.
+        running: that the worker has begun. most: entries that it may take now. is_slow: of late, one of them took a turn or
+            longer.
         is_stopped: a call that waits for another to return is not to run anything then.
     """
 
-    __slots__ = ("done", "is_slow", "is_stopped", "most", "waiting")
+    __slots__ = ("done", "is_slow", "is_stopped", "most", "running", "waiting")
 
     def __init__(self) -> None:
         self.waiting: deque[Entry] = deque()
         self.done: deque[tuple[Entry, Pass | Item]] = deque()
+        self.running: Entry | None = None
         self.most = 1
         self.is_slow = False
         self.is_stopped = False
@@ -65,7 +67,7 @@ class Load:
         num_run, is_usual = 0, True
         while is_usual and now - started < TURN_NS:
             try:
-                entry = self.waiting.popleft()
+                entry = self.running = self.waiting.popleft()
             except IndexError:
                 break
             result = worker.run(entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
@@ -74,6 +76,7 @@ class Load:
             del entry, result  # the thread must not hold an item while it waits
             num_run += 1
             now = clock_ns()
+        self.running = None
         self.is_stopped = not is_usual
         if num_run:
             self.most = max(1, min(MOST_ENTRIES, num_run * TURN_NS // max(1, now - started)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from phonograph.flow.gather import gather_type
 from phonograph.flow.splits import openers
@@ -50,6 +50,17 @@ class SegmentPlan:
     @property
     def gathers(self) -> bool:
         return self.num_workers == 0
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether calls of one of its nodes may take only so long."""
+        return any(node.is_timed for node in self.nodes)
+
+    @property
+    def has_single_writer(self) -> bool:
+        """Whether it is a sink of which there must be only one."""
+        factory = self.nodes[0].spec.factory
+        return isinstance(factory, type) and issubclass(factory, Sink) and factory.writers == "single_writer"
 
     @property
     def memory(self) -> int | None:
@@ -146,18 +157,19 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
         and gather_type(before) is gather_type(node) is None
         and (before.run, before.memory) == (node.run, node.memory)
         and before.workers == node.workers
+        # What one call made of an item is lost with a worker that is left behind, so it must not be several items by then.
+        and not (before.spec.cardinality == "1:N" and (before.is_timed or node.is_timed))
     )
 
 
 def _segment(line: list[GraphNode], automatic: int) -> SegmentPlan:
     first = line[0]
     num_workers = first.workers or automatic
-    if first.run == "inline" or _has_single_writer(first):
-        num_workers = 1
     if gather_type(first) is not None:
         num_workers = 0
     queue = _queue_in_front_of(first)
-    return SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=queue, batch=first.batch)
+    plan = SegmentPlan(nodes=tuple(line), run=first.run, num_workers=num_workers, queue=queue, batch=first.batch)
+    return replace(plan, num_workers=min(num_workers, 1)) if first.run == "inline" or plan.has_single_writer else plan
 
 
 def _queue_in_front_of(node: GraphNode) -> QueueBounds:
@@ -168,11 +180,6 @@ def _queue_in_front_of(node: GraphNode) -> QueueBounds:
     return QueueBounds(
         items=max(queue.items for queue in given), num_bytes=max(queue.num_bytes for queue in given), full=given[0].full
     )
-
-
-def _has_single_writer(node: GraphNode) -> bool:
-    factory = node.spec.factory
-    return isinstance(factory, type) and issubclass(factory, Sink) and factory.writers == "single_writer"
 
 
 def _available_cores() -> int:

@@ -17,7 +17,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
@@ -27,6 +29,7 @@ from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
 from phonograph.engine.conversation import Conversations, Kept, LivePass, Manner
 from phonograph.engine.delivery import END
 from phonograph.engine.emission import Emission
+from phonograph.engine.guard import Allowances
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
 from phonograph.engine.step import Step
@@ -65,26 +68,29 @@ class _Worker(SegmentWorker):
             self.totals = {node.id: NodeTotals(node.id, node.spec.type, sees_native_memory=True) for node in nodes}
         super().__init__(plan, cast(dict[str, CircuitBreaker], self.told), self.totals)
         self._channel = channel
+        self._allowances = Allowances(nodes)
         self._memory = assignment.memory
         self._live = _Sessions(self, nodes)
         self._session = ""  # of the chunk that came last
 
     def _call(self, step: Step, item: Item, position: int, attempt: int, given: int) -> Item | Emission:
-        with self.said(step, position):
+        with self.said(step, position, (item,)):
             return super()._call(step, item, position, attempt, given)
 
     def _take(self, step: Step, emission: Emission) -> None:
-        with self.said(step, emission.position):
+        with self.said(step, emission.position, (emission.item,)):
             super()._take(step, emission)
 
     def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
-        with self.said(self.steps[0], 0):
+        with self.said(self.steps[0], 0, items):
             return super()._call_batch(items, num_new)
 
     @contextlib.contextmanager
-    def said(self, step: Step, position: int) -> Iterator[None]:
-        """Around each call of a node."""
-        self._channel.position = position
+    def said(self, step: Step, position: int, items: Sequence[Item] = ()) -> Iterator[None]:
+        """Around each call of a node; one that is about no items may take as long as it likes."""
+        now, limit_s = time.monotonic(), self._allowances.limit_s(position, items) if items else inf
+        step.began = None if limit_s == inf else now
+        self._channel.mark(position, now, now + limit_s)
         try:
             yield
         except KeyboardInterrupt as error:  # the node's own, for Ctrl-C is left to the run
@@ -96,6 +102,9 @@ class _Worker(SegmentWorker):
                 f"node {step.node.node_id!r} needed more than its memory limit of {size_in_words(self._memory)}; expected less; "
                 "raise its `memory`, or give it smaller records"
             ) from error
+        finally:
+            if limit_s < inf:
+                self._channel.mark(position)
 
     def run_as_told(
         self, item: Item, position: int, attempt: int, is_probe: bool, given: int, closed: tuple[bool, ...]
@@ -197,11 +206,11 @@ class _Sessions(Conversations):
         return outcome
 
     def _call(self, step: Step, how: Manner | None, mine: Kept, item: Item, attempt: int) -> list[Item]:
-        with self._worker.said(step, self._steps.index(step)):
+        with self._worker.said(step, self._steps.index(step), (item,)):
             return super()._call(step, how, mine, item, attempt)
 
     def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
-        with self._worker.said(self._steps[0], 0):
+        with self._worker.said(self._steps[0], 0, [guest.item for guest in guests]):
             return super()._call_batch(guests, num_new)
 
     def _tell(self, step: Step, mine: Kept, message: object) -> None:

@@ -19,7 +19,7 @@ from phonograph.engine.batch_call import Outcome
 from phonograph.engine.conversation import LivePass, manner
 from phonograph.engine.delivery import END
 from phonograph.engine.process_worker import Died, ProcessWorker, restored, transportable
-from phonograph.errors import WorkerDiedError
+from phonograph.errors import AttemptTimeoutError, WorkerDiedError
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
 
@@ -63,6 +63,7 @@ class ProcessConversations:
                 *(self._marked(item), position, attempt, is_probe, self._there.get(session, 0), worker.closed()),
                 position=position,
                 may_repeat=session not in self._there or not self._keeps,
+                item=item,
             )
         except Died as died:
             worker.count_lost(died, num_new=int(not is_end and (attempt == 1 or died.at > position)))
@@ -120,6 +121,12 @@ class ProcessConversations:
                 self._worker.call("forget", session, may_repeat=False)
         self._forget(session)
 
+    def succeed(self, before: ProcessConversations) -> None:
+        """Take over from who has lost all that it had, with its process, in a call that did not even end then."""
+        before._died(WorkerDiedError("", "was left behind"))
+        self.lost, self._gone, self._gaps = before.lost, before._gone, before._gaps
+        self._there = before._there
+
     def _died(self, error: WorkerDiedError) -> None:
         if self._keeps:
             self._gone.update(dict.fromkeys(self._there, error))
@@ -150,5 +157,5 @@ class ProcessConversations:
 def _failed(position: int, item: Item, error: Exception, before: Sequence[int] = ()) -> LivePass:
     outcome = LivePass()
     outcome.trail.extend(before)
-    outcome.fail(position, item, error)
+    outcome.fail(position, item, error).is_unseen = isinstance(error, AttemptTimeoutError)
     return outcome

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from phonograph.engine.batch_call import Outcome
 from phonograph.engine.worker import Pass
+from phonograph.errors import WorkerDiedError
 from phonograph.graph.isolation import Blueprint
 from phonograph.item import Item
 from phonograph.metrics import NodeStats
@@ -52,3 +54,25 @@ class Answer:
     stats: Mapping[int, NodeStats]
     peaks: tuple[int, ...]
     logged: tuple[bytes, ...]
+
+
+_INNERMOST = re.compile(r'File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)')  # the first line of a crash's stack
+
+
+def death(node_id: str, status: int, crash: str) -> WorkerDiedError:
+    """What is told of a process that ended by itself: 128 signals, else a status."""
+    if status >= 0:
+        return WorkerDiedError(node_id, f"left with exit status {status}", status=status)
+    how = f"was killed by {_signal_name(-status)}"
+    if where := _INNERMOST.search(crash):
+        how += f", called at {where['file']}:{where['line']} in {where['function']}"
+    if -status == signal.SIGKILL:
+        how += ", as the kernel does when memory runs out"
+    return WorkerDiedError(node_id, how, signal=-status)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # one of the real-time signals
+        return f"signal {number}"

@@ -16,13 +16,13 @@ import contextlib
 import logging
 import os
 import pickle
-import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from time import perf_counter_ns
 from typing import TypeVar
 
@@ -30,9 +30,10 @@ from phonograph.breaker import CircuitBreaker
 from phonograph.engine.batch_call import Outcome
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, Child, new_arena
 from phonograph.engine.plan import SegmentPlan
-from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
+from phonograph.engine.process_guard import BoundedCalls
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result, death
 from phonograph.engine.worker import Failure, Pass
-from phonograph.errors import NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
+from phonograph.errors import AttemptTimeoutError, NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
 from phonograph.graph.isolation import Blueprint
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
@@ -43,13 +44,12 @@ _NOT_CALLED = -1
 _LEAVE_S = 5.0  # for the process to end by itself after its last answer
 _CRASH_BYTES = 4096
 _MAX_LOG_BYTES = 2**20
-_INNERMOST = re.compile(r'File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)')  # the first line of a crash's stack
 
 
 class Died(Exception):
     """The process ended during a call that began at `start_ns`, at the node at position `at`."""
 
-    def __init__(self, error: WorkerDiedError, at: int, start_ns: int) -> None:
+    def __init__(self, error: WorkerDiedError | AttemptTimeoutError, at: int, start_ns: int) -> None:
         super().__init__(error)
         self.error = error
         self.at = at
@@ -60,7 +60,7 @@ class ProcessWorker:
     """Runs items through one segment in a process that is started anew whenever it has died. All but `kill` is for one thread.
 
     Attributes:
-        on_death: is called when a process has ended by itself.
+        on_death: is called when a process has ended by itself. calls: those that may take only so long.
     """
 
     def __init__(self, plan: SegmentPlan, breakers: Mapping[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
@@ -69,6 +69,7 @@ class ProcessWorker:
         self._stats = () if totals is None else tuple(totals[node_id].new_worker() for node_id in self._ids)
         self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, _log_levels())
         self.on_death: Callable[[WorkerDiedError], None] = lambda died: None
+        self.calls = BoundedCalls()
         self._lock = threading.Lock()
         self._is_killed = False
         self._is_open = False
@@ -98,7 +99,8 @@ class ProcessWorker:
         if not (is_probe or self._breakers[position].is_closed):
             return _failed(position, item, None)  # no process need be started to be told that
         try:
-            outcome = self.call("run_as_told", item, position, attempt, is_probe, given, self.closed(), position=position)
+            arguments = (item, position, attempt, is_probe, given, self.closed())
+            outcome = self.call("run_as_told", *arguments, position=position, item=item)
         except Died as died:
             self.count_lost(died, num_new=int(attempt == 1 or died.at > position))
             return _failed(died.at, item, died.error, before=range(position, died.at))
@@ -113,7 +115,7 @@ class ProcessWorker:
     def call_batch(self, name: str, items: Sequence[Item], num_new: int, *more: object) -> list[Outcome] | Exception:
         """The same by a method of that name of the worker there."""
         try:
-            outcomes = self.call(name, items, num_new, *more)
+            outcomes = self.call(name, items, num_new, *more, item=items[0])
         except Died as died:
             self.count_lost(died, num_new=num_new)
             return died.error
@@ -128,7 +130,7 @@ class ProcessWorker:
         if process is not self._process:  # it died of an item further on
             return _failed(position, item, WorkerDiedError(self._ids[position], "died of another item"))
         try:
-            outcome = self.call("go_on_as_told", self.closed(), position=position, may_repeat=False)
+            outcome = self.call("go_on_as_told", self.closed(), position=position, may_repeat=False, item=item)
         except Died as died:
             self.count_lost(died, num_new=int(died.at > position))
             return _failed(died.at, item, died.error)
@@ -137,12 +139,12 @@ class ProcessWorker:
         assert not isinstance(outcome, Item), "what goes on gives a Pass"
         return self._came(outcome, item, position)
 
-    def call(self, name: str, *arguments: object, position: int = 0, may_repeat: bool = True) -> Result:
+    def call(self, name: str, *arguments: object, position: int = 0, may_repeat: bool = True, item: Item | None = None) -> Result:
         """Call a method of the worker there.
 
         Args:
             position: of the first node that it may call. may_repeat: a process that ends before it calls one leaves the call to
-                the next process, once.
+                the next process, once. item: that it is about, for calls that may take only so long.
 
         Raises:
             Died: the process ended meanwhile.
@@ -151,13 +153,17 @@ class ProcessWorker:
         start_ns = perf_counter_ns()
         try:
             process = self._opened()
-            return self._take(process.ask(name, *arguments))
+            self.calls.begin(process, item)
+            answer = process.ask(name, *arguments)
         except ChannelClosedError:
             at = process.position
             died = self._ended(process, max(at, position))
+            late = self.calls.late(self._ids[max(at, position)])
             if at == _NOT_CALLED and may_repeat:
-                return self.call(name, *arguments, position=position, may_repeat=False)
-            raise Died(died, max(at, position), start_ns) from None
+                return self.call(name, *arguments, position=position, may_repeat=False, item=item)
+            raise Died(late or died, max(at, position), start_ns) from None
+        self.calls.end()
+        return self._take(answer)
 
     @property
     def is_running(self) -> bool:
@@ -275,9 +281,9 @@ class _Process:
             log_theirs.close()
         self._child = Child(self._program.pid)
         self._lock = threading.Lock()
-        self._is_over = False
+        self._is_shut = self._is_over = False
         self._channel = Channel(ours, self._arena, self._child)
-        self._channel.position = _NOT_CALLED
+        self._channel.mark(_NOT_CALLED)
 
     @property
     def is_alive(self) -> bool:
@@ -288,6 +294,15 @@ class _Process:
         """Of the node that it called last, since it was asked last; -1: of none."""
         return self._channel.position
 
+    @property
+    def bounded_call(self) -> tuple[int, float, float] | None:
+        """Position, beginning and latest end of the call that runs; None: none does, or it may take for ever."""
+        with self._lock:
+            if self._is_shut:
+                return None
+            began, due = self._channel.times
+            return None if due == inf else (self._channel.position, began, due)
+
     def tell(self, message: object) -> None:
         """Send a message and wait for nothing; one that does not arrive is noticed by who waits for the answer."""
         with contextlib.suppress(ChannelClosedError):
@@ -295,7 +310,7 @@ class _Process:
 
     def ask(self, name: str, *arguments: object) -> Answer:
         """Call a method of the worker there. Raises ChannelClosedError when the process ends meanwhile."""
-        self._channel.position = _NOT_CALLED
+        self._channel.mark(_NOT_CALLED)
         self._channel.send((name, *arguments))
         return self.answer()
 
@@ -317,6 +332,8 @@ class _Process:
     def end(self, node_id: str) -> WorkerDiedError:
         """Wait for its end, which has come or is near; say how it ended while it worked for a node."""
         crash = os.pread(self._arena, _CRASH_BYTES, ARENA_BYTES).decode(errors="replace")
+        with self._lock:
+            self._is_shut = True
         self._channel.close()
         os.close(self._arena)
         self._logs.close()
@@ -326,7 +343,7 @@ class _Process:
             self._is_over = True
         status = self._program.wait()
         self._child.close()
-        return _died(node_id, status, crash)
+        return death(node_id, status, crash)
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -339,30 +356,11 @@ class _Process:
                 _log(record)
 
 
-def _died(node_id: str, status: int, crash: str) -> WorkerDiedError:
-    """What is told of a process that ended by itself: 128 signals, else a status."""
-    if status >= 0:
-        return WorkerDiedError(node_id, f"left with exit status {status}", status=status)
-    how = f"was killed by {_signal_name(-status)}"
-    if where := _INNERMOST.search(crash):
-        how += f", called at {where['file']}:{where['line']} in {where['function']}"
-    if -status == signal.SIGKILL:
-        how += ", as the kernel does when memory runs out"
-    return WorkerDiedError(node_id, how, signal=-status)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # one of the real-time signals
-        return f"signal {number}"
-
-
 def _failed(position: int, item: Item, error: Exception | None, before: Iterable[int] = ()) -> Pass:
     """What came of an item that stopped; `error` is None when an open breaker refused it, `before` are calls that returned."""
     outcome = Pass()
     outcome.trail.extend(before)
-    outcome.fail(position, item, error)
+    outcome.fail(position, item, error).is_unseen = isinstance(error, AttemptTimeoutError)
     return outcome
 
 

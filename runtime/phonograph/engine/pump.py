@@ -8,32 +8,36 @@ the node for more.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from phonograph.engine.course import Course
+from phonograph.engine.crew import Post
 from phonograph.engine.delivery import Entry
+from phonograph.engine.guard import LeftBehindError
 from phonograph.engine.lane import Lane
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.settling import Settling
-from phonograph.engine.threads import Worker
-from phonograph.engine.worker import Pass, SegmentWorker
+from phonograph.engine.worker import Pass, SegmentWorker, lost
 from phonograph.item import Item
+
+Works = Post[SegmentWorker | ProcessWorker]
+Renew = Callable[[Works], Awaitable[None]]
 
 
 class Pump:
     """Pumps for one worker of a run.
 
     Args:
-        thread: of the worker. Where the lane's nodes run inline, it is asked for the time only.
+        post: of the worker. Where the lane's nodes run inline, its thread is asked for the time only.
+        renew: puts another worker there, in the place of one that was left behind.
     """
 
-    def __init__(
-        self, lane: Lane, worker: SegmentWorker | ProcessWorker, thread: Worker, course: Course, settling: Settling
-    ) -> None:
+    def __init__(self, lane: Lane, post: Works, course: Course, settling: Settling, renew: Renew) -> None:
         self._lane = lane
-        self._worker = worker
-        self._thread = thread
+        self._post = post
+        self._renew = renew
         self._course = course
         self._settling = settling
         self._is_inline = lane.plan.run == "inline"
@@ -46,13 +50,27 @@ class Pump:
         """Pump until nothing more comes."""
         lane = self._lane
         while self._paused or self._ahead is not None or not lane.is_finished:
-            if lane.outbox.letters:
-                await lane.outbox.send()
-            elif self._paused and self._ahead is None:
-                await self._go_on()
-            else:
-                await self._run_load()
+            try:
+                if lane.outbox.letters:
+                    await lane.outbox.send()
+                elif self._paused and self._ahead is None:
+                    await self._go_on()
+                else:
+                    await self._run_load()
+            except LeftBehindError as left:
+                await self._left_behind(left)
         lane.queue.nudge()
+
+    async def _left_behind(self, left: LeftBehindError) -> None:
+        """Settle what came of a load whose worker has not come back; put another worker in its place, with a load of its own."""
+        lane, load, entry = self._lane, self._load, self._load.running
+        assert entry is not None, "only a call that runs is left behind"
+        self._ahead, load.is_stopped = None, True
+        lane.take_back(load)
+        await self._settle_done()
+        self._load = lane.loads[lane.loads.index(load)] = Load()
+        await self._settling.settle(lane, entry, lost(left, entry.position))
+        await self._renew(self._post)
 
     async def _run_load(self) -> None:
         """Take what a worker can run in one go, in its thread if it has one; wait until there is something."""
@@ -76,19 +94,19 @@ class Pump:
         elif not self._is_inline:
             await self._hop()
         else:
-            load.run(self._worker, self._thread.clock_ns)
+            load.run(self._post.member, self._post.thread.clock_ns)
             lane.take_back(load)
             await self._settle_done()
 
     async def _hop(self) -> None:
         """Have a worker run its load in its thread, settle it, and see to what it keeps back when it takes long."""
-        lane, load, course, thread = self._lane, self._load, self._course, self._thread
+        lane, load, course, post = self._lane, self._load, self._course, self._post
         call, self._ahead, is_alone = self._ahead, None, True
         if call is None:
             is_alone = len(load.waiting) == 1
-            call = course.called(thread, load.run, self._worker, thread.clock_ns)
+            call = course.called(post, load.run, post.member, post.thread.clock_ns, entry=load.waiting[0])
         if not self._paused and not course.is_aborting and lane.fill_ahead(load):
-            self._ahead = course.called(thread, partial(load.run, is_ahead=True), self._worker, thread.clock_ns)
+            self._ahead = course.called(post, partial(load.run, is_ahead=True), post.member, post.thread.clock_ns)
         elif not is_alone:
             await asyncio.wait((call,), timeout=LATE_S)
             if not call.done():
@@ -116,7 +134,7 @@ class Pump:
 
     async def _go_on(self) -> None:
         """Run one of the entries beyond the node that was paused last, or let it give more; wait while neither can be."""
-        lane, worker, settling = self._lane, self._worker, self._settling
+        lane, post, load, settling = self._lane, self._post, self._load, self._settling
         entry = lane.take_beyond(*self._paused[-1])
         if entry is None:
             await lane.queue.wait()
@@ -127,16 +145,16 @@ class Pump:
         if self._course.is_aborting:
             self._course.cancel(entry)
             return
-        call = (
-            worker.go_on
-            if goes_on
-            else partial(worker.run, entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
-        )
         result: Pass | Item
         if entry.position == len(lane.nodes):  # an open breaker passed over the last node
             result = entry.item
         else:
-            result = call() if self._is_inline else await self._course.called(self._thread, call)
+            call: Callable[[], Pass | Item] = post.member.go_on
+            if not goes_on:
+                call = partial(post.member.run, entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
+            load.running = entry
+            result = call() if self._is_inline else await self._course.called(post, call, entry=None if goes_on else entry)
+            load.running = None
         if type(result) is not Item or not settling.settled_at_once(lane, entry, result, self._course.now()):
             await settling.settle(lane, entry, result)
         if isinstance(result, Pass) and result.paused_at is not None:

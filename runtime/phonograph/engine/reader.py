@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any
 
+from phonograph import cancellation
 from phonograph._memory import leave
+from phonograph.cancellation import NEVER, CancellationToken
 from phonograph.engine.emission import payload_bytes
 from phonograph.errors import NodeContractError, naming_node
 from phonograph.graph.model import GraphNode
@@ -29,6 +31,9 @@ Found = Record | RecordRow | Again
 class SourceReader:
     """One open source. Every method but `take` and `hurry` runs in the source's thread.
 
+    Attributes:
+        token: by which it learns that nobody waits for its next record any more.
+
     Args:
         earlier: what earlier runs have done of its records; None: nothing.
     """
@@ -47,6 +52,7 @@ class SourceReader:
         self._read: deque[Found] = deque()  # whose operations at either end are atomic
         self._most = 1
         self._is_late = False
+        self.token = CancellationToken() if plan.is_timed else NEVER
 
     def open(self) -> None:
         with naming_node(self._source.node_id, "could not be opened"):
@@ -64,6 +70,7 @@ class SourceReader:
         if self._error is not None:
             raise self._error
         self._is_late = False
+        reset = cancellation.enter(self.token)
         previous = self._account.enter() if self._account is not None else None
         start_ns = end_ns = clock_ns()
         num_found = num_read = num_bytes = 0  # what is taken over costs next to nothing, so it is bounded by the time alone
@@ -89,6 +96,7 @@ class SourceReader:
             if not num_found:
                 raise
         finally:
+            cancellation.leave(reset)
             if self._account is not None:
                 leave(previous)
         self._stats.called(start_ns, end_ns)

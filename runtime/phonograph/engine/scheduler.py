@@ -24,8 +24,9 @@ from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.batching import Batches, BatchLane
 from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
-from phonograph.engine.crew import Crew, Post
+from phonograph.engine.crew import Crew, LeftBehind, Post
 from phonograph.engine.emission import payload_bytes
+from phonograph.engine.guard import GRACE_S
 from phonograph.engine.identity import Identity
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
@@ -36,15 +37,16 @@ from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.pump import Pump
 from phonograph.engine.reader import Found, SourceReader, shares
 from phonograph.engine.settling import Settling
+from phonograph.engine.threads import Worker
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import SegmentWorker
-from phonograph.errors import NodeError, PhonographError
+from phonograph.errors import AttemptTimeoutError, NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome
 from phonograph.journal import RunDirectory
 from phonograph.journal.earlier import Again
 from phonograph.journal.records import RecordRow
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, ConversionMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import BreakerMetrics, ConversionMetrics, LeftBehindMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -89,6 +91,7 @@ class Scheduler:
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
+        self._crew: Crew | None = None
         self._settling = Settling(self._course, self._judge)
         self._assembly = self._connect()
         limit = plan.graph.limits.memory
@@ -106,6 +109,11 @@ class Scheduler:
         """Why the run failed, if it did."""
         return self._course.error
 
+    @property
+    def has_losses(self) -> bool:
+        """Something was lost besides records: of the end of a session, or a thread that has not come back."""
+        return self.ledger.has_lost_of_marks or any(not one.returned for one in self.left_metrics())
+
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
@@ -113,15 +121,18 @@ class Scheduler:
         """
         course = self._course
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
-        crew = Crew(self._plan, {node_id: run.breaker for node_id, run in self._nodes.items()}, totals, course.run_directory)
+        breakers = {node_id: run.breaker for node_id, run in self._nodes.items()}
+        crew = self._crew = Crew(self._plan, breakers, totals, course.run_directory)
         timeout_s: float | None = _STUCK_AFTER_S
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
+            crew.on_left = self._tell_left
             await crew.open()
             if self._admission is not None:
-                self._admission.begin(crew.steps())
+                self._admission.begin()
+                crew.equip(self._admission.weigh)
             if self._check_arrays:
-                ArrayCheck().begin(crew.steps())
+                crew.equip(ArrayCheck().begin)
             async with asyncio.TaskGroup() as group:
                 watching = Watch(course, self._assembly, self._admission)
                 watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
@@ -175,6 +186,15 @@ class Scheduler:
     def memory_limit_metrics(self) -> MemoryLimitMetrics | None:
         return None if self._admission is None else self._admission.metrics()
 
+    def left_metrics(self) -> tuple[LeftBehindMetrics, ...]:
+        left = () if self._crew is None else self._crew.left
+        return tuple(LeftBehindMetrics(one.node, one.key, round(one.waited_s * 1e3, 6), one.is_back) for one in left)
+
+    def _tell_left(self, left: LeftBehind, thread: Worker) -> None:
+        self._course.tell(
+            "warning", "call_left_behind", node=left.node, key=left.key, waited_s=round(left.waited_s, 3), stack=thread.stack()
+        )
+
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -192,11 +212,13 @@ class Scheduler:
         course, quota, reader = self._course, self._quotas[node.plan.id], post.member
         try:
             while not course.is_draining and quota != node.totals.records_read:
-                call = course.called(post.thread, reader.read_on, post.thread.clock_ns)
+                call = course.called(post, reader.read_on, post.thread.clock_ns)
                 await asyncio.wait((call,), timeout=LATE_S)
                 if not call.done():
                     reader.hurry()
                     await self._admit(node, reader.take(), quota)
+                    if node.plan.is_timed:
+                        await self._within_time(node, post, call)
                 goes_on = await call
                 await self._admit(node, reader.take(), quota)
                 if not goes_on:
@@ -205,6 +227,31 @@ class Scheduler:
             course.fail(node_error(node, None, error), abort=False)
         node.exit.close()
         node.letters.close()
+
+    async def _within_time(self, node: NodeRun, post: Post[SourceReader], call: asyncio.Future[bool]) -> None:
+        """Return when a source has read its next record. Raises AttemptTimeoutError; the source is not called any more then."""
+        limit_s, reader = node.plan.timeout.limit_s(None), post.member
+        await asyncio.wait((call,), timeout=limit_s)
+        if call.done():
+            return
+        reader.token.is_cancelled = True
+        await asyncio.wait((call,), timeout=GRACE_S)
+        node.totals.timeouts += 1
+        if call.done():
+            raise AttemptTimeoutError(node.plan.id, limit_s, "ended when it was told to") from call.exception()
+        assert self._crew is not None
+        self._crew.leave(post, node.plan.id, limit_s + GRACE_S, call)
+        raise AttemptTimeoutError(node.plan.id, limit_s, "did not end when it was told to, and was left behind")
+
+    async def _renew(self, post: Post[SegmentWorker | ProcessWorker]) -> None:
+        """Put another worker in the place of one that was left behind, unless nothing will be called any more."""
+        if self._course.is_aborting:
+            return
+        assert self._crew is not None
+        try:
+            await self._crew.renew(post)
+        except PhonographError as error:
+            self._course.fail(error)
 
     async def _admit(self, node: NodeRun, found: Sequence[Found], quota: int | None) -> None:
         """Take records in, up to the source's quota; those that are left when the run drains count as not read."""
@@ -243,13 +290,12 @@ class Scheduler:
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
         course, settling = self._course, self._settling
-        batches = Batches(lane, course, self._judge, settling.settle) if isinstance(lane, BatchLane) else None
+        batches = None
+        if isinstance(lane, BatchLane):
+            batches = Batches(lane, course, self._judge, settling.settle, renew=self._renew)
         async with asyncio.TaskGroup() as group:
             for post in posts:
-                if batches is None:
-                    pumping = Pump(lane, post.member, post.thread, course, settling).run()
-                else:
-                    pumping = batches.pump(post.member, post.thread)
+                pumping = Pump(lane, post, course, settling, self._renew).run() if batches is None else batches.pump(post)
                 group.create_task(pumping, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:

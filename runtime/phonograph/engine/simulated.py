@@ -6,8 +6,10 @@ in the loop's own thread; when a call begins, how long it takes, and whether its
 its end, is drawn too. So retries, breakers, deadlines and stops meet in another order with each seed, while two runs with the
 same one are equal. When nothing is ready and no timer is set, nobody can ever go on, and the loop says so.
 
-A node that blocks blocks everything, and one that asks for the time gets the real one. Nodes with `run: process` have processes
-as ever.
+A node that blocks blocks everything, and one that asks for the time gets the real one. Where calls have time-outs, the worker is
+a thread all the same, so that a call may wait for simulated time (`pause`) while the loop goes on. Only one of all of them runs
+at any moment: the loop waits for a thread that runs, and a thread that waits has given the turn back. Nodes with `run: process`
+have processes as ever.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+import sys
+import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -46,15 +51,24 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._selector = self  # what the base class asks for events from outside; there are none
         self._clock_resolution = 0.0  # no timer runs before its time, since time would stand still until it has come
         self._now = 0.0
+        self._threads: list[SimulatedThread] = []
         self._longest_s = longest_s
 
     def time(self) -> float:
         """Seconds since the loop was made."""
         return self._now
 
-    def start_worker(self, name: str) -> SimulatedWorker:
+    def start_worker(self, name: str, *, may_stay: bool = False) -> SimulatedWorker:
         """What `phonograph.engine.threads.start_worker` gives in this loop."""
-        return SimulatedWorker(self)
+        if not may_stay:
+            return SimulatedWorker(self)
+        self._threads.append(SimulatedThread(self, name))
+        return self._threads[-1]
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.end()
+        super().close()
 
     def select(self, timeout_s: float | None) -> list[Any]:
         """Called by the base class before each of its turns, with the time until the next timer, 0 when something is ready."""
@@ -105,6 +119,10 @@ class SimulatedWorker:
         self._clock_ns += round(self._pause_s() * 1e9)
         return self._clock_ns
 
+    def stack(self) -> str:
+        """It has none of its own."""
+        return ""
+
     def _run(self) -> None:
         future, function, arguments = self._calls.popleft()
         result, error = None, None
@@ -123,3 +141,81 @@ class SimulatedWorker:
 
     def _pause_s(self) -> float:
         return self._loop.random.choice(_PAUSES_S)
+
+
+class SimulatedThread(SimulatedWorker):
+    """The same for calls that may take some time, or never end: in a thread, which takes turns with the loop."""
+
+    def __init__(self, loop: SimulatedLoop, name: str) -> None:
+        super().__init__(loop)
+        self._turn, self._done = threading.Semaphore(0), threading.Semaphore(0)
+        self._call: Callable[[], None] | None = None
+        self._pause: float | None = None
+        self._is_over = False
+        self._thread = threading.Thread(target=self._work, name=f"phonograph-{name}", daemon=True)
+        self._thread.start()
+
+    def stack(self) -> str:
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
+
+    def pause(self, seconds: float) -> None:
+        """Let simulated time pass. In the thread."""
+        self._pause = seconds
+        self._done.release()
+        self._turn.acquire()
+        if self._is_over:
+            raise SystemExit
+
+    def end(self) -> None:
+        """End the thread, wherever its call waits."""
+        self._is_over, self._call = True, None
+        self._turn.release()
+        self._thread.join()
+
+    def _run(self) -> None:
+        future, function, arguments = self._calls.popleft()
+
+        def call() -> None:
+            result, error = None, None
+            try:
+                result = function(*arguments)
+            except BaseException as raised:  # noqa: BLE001  # as in a thread
+                error = as_failure(raised)
+            if not self._is_over:
+                self._loop.call_later(self._pause_s(), self._ran, future, result, error)
+
+        self._call = call
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Let the thread run until its call has ended or waits."""
+        self._turn.release()
+        self._done.acquire()
+        pause, self._pause = self._pause, None
+        if pause is not None and pause < math.inf:
+            self._loop.call_later(pause, self._go_on)
+
+    def _work(self) -> None:
+        _THREAD.worker = self
+        asyncio._set_running_loop(self._loop)
+        while True:
+            self._turn.acquire()
+            if self._call is None:
+                return
+            self._call()
+            if self._is_over:
+                return
+            self._call = None
+            self._done.release()
+
+
+_THREAD = threading.local()
+
+
+def pause(seconds: float) -> None:
+    """See `phonograph.testing.pause`."""
+    worker: SimulatedThread | None = getattr(_THREAD, "worker", None)
+    if worker is None:
+        raise RuntimeError("pause() was called outside a simulated run, or by a node without a time-out; expected one of both")
+    worker.pause(seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phonograph.audio import AudioChunk
 from phonograph.breaker import CircuitBreaker
@@ -17,12 +17,15 @@ from phonograph.metrics import NodeTotals
 from phonograph.node import Emitted, Node
 from phonograph.sink import Sink, at_work
 
+if TYPE_CHECKING:
+    from phonograph.engine.guard import Guard
+
 
 class Step:
     """One node in one worker."""
 
     __slots__ = (
-        *("account", "audio_in", "audio_out", "breaker", "call", "contract"),
+        *("account", "audio_in", "audio_out", "began", "breaker", "call", "contract", "guard"),
         *("node", "onward", "sees_audio", "spec", "stats", "weigh"),
     )
 
@@ -31,6 +34,8 @@ class Step:
         self.contract = Contract(plan.spec, plan.ports, plan.unproven)
         self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
         self.breaker = breaker
+        self.began: float | None = None  # of the latest attempt, where that is bounded
+        self.guard: Guard | None = None
         self.stats = totals.new_worker() if totals is not None else None
         self.account = totals.account if totals is not None else None
         # The item as the next step sees it; None when it goes another way. At the end of the segment nobody asks.
@@ -76,6 +81,8 @@ class Step:
         at_work(sink.writer, item.ordinal)
         part = sink.stage(item)
         try:
+            if self.guard is not None:
+                self.guard.begin_final()
             sink.writer.stored(part.commit())
         except BaseException:
             part.discard()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import queue
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
@@ -20,13 +22,20 @@ class Worker(Protocol):
     def stop(self) -> None: ...
     def join(self, timeout_s: float | None = None) -> None: ...
     def clock_ns(self) -> int: ...
+    def stack(self) -> str: ...
 
 
-def start_worker(name: str) -> Worker:
-    """A thread that works for the running event loop; a simulated one brings workers of its own, see `phonograph.testing`."""
-    loop = asyncio.get_running_loop()
-    start: Callable[[str], Worker] = getattr(loop, "start_worker", WorkerThread)
-    return start(name)
+def start_worker(name: str, *, may_stay: bool = False) -> Worker:
+    """A thread that works for the running event loop; a simulated one brings workers of its own, see `phonograph.testing`.
+
+    Args:
+        may_stay: a call may never return, and then the thread is left behind.
+    """
+    start = getattr(asyncio.get_running_loop(), "start_worker", None)
+    if start is None:
+        return WorkerThread(name)
+    worker: Worker = start(name, may_stay=may_stay)
+    return worker
 
 
 class WorkerThread:
@@ -59,6 +68,11 @@ class WorkerThread:
     def join(self, timeout_s: float | None = None) -> None:
         """Wait for the thread's end, at most for the time given."""
         self._thread.join(timeout_s)
+
+    def stack(self) -> str:
+        """Where it is, as Python shows it, the innermost call last; empty when it has ended."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        return "" if frame is None else "".join(traceback.format_stack(frame))
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -6,13 +6,14 @@ import asyncio
 
 from phonograph.engine.conversation import LivePass
 from phonograph.engine.delivery import END, Entry, pass_end
+from phonograph.engine.guard import LeftBehindError
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.scheduler import Scheduler
 from phonograph.engine.seats import Seat, ServingLane
 from phonograph.engine.sessions import Session
 from phonograph.engine.visits import Visits
-from phonograph.engine.worker import Pass
+from phonograph.engine.worker import Pass, lost
 from phonograph.errors import WorkerDiedError, in_words
 from phonograph.flow.tickets import delay, enter, leave
 from phonograph.item import Item, Outcome
@@ -61,7 +62,7 @@ class TurnTaking(Scheduler):
                 if any(seat.owner.is_gone for seat in turns.values()):  # so that no worker keeps anything for it again
                     self._take_back(lane, load, turns)
                 else:
-                    await self._take_turns(lane, visits, load, turns)
+                    load = await self._take_turns(lane, visits, load, turns)
             finally:
                 for seat in turns.values():
                     self._rise(lane, seat)
@@ -97,20 +98,55 @@ class TurnTaking(Scheduler):
                 load.waiting.append(entry)
         return turns
 
-    async def _take_turns(self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat]) -> None:
+    async def _take_turns(self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat]) -> Load:
+        """Let a worker run a load; gives the one for what comes then."""
         if visits.thread is None:
             load.run(visits)
             await asyncio.sleep(0)  # what lies between nodes that run here has its turn too
         else:
-            call = self._course.called(visits.thread, load.run, visits, visits.thread.clock_ns)
+            call = self._course.called(visits, load.run, visits, visits.thread.clock_ns, entry=load.waiting[0])
             if len(turns) > 1:
                 await asyncio.wait((call,), timeout=LATE_S)
                 if not call.done():
                     self._take_back(lane, load, turns)
                     await self._settle_turns(lane, visits, load, turns)
-            await call
+            try:
+                await call
+            except LeftBehindError as left:
+                return await self._turn_lost(lane, visits, load, turns, left)
         self._take_back(lane, load, turns)
         await self._settle_turns(lane, visits, load, turns)
+        return load
+
+    async def _turn_lost(
+        self, lane: ServingLane, visits: Visits, load: Load, turns: dict[Entry, Seat], left: LeftBehindError
+    ) -> Load:
+        """As of a pump, for a turn. What else nodes had given for the chunk by then is lost with the worker."""
+        entry = load.running
+        assert entry is not None, "only a call that runs is left behind"
+        self._take_back(lane, load, turns)
+        await self._settle_turns(lane, visits, load, turns)
+        lane.loads[lane.loads.index(load)] = fresh = Load()
+        attempt, result = left.attempt, lost(left, entry.position)
+        if entry.item.session is not None:
+            live = LivePass()
+            live.trail, live.num_failures = result.trail, result.num_failures
+            if entry.item.payload is END:
+                live.rest.append((attempt.position + (attempt.item.payload is END), entry.item))
+            result = live
+        await self._renew_visits(visits)
+        seat = turns.pop(entry)
+        try:
+            await self._settle_turn(lane, seat, entry, result)
+        finally:
+            self._rise(lane, seat)
+        return fresh
+
+    async def _renew_visits(self, visits: Visits) -> None:
+        await self._renew(visits.post)
+        if not visits.post.is_left:
+            visits.succeed()
+            self._end_lost(visits)
 
     def _take_back(self, lane: ServingLane, load: Load, turns: dict[Entry, Seat]) -> None:
         """Put what has not begun back to where it was."""

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Self, TypeVar
 
 from phonograph.engine.batch_call import Outcome
-from phonograph.engine.conversation import Conversations
+from phonograph.engine.conversation import Conversations, GuardedConversations
 from phonograph.engine.crew import Post
+from phonograph.engine.delivery import Entry
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_conversations import ProcessConversations
 from phonograph.engine.process_worker import ProcessWorker
+from phonograph.engine.threads import Worker
 from phonograph.engine.worker import Pass, SegmentWorker
 from phonograph.errors import WorkerDiedError
 from phonograph.item import Item
+
+ResultT = TypeVar("ResultT")
 
 
 class Visits:
@@ -23,21 +29,46 @@ class Visits:
     """
 
     def __init__(self, plan: SegmentPlan, post: Post[SegmentWorker | ProcessWorker]) -> None:
-        self.thread = None if plan.run == "inline" else post.thread
-        self._worker = post.member
-        self._live: Conversations | ProcessConversations
-        if isinstance(post.member, ProcessWorker):
-            self._live = ProcessConversations(plan.nodes, post.member)
-        else:
-            self._live = Conversations(plan.nodes, post.member.steps)
+        self._plan = plan
+        self.post = post
+        self._live = self._conversations()
+        self._forgetting: set[str] = set()
+
+    @property
+    def thread(self) -> Worker | None:
+        return None if self._plan.run == "inline" else self.post.thread
+
+    @property
+    def member(self) -> Self:
+        """What `Batches` gives batches to."""
+        return self
+
+    def call(self, function: Callable[..., ResultT], *arguments: Any, entry: Entry | None = None) -> asyncio.Future[ResultT]:
+        """As `Post.call`."""
+        return self.post.call(function, *arguments, entry=entry)
+
+    def succeed(self) -> None:
+        """Another worker has come, in the place of one that was left behind: sessions go on there, without what nodes kept."""
+        before, self._live = self._live, self._conversations()
+        if isinstance(before, Conversations) and isinstance(self._live, Conversations):
+            self._live.succeed(before, self._forgetting)
+        elif isinstance(before, ProcessConversations) and isinstance(self._live, ProcessConversations):
+            self._live.succeed(before)
+
+    def _conversations(self) -> Conversations | ProcessConversations:
+        member, nodes = self.post.member, self._plan.nodes
+        if isinstance(member, ProcessWorker):
+            return ProcessConversations(nodes, member)
+        return Conversations(nodes, member.steps) if self.post.guard is None else GuardedConversations(nodes, member.steps)
 
     def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
         """As `SegmentWorker.run`, to the very end: what comes is kept for the caller, so that stretches would save nothing."""
         if item.session is not None:
             return self._live.run(item, position, attempt, is_probe)
-        outcome = self._worker.run(item, position, attempt, is_probe, given)
+        worker = self.post.member
+        outcome = worker.run(item, position, attempt, is_probe, given)
         while isinstance(outcome, Pass) and outcome.paused_at is not None:
-            more = self._worker.go_on()
+            more = worker.go_on()
             outcome.emitted += more.emitted
             outcome.trail += more.trail
             outcome.num_filtered += more.num_filtered
@@ -65,7 +96,9 @@ class Visits:
         if self.thread is None:
             self._live.forget(session)
         else:
-            self.thread.call(self._live.forget, session)
+            self._forgetting.add(session)
+            forgotten = self.thread.call(self._live.forget, session)
+            forgotten.add_done_callback(lambda _: self._forgetting.discard(session))
 
     def taken_lost(self) -> Iterator[tuple[str, WorkerDiedError]]:
         """(session, why) of those that have lost a state since this was asked."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
+from time import perf_counter_ns
 
 from phonograph._memory import leave
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.batch_call import Outcome, Whole, call_batch
 from phonograph.engine.emission import STRETCH_BYTES, STRETCH_ITEMS, Emission, payload_bytes
+from phonograph.engine.guard import Attempt, Guard, LeftBehindError
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.step import Step
 from phonograph.errors import NodeContractError, NodeError, naming_node
@@ -22,16 +24,19 @@ from phonograph.spec import NodeSpec
 class Failure:
     """Where an item stopped inside a segment; `error` is None when an open breaker refused it and the node was not called.
 
-    `given`: how many items the node's generator had handed on when it failed.
+    `given`: how many items the node's generator had handed on when it failed. `began`: when the attempt did, where that is known.
+    `is_unseen`: the item as it was there is lost with its worker, so that it is tried again from where its pass began.
     """
 
-    __slots__ = ("error", "given", "item", "position")
+    __slots__ = ("began", "error", "given", "is_unseen", "item", "position")
 
-    def __init__(self, position: int, item: Item, error: Exception | None, given: int = 0) -> None:
+    def __init__(self, position: int, item: Item, error: Exception | None, given: int = 0, began: float | None = None) -> None:
         self.position = position
         self.item = item
         self.error = error
         self.given = given
+        self.began = began
+        self.is_unseen = False
 
 
 class Pass:
@@ -53,9 +58,11 @@ class Pass:
         self.paused_at: int | None = None
         self.trail: list[int | Failure] = [*trail]
 
-    def fail(self, position: int, item: Item, error: Exception | None, given: int = 0) -> None:
+    def fail(self, position: int, item: Item, error: Exception | None, given: int = 0, began: float | None = None) -> Failure:
+        failure = Failure(position, item, error, given, began)
         self.num_failures += 1
-        self.trail.append(Failure(position, item, error, given))
+        self.trail.append(failure)
+        return failure
 
 
 class SegmentWorker:
@@ -196,7 +203,7 @@ class SegmentWorker:
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                     raise  # the user's, and not the node's
-                outcome.fail(position, item, as_exception(step.spec, error))
+                outcome.fail(position, item, as_exception(step.spec, error), began=step.began)
                 return
             if emitted.rest is None:
                 outcome.trail.append(position)
@@ -254,7 +261,7 @@ class SegmentWorker:
             if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
                 raise  # as above
             emissions.pop()
-            outcome.fail(emission.position, emission.item, as_exception(step.spec, error), given)
+            outcome.fail(emission.position, emission.item, as_exception(step.spec, error), given, step.began)
             return
         if emission.rest is None:
             outcome.trail.append(emission.position)
@@ -297,6 +304,55 @@ class SegmentWorker:
             raise
         stats.end(len(emission.ready))
         stats.audio_seconds += step.audio_seconds(emission.ready, None)
+
+
+class GuardedWorker(SegmentWorker):
+    """A segment worker whose calls may take only so long.
+
+    Args:
+        guard: is told of each call.
+    """
+
+    def __init__(
+        self, plan: SegmentPlan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None, guard: Guard
+    ) -> None:
+        super().__init__(plan, breakers, totals)
+        self._guard = guard
+        for step in self.steps:
+            step.guard = guard
+
+    def _call(self, step: Step, item: Item, position: int, attempt: int, given: int) -> Item | Emission:
+        with self._guard.attempt(step, position, (item,), given) as token:
+            emitted = super()._call(step, item, position, attempt, given)
+            if isinstance(emitted, Emission):
+                emitted.token = token
+            return emitted
+
+    def _take(self, step: Step, emission: Emission) -> None:
+        with self._guard.attempt(step, emission.position, (emission.item,), emission.given, emission.token):
+            super()._take(step, emission)
+
+    def _call_batch(self, items: Sequence[Item], num_new: int) -> list[Outcome]:
+        with self._guard.attempt(self.steps[0], 0, items):
+            return super()._call_batch(items, num_new)
+
+    def count_left(self, attempt: Attempt, totals: dict[str, NodeTotals] | None) -> None:
+        """Account for a call that has not returned, and count no more of what the thread does. For the event loop."""
+        for position, step in enumerate(self.steps):
+            if totals is not None and step.stats is not None:
+                stats = totals[step.node.node_id].fix(step.stats)
+                if position == attempt.position:
+                    stats.errors += 1
+                    stats.called(attempt.began_ns, perf_counter_ns())
+
+
+def lost(left: LeftBehindError, since: int) -> Pass:
+    """What came of an item that a worker which was left behind had been given at position `since`."""
+    attempt = left.attempt
+    outcome = Pass(trail=range(since, attempt.position))
+    failure = outcome.fail(attempt.position, attempt.item, left.error, attempt.given, attempt.began)
+    failure.is_unseen = attempt.is_unseen
+    return outcome
 
 
 def as_exception(spec: NodeSpec, error: BaseException) -> Exception:

@@ -14,7 +14,7 @@ from phonograph.breaker import BreakerPolicy
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
-from phonograph.explaining.words import path_in_words, value_in_words
+from phonograph.explaining.words import path_in_words, timeouts_in_words, value_in_words
 from phonograph.graph.model import Batching, Edge, Graph, GraphNode
 from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.binding import secrets_of
@@ -146,6 +146,15 @@ class _Explainer:
                     dead_letters=link.is_dead_letters,
                 )
 
+    def _timeouts(self, node: GraphNode, entry: NodeEntry) -> Iterator[Fact]:
+        """How long calls of a node may take, where that is bounded."""
+        if not node.is_timed:
+            return
+        for name, words in zip(("timeout", "total_timeout"), timeouts_in_words(node.timeout), strict=True):
+            position = entry.origins.get(name)
+            if words and position is not None:
+                yield Fact(name, words, self._place(position, node.position.note))
+
     def _decided_by(self, node: GraphNode) -> NodeEntry | None:
         """The node of the manifest whose policies it has: itself, or, of an inserted one, the first of its readers."""
         inserted = self._conversions.get(node.id)
@@ -167,6 +176,7 @@ class _Explainer:
                     origins.append(self._place(position, node.position.note))
             if changed:
                 yield Fact(name, ", ".join(changed), ", ".join(dict.fromkeys(origins)))
+        yield from self._timeouts(node, entry)
         if node.run == "process":
             position = entry.origins.get("run") if node.asked_run is not None else None
             yield Fact(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import Any
 
 import msgspec
 
 from phonograph.language.units import duration_in_words, size_in_words
+from phonograph.timeout import TimeoutPolicy
 
 Shown = Callable[[str], str]
 """Says how a text is shown, such as a path relative to a folder."""
@@ -55,3 +57,10 @@ def path_in_words(path: str, *folders: str) -> str:
         if relative != os.pardir and not relative.startswith(os.pardir + os.sep):
             return relative
     return absolute
+
+
+def timeouts_in_words(policy: TimeoutPolicy) -> tuple[str, str]:
+    """How long an attempt may take, and all of them, as a manifest says it; empty for ever."""
+    terms = [duration_in_words(policy.base_s)] if 0 < policy.base_s < inf else []
+    terms += [f"{policy.per_audio:g}x audio"] * bool(policy.per_audio)
+    return " + ".join(terms), "" if policy.total_s == inf else duration_in_words(policy.total_s)

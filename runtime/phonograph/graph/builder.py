@@ -225,6 +225,7 @@ class _Builder:
         except Exception as error:  # noqa: BLE001  # the code of a node type may raise anything
             self._complain_of_code(entry, spec, "parameters", error)
         self._check_process(entry, spec, params)
+        self._check_timeouts(entry, spec)
         return BoundNode(entry, spec, params, self._ports(entry, spec, params))
 
     def _check_process(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> None:
@@ -241,6 +242,13 @@ class _Builder:
         elif run != "process" and "memory" in entry.own:
             expected = "it only beside 'run: process'; threads share the memory of this process"
             self._complain("process", entry.origins["memory"], f"'memory' on {what}", expected)
+
+    def _check_timeouts(self, entry: NodeEntry, spec: NodeSpec) -> None:
+        if spec.kind == "source" and "total_timeout" in entry.own:
+            found = f"'total_timeout' on node {entry.id!r} ({spec.type}), a source, which is not tried again"
+            self._complain(
+                "wrong_value", entry.origins["total_timeout"], found, "'timeout', the longest it may take to read a record"
+            )
 
     def _ports(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> Ports | None:
         """The ports of one node; None when they depend on what could not be read."""

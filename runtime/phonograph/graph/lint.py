@@ -15,7 +15,15 @@ from phonograph.spec import Params, marks
 
 def lint(graph: Graph) -> list[Complaint]:
     """What does not stop a run, and hardly is as meant, ordered by position."""
-    checks = (_unread_nodes, _unread_outputs, _unreachable_nodes, _joins_of_ways, _silent_nodes, _unread_dead_letters)
+    checks = (
+        _unread_nodes,
+        _unread_outputs,
+        _unreachable_nodes,
+        _joins_of_ways,
+        _silent_nodes,
+        _unread_dead_letters,
+        _endless_calls,
+    )
     return sorted((complaint for check in checks for complaint in check(graph)), key=lambda complaint: complaint.position)
 
 
@@ -166,3 +174,20 @@ def _unread_dead_letters(graph: Graph) -> Iterator[Complaint]:
         found = "no node reads the dead letters, so they land in the run directory"
         expected = "'input: \"*.dead_letter\"' on a sink, to have them elsewhere"
         yield Complaint("unread_dead_letters", graph.manifest.position, found, expected, severity="note")
+
+
+def _endless_calls(graph: Graph) -> Iterator[Complaint]:
+    """Time-outs on nodes that run in the event loop. Of those for all nodes, what belongs to the engine itself is left out."""
+    for node in graph.nodes.values():
+        if not node.timeout.is_set or node.run != "inline":
+            continue
+        entry = graph.manifest.nodes.get(node.id)
+        own = [key for key in ("timeout", "total_timeout") if entry is not None and key in entry.own]
+        if own:
+            found = f"{own[0]!r} on node {node.id!r} ({node.spec.type}), which runs in the event loop, where no call can be ended"
+            position = graph.manifest.nodes[node.id].origins.get(own[0], node.position)
+            expected = "it on nodes that run in threads, or 'run: thread' here"
+            yield Complaint("inline", position, found, expected, severity="warning")
+        elif not node.spec.type.startswith("flow.") and entry is not None:
+            found = f"node {node.id!r} ({node.spec.type}) runs in the event loop, where time-outs do not hold"
+            yield Complaint("inline", node.position, found, "'run: thread' there, if it may block", severity="note")

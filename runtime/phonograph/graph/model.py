@@ -18,6 +18,7 @@ from phonograph.porttype import PortType
 from phonograph.redaction import Secrets
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Params, Port, Ports, Run
+from phonograph.timeout import UNBOUNDED, TimeoutPolicy
 
 __all__ = ["Batching", "Conversion", "Edge", "Full", "Graph", "GraphNode", "Link", "OnError", "QueueBounds"]
 
@@ -104,6 +105,7 @@ class GraphNode:
     unproven: tuple[Port, ...] = ()
     retry: RetryPolicy
     breaker: BreakerPolicy
+    timeout: TimeoutPolicy = UNBOUNDED
     on_error: OnError
     workers: int | None
     position: Position
@@ -114,6 +116,11 @@ class GraphNode:
     @property
     def run(self) -> Run:
         return self.asked_run or self.spec.run
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its calls may take only so long. What runs in the event loop cannot be left behind there."""
+        return self.timeout.is_set and self.run != "inline"
 
     @property
     def batch(self) -> Batching | None:

@@ -13,6 +13,7 @@ from phonograph.graph.wiring import BoundNode
 from phonograph.language.entries import NodeEntry
 from phonograph.retry import RetryPolicy
 from phonograph.spec import NodeSpec, Run
+from phonograph.timeout import UNBOUNDED, TimeoutPolicy
 
 
 def node_of(node: BoundNode) -> GraphNode:
@@ -28,6 +29,7 @@ def node_of(node: BoundNode) -> GraphNode:
         outputs=(),
         retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
         breaker=replace(BreakerPolicy(), **entry.breaker),
+        timeout=timeout_of(entry, spec),
         on_error=entry.on_error,
         workers=1 if entry.order else entry.workers,
         asked_run=asked_run(entry, spec),
@@ -54,6 +56,7 @@ def node_of_insertion(insertion: Insertion, entry: NodeEntry) -> GraphNode:
         retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
         # Passing over it would hand on what the next node does not take.
         breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
+        timeout=entry.timeout,
         on_error=entry.on_error,
         workers=entry.workers,
         asked_run=asked_run(entry, spec),
@@ -88,3 +91,8 @@ def asked_run(entry: NodeEntry, spec: NodeSpec) -> Run | None:
     if "run" not in entry.own and (stays(spec) or spec.run == "inline"):
         return None
     return entry.run
+
+
+def timeout_of(entry: NodeEntry, spec: NodeSpec) -> TimeoutPolicy:
+    """How long calls of a node may take. A source may wait for records as long as it likes, unless it says otherwise itself."""
+    return UNBOUNDED if spec.kind == "source" and "timeout" not in entry.own else entry.timeout

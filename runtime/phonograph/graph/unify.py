@@ -304,7 +304,7 @@ class Unification:
 def _policies(entry: NodeEntry) -> tuple[object, ...]:
     """What a node does about failures, and who works on it where; an inserted node does as its readers do."""
     where = (entry.workers, entry.run, entry.memory)
-    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.on_error, where
+    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.timeout, entry.on_error, where
 
 
 def _inside(wire: Wire, given: PortType) -> PortType:

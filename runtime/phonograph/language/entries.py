@@ -17,6 +17,7 @@ from phonograph.language.policies import AskedRun, OnError, Policies, Settings, 
 from phonograph.language.queues import QueueBounds, read_queue
 from phonograph.language.references import Scope, interpolate
 from phonograph.language.yaml12 import Located
+from phonograph.timeout import TimeoutPolicy
 
 RESERVED = ("inputs", "outputs", "params", "env")
 """Names that mean something else where nodes are named."""
@@ -81,6 +82,7 @@ class NodeEntry:
     inputs: tuple[InputEntry, ...]
     retry: Settings
     breaker: Settings
+    timeout: TimeoutPolicy
     on_error: OnError
     workers: int | None
     position: Position
@@ -222,6 +224,7 @@ class EntryReader:
             inputs=inputs,
             retry=policy.retry,
             breaker=policy.breaker,
+            timeout=policy.timeout,
             on_error=policy.on_error,
             workers=policy.workers,
             run=policy.run,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields
 from phonograph.language.fields import Fields
-from phonograph.language.units import size_in_words
+from phonograph.language.units import Seconds, parse_duration, size_in_words
+from phonograph.timeout import UNBOUNDED, TimeoutPolicy
+
+TIMEOUT = "a duration, for audio with a term that scales with it, such as 30s or 30s + 1x audio; null for none"
+_PER_AUDIO = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?x ?audio")
 
 OnError = Literal["fail", "skip", "dead_letter"]
 AskedRun = Literal["thread", "process"]
 Settings = Mapping[str, Any]
 """Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
 
-KEYS = ("workers", "run", "memory", "retry", "breaker", "on_error", "auto_convert")
+KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "auto_convert")
 
 MIN_MEMORY = 16 * 2**20
 """Bytes; with less, a worker process cannot even report that it has too little."""
@@ -48,6 +54,7 @@ class Policies:
 
     retry: Settings = field(default_factory=lambda: MappingProxyType({}))
     breaker: Settings = field(default_factory=lambda: MappingProxyType({}))
+    timeout: TimeoutPolicy = UNBOUNDED
     on_error: OnError = "dead_letter"
     workers: int | None = None
     run: AskedRun | None = None
@@ -79,6 +86,7 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
     return Policies(
         retry=MappingProxyType({**before.retry, **_settings(found, "retry", RETRY, complaints)}),
         breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
+        timeout=_timeout(found, before.timeout),
         on_error=cast(OnError, on_error or before.on_error),
         workers=before.workers if workers is None else workers or None,
         run=run or before.run,
@@ -96,6 +104,48 @@ def _settings(found: Fields, key: str, keys: _Table, complaints: list[Complaint]
     given = Fields(located, what=f"{key!r}", allowed=tuple(keys), complaints=complaints)
     values = {argument: given.read(name, reader) for name, (argument, reader) in keys.items()}
     return {argument: value for argument, value in values.items() if value is not None}
+
+
+def _timeout(found: Fields, before: TimeoutPolicy) -> TimeoutPolicy:
+    attempt, total_s = found.read("timeout", _attempt), found.read("total_timeout", _total)
+    policy = before if attempt is None else replace(before, base_s=attempt[0], per_audio=attempt[1])
+    return policy if total_s is None else replace(policy, total_s=total_s)
+
+
+def _attempt(value: object) -> tuple[float, float]:
+    """(seconds, seconds for each second of audio) of `30s`, `30s + 1x audio`, `2x audio`, null."""
+    if value is None:
+        return inf, 0.0
+    if isinstance(value, Seconds):
+        value = str(value)
+    if not isinstance(value, str):
+        raise fields.MismatchError(TIMEOUT)
+    base_s, per_audio, is_first = 0.0, 0.0, True
+    for term in value.split("+"):
+        if match := _PER_AUDIO.fullmatch(term.strip()):
+            if per_audio:
+                raise fields.MismatchError(TIMEOUT, code="wrong_value")
+            per_audio = float(match[1])
+        elif not is_first and base_s:
+            raise fields.MismatchError(TIMEOUT, code="wrong_value")
+        else:
+            try:
+                base_s = parse_duration(term)
+            except ValueError:
+                raise fields.MismatchError(TIMEOUT, code="wrong_value") from None
+        is_first = False
+    if not (base_s or per_audio):
+        raise fields.MismatchError(TIMEOUT + "; and more than 0s", code="wrong_value")
+    return base_s, per_audio
+
+
+def _total(value: object) -> float:
+    if value is None:
+        return inf
+    seconds = fields.duration(value)
+    if not seconds:
+        raise fields.MismatchError("a duration of more than 0s, or null for none", code="wrong_value")
+    return seconds
 
 
 def _memory(value: object) -> int:

@@ -24,6 +24,8 @@ from phonograph.reference.schema_parts import (
     REFERENCE_TO_NODE,
     SCALAR,
     SIZE,
+    TIMEOUT,
+    TOTAL_TIMEOUT,
     described,
     one_of,
     record,
@@ -144,6 +146,8 @@ def _policies(*, default: bool = False) -> Json:
     return {
         "retry": ref("retry"),
         "breaker": ref("default_breaker" if default else "breaker"),
+        "timeout": ref("timeout"),
+        "total_timeout": ref("total_timeout"),
         "on_error": ref("on_error"),
         "workers": ref("workers"),
         "run": ref("run"),
@@ -205,6 +209,16 @@ def _language() -> Json:
         ),
         "breaker": described("rests a node that keeps failing", record({**breaker, "when_open": one_of(when_open | skip)})),
         "default_breaker": described("rests nodes that keep failing", record({**breaker, "when_open": one_of(when_open)})),
+        "timeout": described(
+            "how long one attempt may take, for audio in relation to its duration: 30s + 1x audio; null for ever",
+            TIMEOUT,
+            default=None,
+        ),
+        "total_timeout": described(
+            "how long all attempts for an item may take, with the waiting between them; null for ever",
+            TOTAL_TIMEOUT,
+            default=None,
+        ),
         "on_error": described(
             "what becomes of a record that failed here for good",
             one_of(

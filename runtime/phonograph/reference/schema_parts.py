@@ -25,6 +25,17 @@ DURATION: Json = {
         {"const": 0},
     ]
 }
+TIMEOUT: Json = {
+    "type": ["string", "null"],
+    "pattern": r"^\s*([0-9]+(\.[0-9]+)? ?(ms|s|m|h)( *\+ *[0-9]+(\.[0-9]+)? ?x ?audio)?"
+    r"|[0-9]+(\.[0-9]+)? ?x ?audio( *\+ *[0-9]+(\.[0-9]+)? ?(ms|s|m|h))?)\s*$",
+    "patternErrorMessage": "a duration, for audio with a term that scales with it: 30s, 30s + 1x audio",
+}
+TOTAL_TIMEOUT: Json = {
+    "type": ["string", "null"],
+    "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(ms|s|m|h)\s*$",
+    "patternErrorMessage": "a duration is a number with its unit: 100ms, 30s, 10m, 1h",
+}
 SIZE: Json = {
     "type": "string",
     "pattern": r"^\s*[0-9]+(\.[0-9]+)? ?(B|[kKMGT]B|[KMGT]iB)\s*$",

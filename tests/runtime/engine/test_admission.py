@@ -135,7 +135,7 @@ def test_nothing_enters_above_the_mark_until_memory_has_fallen_below_the_low_one
         course = StillCourse()
         admitting = Admission(1000, cast(Any, course), queued_bytes=lambda: 0)
         mark.base = 500
-        admitting.begin(())
+        admitting.begin()
         ordinals = [course.ledger.read("first"), course.ledger.read("second")]
         mark.base = 900
         entering = asyncio.create_task(admitting.enter(0))
