@@ -190,20 +190,12 @@ class RunDirectory:
         with self._one_at_a_time:
             if not rows or self._is_broken:
                 return
-            self._is_broken = True
-            with self._writing():
-                for writer in tuple(self._writers):
-                    writer.sync()
-                self._records.append(encoded(rows))
-                reached("records.written")
-                self._records.sync()
-                reached("records.synced")
-                if not self._records.is_there:
-                    raise RunDirectoryError(
-                        f"{self.path}: the run directory has been moved or removed while the run wrote there; expected it to "
-                        "stay; run again"
-                    )
-            self._is_broken = False
+            try:
+                with self._writing():
+                    self._write(rows)
+            except BaseException:
+                self._is_broken = True
+                raise
 
     def write_end(self, status: str, *, is_complete: bool) -> None:
         """Say how the run ended, after its last record.
@@ -228,6 +220,19 @@ class RunDirectory:
 
     def write_metrics(self, document: MetricsDocument) -> None:
         self._replace(METRICS, msgspec.json.format(msgspec.json.encode(document), indent=1))
+
+    def _write(self, rows: Sequence[RecordRow]) -> None:
+        for writer in tuple(self._writers):
+            writer.sync()
+        self._records.append(encoded(rows))
+        reached("records.written")
+        self._records.sync()
+        reached("records.synced")
+        if not self._records.is_there:
+            raise RunDirectoryError(
+                f"{self.path}: the run directory has been moved or removed while the run wrote there; expected it to "
+                "stay; run again"
+            )
 
     def _sort_parts(self) -> None:
         while self._stored:

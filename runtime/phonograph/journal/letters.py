@@ -82,8 +82,9 @@ class LetterFile:
 
     def __init__(self, path: Path, *, keeps: bool) -> None:
         self._path = path
-        self._file = path.open("r+b" if keeps and path.exists() else "wb", buffering=0)
-        self._length = self._start = _whole_lines(self._file) if keeps else 0
+        self._file = path.open("r+b" if keeps and path.exists() else "w+b", buffering=0)
+        self._length = self._start = _whole_lines(self._file)
+        os.ftruncate(self._file.fileno(), self._length)
 
     def add(self, letter: DeadLetter) -> None:
         """Append a letter. Raises OSError."""

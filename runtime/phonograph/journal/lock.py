@@ -1,7 +1,7 @@
 """The lock of a run directory: a file that only one process can make, and that says which one did.
 
-Not `flock`, which some network file systems do not have, or grant to everybody. To make a file with O_EXCL, to rename it and to
-link it are one step each, there too.
+Not `flock`, which some network file systems do not have, or grant to everybody. To give a file a second name, unless that is
+taken, and to rename it are one step each, there too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class Lock:
         while True:
             try:
                 self._make(content)
-                return
+                break
+            except FileNotFoundError:
+                if not folder.is_dir():
+                    raise  # else whoever holds it took what was being made for the remains of a killed run
             except FileExistsError:
                 held_by = _holder(self._path)
                 if held_by is not None:
@@ -47,18 +50,22 @@ class Lock:
                         f"directory of its own with --run-dir (if that process is gone, remove {self._path})"
                     ) from None
                 self._remove_stale()
+        for remains in folder.glob(f"{_NAME}.new-*"):
+            remains.unlink(missing_ok=True)
 
     def release(self) -> None:
         self._path.unlink(missing_ok=True)
 
     def _make(self, content: str) -> None:
-        with self._path.open("x") as file:
-            try:
-                file.write(content)
-                file.flush()
-            except BaseException:  # a full disk must not leave a lock that nobody holds
-                self._path.unlink()
-                raise
+        """Make the lock with its content, and not one that has none yet: that of a run killed in between would lock for ever."""
+        aside = self._path.with_name(f"{_NAME}.new-{os.getpid()}")
+        try:
+            with aside.open("wb", buffering=0) as file:
+                file.write(content.encode())
+                os.fsync(file.fileno())
+            os.link(aside, self._path)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def _remove_stale(self) -> None:
         """Remove a lock whose process is gone, unless another run has replaced it by its own in the meantime."""

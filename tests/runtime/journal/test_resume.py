@@ -174,3 +174,9 @@ def test_a_journal_that_does_not_say_what_it_is_is_refused(folder: Path) -> None
     path.write_bytes(path.read_bytes().replace(b'"began"', b'"bogus"', 1))
     with pytest.raises(RunDirectoryError, match="its first row is garbled"):
         run(folder, "same")
+
+
+def test_rows_that_come_while_others_are_written_are_kept(folder: Path) -> None:
+    """Every record has its row, however often the journal is written."""
+    texts_in(folder, **{f"t{number}": "word" for number in range(40)})
+    assert len(journalled(run(folder, sync_every=0))) == 43
