@@ -48,7 +48,7 @@ class Pump:
         while self._paused or self._ahead is not None or not lane.is_finished:
             if lane.outbox.letters:
                 await lane.outbox.send()
-            elif self._paused and self._ahead is None:
+            elif self._paused:
                 await self._go_on()
             else:
                 await self._run_load()
@@ -87,7 +87,7 @@ class Pump:
         if call is None:
             is_alone = len(load.waiting) == 1
             call = course.called(thread, load.run, self._worker, thread.clock_ns)
-        if not self._paused and not course.is_aborting and lane.fill_ahead(load):
+        if not course.is_aborting and lane.fill_ahead(load):
             self._ahead = course.called(thread, partial(load.run, is_ahead=True), self._worker, thread.clock_ns)
         elif not is_alone:
             await asyncio.wait((call,), timeout=LATE_S)
