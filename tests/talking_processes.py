@@ -55,10 +55,13 @@ class SumNode(Node[Params]):
     def flush(self, state: Sum) -> Item:
         return Item(key="end", ordinal=0, payload={"record": {"all": state.total}})
 
-    def control(self, message: Any, state: Sum) -> None:
+    def control(self, message: Any, state: Sum) -> Item | None:
         if message == "abort":
             os.abort()
         state.told.append(message)
+        if message == "sum":
+            return Item(key="", ordinal=0, payload={"record": {"asked": state.total}})
+        return {"lock": threading.Lock()} if message == "lock" else None  # type: ignore[return-value]  # which is refused
 
 
 @node("test.echo", **RECORDS)

@@ -61,15 +61,17 @@ class LivePass(Pass):
         num_kept: items that nodes took and gave nothing for yet.
         rest: (position, item) of what waits behind a failure, in order.
         has_ended: the end of the session has passed the segment.
+        refusal: why a node has not taken a message.
     """
 
-    __slots__ = ("has_ended", "num_kept", "rest")
+    __slots__ = ("has_ended", "num_kept", "refusal", "rest")
 
     def __init__(self) -> None:
         super().__init__()
         self.num_kept = 0
         self.rest: list[tuple[int, Item]] = []
         self.has_ended = False
+        self.refusal: Exception | None = None
 
     def gave_nothing(self, step: Step, how: Manner | None) -> None:
         """A node took a chunk and gave nothing for it: it filters, or it keeps."""
@@ -163,14 +165,48 @@ class Conversations:
     def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
         return call_batch(self._steps[0], guests, num_new)
 
-    def control(self, session: str, message: object) -> None:
-        """Give a message to the nodes that take some. Raises whatever they do."""
-        for step, kept in zip(self._steps, self._kept(session), strict=True):
-            if takes_messages(step.spec.factory):
-                self._tell(step, kept, message)
+    def control(self, item: Item, message: object) -> LivePass:
+        """Give a message to the nodes that take some, and take what they answer through the rest of the segment.
 
-    def _tell(self, step: Step, mine: Kept, message: object) -> None:
-        step.node.control(message, self.state(step, mine) if step.spec.stateful else mine.state)
+        Args:
+            item: names the session, and is what an answer belongs to.
+        """
+        assert item.session is not None
+        kept, outcome = self._kept(item.session), LivePass()
+        account = self._steps[0].account
+        previous: object = None if account is None else account.enter()
+        try:
+            for position, (step, mine) in enumerate(zip(self._steps, kept, strict=True)):
+                if not takes_messages(step.spec.factory):
+                    continue
+                made = self._answer(step, mine, item, message)
+                agenda = self._onward(position, made, outcome)[::-1]
+                while agenda and not outcome.num_failures:
+                    self._advance(*agenda.pop(), kept, 1, False, outcome, agenda)
+                outcome.rest += agenda[::-1]
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # as above
+            outcome.refusal = as_exception(step.spec, error)
+        finally:
+            if account is not None:
+                leave(previous)
+        return outcome
+
+    def _answer(self, step: Step, mine: Kept, item: Item, message: object) -> list[Item]:
+        """What a node gives for a message, timed and accounted for."""
+        state = self.state(step, mine) if step.spec.stateful else None
+        if step.stats is not None:
+            step.stats.begin(False)
+        try:
+            made = self.accepted(step, "state", mine, item, step.node.control(message, state))
+        except BaseException:
+            if step.stats is not None:
+                step.stats.fail()
+            raise
+        if step.stats is not None:
+            step.stats.end(len(made))
+        return made
 
     def forget(self, session: str) -> None:
         """Let go of all that is kept for a session."""

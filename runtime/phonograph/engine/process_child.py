@@ -129,9 +129,13 @@ class _Worker(SegmentWorker):
                 self._live.go_on_from(item.session, number)
         return self._live.run_batch(items, num_new)
 
-    def control(self, session: str, message: object) -> None:
+    def control(self, item: Item, message: object, num_given: int, closed: tuple[bool, ...]) -> LivePass:
         """As `Conversations.control`."""
-        self._live.control(session, message)
+        assert item.session is not None
+        self._hear(closed)
+        self._session = item.session
+        self._live.go_on_from(item.session, num_given)
+        return self._live.control(item, message)
 
     def forget(self, session: str) -> None:
         """As `Conversations.forget`."""
@@ -204,9 +208,9 @@ class _Sessions(Conversations):
         with self._worker.said(self._steps[0], 0):
             return super()._call_batch(guests, num_new)
 
-    def _tell(self, step: Step, mine: Kept, message: object) -> None:
+    def _answer(self, step: Step, mine: Kept, item: Item, message: object) -> list[Item]:
         with self._worker.said(step, self._steps.index(step)):
-            super()._tell(step, mine, message)
+            return super()._answer(step, mine, item, message)
 
 
 class _Logged(logging.handlers.QueueHandler):

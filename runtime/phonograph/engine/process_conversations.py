@@ -100,16 +100,22 @@ class ProcessConversations:
         given = iter(made)
         return [self._gone[item.session or ""] if item.session in self._gone else next(given) for item in items]
 
-    def control(self, session: str, message: object) -> None:
-        """As `Conversations.control`."""
+    def control(self, item: Item, message: object) -> LivePass:
+        """As `Conversations.control`. Raises what keeps the message from getting there."""
+        session = item.session
+        assert session is not None
         self._worker.bury()
         if (lost := self._gone.get(session)) is not None:
             raise lost
+        may_repeat = session not in self._there or not self._keeps
+        number = self._there.get(session, 0)
         try:
-            self._worker.call("control", session, message, may_repeat=session not in self._there or not self._keeps)
+            made = self._worker.call("control", item, message, number, self._worker.closed(), may_repeat=may_repeat)
         except Died as died:
             raise died.error from None
-        self._there.setdefault(session, 0)
+        assert isinstance(made, LivePass), "a message gives a LivePass"
+        self._note(session, made)
+        return made
 
     def forget(self, session: str) -> None:
         """As `Conversations.forget`."""

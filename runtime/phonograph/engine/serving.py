@@ -238,12 +238,12 @@ class Serving(BatchTurns):
             for gathering in self._assembly.gatherings:
                 gathering.forget(owner.id)
 
-    def control(self, owner: Owner, message: object) -> None:
+    def control(self, owner: Owner, key: str, message: object) -> None:
         """Give a message to the nodes that take some, wherever the session is."""
         for lane in self._lanes:
             is_over = lane.plan.name in owner.ends
             if not is_over and any(takes_messages(node.plan.spec.factory) for node in lane.nodes):
-                lane.seats.tell(owner, message)
+                lane.seats.tell(owner, key, message)
 
     def session(self, session_id: str | None, limits: SessionLimits) -> Session:
         """See `Executor.session`."""

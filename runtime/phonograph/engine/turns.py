@@ -6,7 +6,7 @@ import asyncio
 
 from phonograph.engine.conversation import LivePass
 from phonograph.engine.delivery import END, Entry, pass_end
-from phonograph.engine.journal import RunDirectory
+from phonograph.engine.journal import Identity, RunDirectory
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.scheduler import Scheduler
@@ -15,7 +15,8 @@ from phonograph.engine.sessions import Session
 from phonograph.engine.visits import Visits
 from phonograph.engine.worker import Pass
 from phonograph.errors import WorkerDiedError, in_words
-from phonograph.flow.tickets import delay, enter, leave
+from phonograph.flow.splits import united
+from phonograph.flow.tickets import Held, delay, enter, leave
 from phonograph.item import Item, Outcome
 from phonograph.log import Logger
 
@@ -159,17 +160,35 @@ class TurnTaking(Scheduler):
         leave(held)
 
     async def _tell(self, lane: ServingLane, seat: Seat, visits: Visits) -> None:
-        """Give a session's message to the nodes here."""
-        assert isinstance(seat.owner, Session), "nobody else sends messages"
-        session, messages, seat.messages = seat.owner.id, seat.messages, []
-        for message in messages:
+        """Give a session's messages to the nodes here, and send on what they answer."""
+        session = seat.owner
+        assert isinstance(session, Session), "nobody else sends messages"
+        messages, seat.messages = seat.messages, []
+        for key, message in messages:
             if not lane.seats.holds(seat):  # given up meanwhile: a call would make a state that nobody lets go of
-                return
+                break
+            session.message_began()
+            item = Item(key=key, ordinal=self.ledger.mark(Identity(key, owner=session)), payload={}, session=session.id)
             try:
-                await visits.control(session, message)
-            except Exception as error:  # noqa: BLE001  # whatever the code of nodes raises
-                self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session, error=in_words(error))
+                result = await visits.control(item, message)
+            except Exception as error:  # noqa: BLE001  # what cannot be handed to a process, or kills it
+                result = LivePass()
+                result.refusal = error
+            if result.refusal is not None:
+                refusal = in_words(result.refusal)
+                self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session.id, error=refusal)
+            is_empty = not (result.emitted or result.num_failures or result.num_kept)
+            if is_empty or session.is_gone:
+                self.ledger.end(item.ordinal, Outcome.FILTERED if is_empty else Outcome.CANCELLED)
+            else:
+                await self._settle_live(lane, seat, Entry(item, self._now(), 0, await self._tickets(lane)), result)
         self._end_lost(visits)
+
+    async def _tickets(self, lane: ServingLane) -> Held:
+        """Tickets for what begins in the middle of the graph, to each node that brings branches together beyond."""
+        reached = united((lane.exit.reach, *(node.letters.reach for node in lane.nodes)))
+        gates = {gate.gather: gate for gate in self._assembly.gates if gate.gather in reached}
+        return tuple([(await gate.open(), gate.ports) for gate in gates.values()])
 
     def _end_lost(self, visits: Visits) -> None:
         """End the sessions whose state a process had that has died."""

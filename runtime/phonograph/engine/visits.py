@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from phonograph.engine.batch_call import Outcome
-from phonograph.engine.conversation import Conversations
+from phonograph.engine.conversation import Conversations, LivePass
 from phonograph.engine.crew import Post
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_conversations import ProcessConversations
@@ -53,12 +53,11 @@ class Visits:
         """As `SegmentWorker.run_batch`, for whole records and chunks."""
         return self._live.run_batch(items, num_new)
 
-    async def control(self, session: str, message: object) -> None:
-        """Give a message to the nodes that take some, after the call that runs. Raises whatever they do."""
+    async def control(self, item: Item, message: object) -> LivePass:
+        """As `Conversations.control`, after the call that runs."""
         if self.thread is None:
-            self._live.control(session, message)
-        else:
-            await self.thread.call(self._live.control, session, message)
+            return self._live.control(item, message)
+        return await self.thread.call(self._live.control, item, message)
 
     def forget(self, session: str) -> None:
         """Let go of what is kept for a session, as soon as nothing runs that uses it."""

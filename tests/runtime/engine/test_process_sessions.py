@@ -169,6 +169,13 @@ def test_messages_reach_nodes_in_processes(tmp_path: Path) -> None:
             await said(other, 1)
             session.control({"threshold": 3})
             assert (await said(session, 1))["told"] == [{"threshold": 3}]
+            session.control("sum")
+            item = await session.receive()
+            assert item is not None
+            assert (item.payload["out"], item.index) == ({"asked": 1}, 1)
+            session.control("lock")
+            session.control(lambda: None)  # no function can travel that has no name
+            assert (await said(session, 1))["sum"] == 2
             session.control("abort")
             for one in (session, other):
                 with pytest.raises(SessionEndedError) as raised:
