@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from types import MappingProxyType
+from typing import cast
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
@@ -100,7 +102,8 @@ class Scheduler:
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
-        Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, or cancellation, is raised.
+        Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, cancellation, or
+        Ctrl-C in an inline node is raised.
         """
         course = self._course
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
@@ -113,13 +116,7 @@ class Scheduler:
                 self._admission.begin(crew.steps())
             if self._check_arrays:
                 ArrayCheck().begin(crew.steps())
-            async with asyncio.TaskGroup() as group:
-                watching = Watch(course, self._assembly, self._admission)
-                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
-                async with asyncio.TaskGroup() as moving:
-                    self._start(moving, crew)
-                if watch is not None:
-                    watch.cancel()
+            await self._move(crew)
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
             if self.error is None and not self.was_interrupted:
@@ -162,6 +159,10 @@ class Scheduler:
     def memory_limit_metrics(self) -> MemoryLimitMetrics | None:
         return None if self._admission is None else self._admission.metrics()
 
+    def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
+        """Ctrl-C came in a node's call; `task` runs this."""
+        task.cancel()
+
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -174,6 +175,23 @@ class Scheduler:
         return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
 
     # Moving items.
+
+    async def _move(self, crew: Crew) -> None:
+        course, task = self._course, cast(asyncio.Task[None], asyncio.current_task())
+        course.on_interrupt = partial(self._interrupted, task)
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = Watch(course, self._assembly, self._admission)
+                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
+                async with asyncio.TaskGroup() as moving:
+                    self._start(moving, crew)
+                if watch is not None:
+                    watch.cancel()
+        except asyncio.CancelledError:
+            if course.interrupt is None or task.uncancel():  # somebody else cancelled it, too
+                raise
+            self.was_interrupted = True
+            raise course.interrupt from None
 
     async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
         course, quota, reader = self._course, self._quotas[node.plan.id], post.member
@@ -225,7 +243,7 @@ class Scheduler:
                     pumping = Pump(lane, post.member, post.thread, course, settling).run()
                 else:
                     pumping = batches.pump(post.member, post.thread)
-                group.create_task(pumping, name=f"worker of {lane.plan.name}")
+                group.create_task(course.interruptible(pumping), name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()

@@ -88,6 +88,8 @@ class Serving(BatchTurns):
         """As of a scheduler; whatever ends it, nobody waits for a result any more."""
         try:
             await super().run()
+        except KeyboardInterrupt:
+            pass  # it has left the event loop already
         finally:
             self._end_sessions()
 
@@ -293,6 +295,10 @@ class Serving(BatchTurns):
         if self.error is not None:  # soon, because whoever broke it is in the middle of accounting for it
             asyncio.get_running_loop().call_soon(self._end_sessions)
 
+    def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
+        super()._interrupted(task, interrupt)
+        asyncio.get_running_loop().call_soon(_leave_loop, interrupt)  # before callers learn what has become of theirs
+
     def _end_sessions(self) -> None:
         for session in list(self._sessions.values()):
             closed = ExecutorClosedError(f"session {session.id!r}")
@@ -319,6 +325,11 @@ class Serving(BatchTurns):
                     complaints.append(Complaint("streaming", node.position, found, expected))
         if complaints:
             raise GraphError(complaints)
+
+
+def _leave_loop(interrupt: KeyboardInterrupt) -> None:
+    """Called by an event loop, end its running as Ctrl-C does between two calls."""
+    raise interrupt
 
 
 class _Unlimited(Budget):

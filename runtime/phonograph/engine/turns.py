@@ -37,7 +37,8 @@ class TurnTaking(Scheduler):
     async def _serve_lane(self, lane: ServingLane) -> None:
         async with asyncio.TaskGroup() as group:
             for number, visits in enumerate(self._visits[lane.plan.name]):
-                group.create_task(self._serve(lane, number, visits), name=f"worker of {lane.plan.name}")
+                serving = self._course.interruptible(self._serve(lane, number, visits))
+                group.create_task(serving, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
