@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 from pathlib import Path
 from typing import Any
@@ -250,5 +251,52 @@ def test_whole_audio_is_put_together_in_the_process(tmp_path: Path) -> None:
             (item,) = [item async for item in session]
             assert item.payload["out"]["samples"] == 150_000
             assert item.payload["out"]["here"] != str(os.getpid())
+
+    asyncio.run(scenario())
+
+
+def test_a_storm_over_dying_processes_leaves_nothing(tmp_path: Path) -> None:
+    """Sessions end with all that is theirs, or are told that their state has gone; every record is accounted for."""
+    text = "inputs: {record: {type: record}}\noutputs: {sum: sum, echo: echo}\nnodes:\n"
+    text += "  sum: {type: test.sum, input: inputs.record, run: process, workers: 2}\n"
+    text += "  echo: {type: test.echo, input: inputs.record, run: process, workers: 1}\n"
+
+    async def one(executor: Executor, place: int) -> str:
+        chance = random.Random(place)
+        numbers = [10 * place + value for value in range(chance.randrange(2, 20))]
+        sums: list[int] = []
+        async with executor.session() as session:
+
+            async def send() -> None:
+                for value in numbers:
+                    await session.send(number(value, do="abort" if value == 55 else ""))
+                    if chance.random() < 0.3:
+                        session.control("hear")
+                await session.finish()
+
+            sending = asyncio.create_task(send())
+            try:
+                async for item in session:
+                    sums += [item.payload["sum"]["all"]] if "all" in item.payload.get("sum", ()) else []
+                    if place % 7 == 6 and chance.random() < 0.2:
+                        return "left"
+            except SessionEndedError as ended:
+                return ended.reason
+            finally:
+                sending.cancel()
+                await asyncio.wait((sending,))
+        assert sums == [sum(numbers)]
+        return "finished"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, SumNode, Echo) as executor:
+            ends = await asyncio.gather(*(one(executor, place) for place in range(12)))
+            assert {"finished", "worker_died"} <= set(ends) <= {"finished", "worker_died", "left"}
+            async with executor.session() as last:
+                await last.send(number(1))
+                await last.finish()
+                payloads = [item.payload async for item in last]
+                assert [one["sum"]["alive"] for one in payloads if "alive" in one.get("sum", ())] == [1]
+        assert executor.report is not None  # which has counted every record, or would not be there
 
     asyncio.run(scenario())
