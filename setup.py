@@ -21,7 +21,8 @@ C_FLAGS = ["-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-f
 VECTOR_FLAGS = ["-ffp-contract=fast", "-fno-math-errno", "-Wno-psabi"]
 # Nothing is fused: all variants give the same bits.
 CONVERT_FLAGS = ["-Wno-psabi"]
-LEVEL = ["-O1", "-g1", "-fno-omit-frame-pointer"] if SANITIZED else ["-O3"]
+# -g0 takes back the -g that Python itself was built with: a quarter of the time to compile, most of the size of a wheel.
+LEVEL = ["-O1", "-g1", "-fno-omit-frame-pointer"] if SANITIZED else ["-O3", "-g0"]
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"] if SANITIZED else []
 
 
@@ -32,6 +33,7 @@ class BuildKernels(build_ext):
         target = "inplace" if self.inplace or self.editable_mode else Path(self.build_lib).name
         built_as = Path("build", f"kernels-{target}")
         self.force = self.force or (built_as.read_text() if built_as.exists() else "") != KIND
+        self.parallel = self.parallel or os.cpu_count()
         super().run()
         built_as.parent.mkdir(exist_ok=True)
         built_as.write_text(KIND)
