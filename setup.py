@@ -10,9 +10,9 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 KERNELS = "nodes/phonograph_nodes/kernels"
-CHECKED = os.environ.get("PHONOGRAPH_CHECKED") == "1"  # bounds and wrap-around checks in the bindings, for the tests
-SANITIZED = os.environ.get("PHONOGRAPH_SANITIZE") == "1"  # address and undefined-behaviour checks in the C, for the tests
-KIND = "-".join(["cython", *["checked"] * CHECKED, *["sanitized"] * SANITIZED])
+# For the tests: address and undefined-behaviour checks in the C, bounds and wrap-around checks in the bindings.
+SANITIZED = os.environ.get("PHONOGRAPH_SANITIZE") == "1"
+KIND = "cython-sanitized" if SANITIZED else "cython"
 
 # No machine-native flags: a variant for a processor is a file that names its instruction set, chosen among when it is imported.
 # No fast-math: NaN and infinity must be found. With c11, products and sums stay apart, on every architecture.
@@ -77,8 +77,8 @@ setup(
         build_dir=f"build/{KIND}",
         compiler_directives={
             "language_level": "3",
-            "boundscheck": CHECKED,
-            "wraparound": CHECKED,
+            "boundscheck": SANITIZED,
+            "wraparound": SANITIZED,
             "cdivision": True,
             "embedsignature": False,
             "freethreading_compatible": True,  # what a module holds after its import is read only, or guarded by atomics
