@@ -2,8 +2,8 @@
 
 Theory of operation. What Conversations do is done in the process; here is only who has been there. When the process ends by
 itself, sessions that had something in it end: a node cannot go on from a state that is gone as if nothing had happened. Each is
-told so once, by `lost`, and what still comes of it until then fails. The session whose chunk was its first there has lost that
-chunk alone, and where nodes keep nothing every session goes on: the next chunk of the one whose chunk failed says
+told so once, through `lost`, and what still comes of it until then fails. The session whose chunk was its first there has lost
+that chunk alone, and where nodes keep nothing every session goes on: the next chunk of the one whose chunk failed says
 `discontinuity`, and the numbers of what comes out go on too, for which they are kept here.
 """
 
@@ -25,17 +25,14 @@ from phonograph.item import Item
 
 
 class ProcessConversations:
-    """The sessions of one ProcessWorker. All methods but `lost` are for its thread.
+    """The sessions of one ProcessWorker. All methods are for its thread.
 
     Args:
-        nodes: of the segment.
-
-    Attributes:
-        lost: (session, why) of those that have lost a state since this was emptied; any thread may.
+        nodes: of the segment. lost: gets (session, why) for each session that has lost a state; any thread may empty it.
     """
 
-    def __init__(self, nodes: Sequence[GraphNode], worker: ProcessWorker) -> None:
-        self.lost: deque[tuple[str, WorkerDiedError]] = deque()
+    def __init__(self, nodes: Sequence[GraphNode], worker: ProcessWorker, lost: deque[tuple[str, WorkerDiedError]]) -> None:
+        self._lost = lost
         self._manners = [manner(node) for node in nodes]
         self._keeps = any(how != "each" for how in self._manners)
         self._worker = worker
@@ -129,7 +126,7 @@ class ProcessConversations:
     def _died(self, error: WorkerDiedError) -> None:
         if self._keeps:
             self._gone.update(dict.fromkeys(self._there, error))
-            self.lost.extend((session, error) for session in self._there)
+            self._lost.extend((session, error) for session in self._there)
             self._there.clear()
 
     def _note(self, session: str, made: LivePass | Item) -> None:

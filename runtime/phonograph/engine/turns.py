@@ -193,8 +193,8 @@ class TurnTaking(Scheduler):
 
     def _end_lost(self, visits: Visits) -> None:
         """End the sessions whose state a process had that has died."""
-        for session_id, died in visits.taken_lost():
-            self._state_lost(session_id, died)
+        while visits.lost:
+            self._state_lost(*visits.lost.popleft())
 
     def _state_lost(self, session_id: str, died: WorkerDiedError) -> None:
         raise NotImplementedError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 
 from phonograph.engine.batch_call import Outcome
 from phonograph.engine.conversation import Conversations, LivePass
@@ -20,14 +21,16 @@ class Visits:
 
     Attributes:
         thread: of the worker; None for one that runs in the event loop.
+        lost: (session, why) of those that have lost a state; empty it.
     """
 
     def __init__(self, plan: SegmentPlan, post: Post[SegmentWorker | ProcessWorker]) -> None:
         self.thread = None if plan.run == "inline" else post.thread
         self._worker = post.member
+        self.lost: deque[tuple[str, WorkerDiedError]] = deque()
         self._live: Conversations | ProcessConversations
         if isinstance(post.member, ProcessWorker):
-            self._live = ProcessConversations(plan.nodes, post.member)
+            self._live = ProcessConversations(plan.nodes, post.member, self.lost)
         else:
             self._live = Conversations(plan.nodes, post.member.steps)
 
@@ -65,9 +68,3 @@ class Visits:
             self._live.forget(session)
         else:
             self.thread.call(self._live.forget, session)
-
-    def taken_lost(self) -> Iterator[tuple[str, WorkerDiedError]]:
-        """(session, why) of those that have lost a state since this was asked."""
-        if isinstance(self._live, ProcessConversations):
-            while self._live.lost:
-                yield self._live.lost.popleft()
