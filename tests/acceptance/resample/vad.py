@@ -5,17 +5,16 @@ Speed is measured by `benchmarks/vad_speed.py`, on one core with one thread; bar
 
 from __future__ import annotations
 
-import functools
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import reference.energy_vad
 from acceptance.claims import Figure, claim
-from acceptance.processes import CHECKOUT, CommandError, run, temporary_folder
+from acceptance.measured import measured
+from acceptance.processes import CHECKOUT, CommandError, run
 from phonograph.isa import AVAILABLE, VARIABLE
 from phonograph_nodes import EnergyVadStream, energy_vad
 from reference.energy_vad import Rules
@@ -29,7 +28,7 @@ def the_energy_vad_is_as_fast_as_reading() -> Figure:
 
     The result is made by the call, the segments' Python objects included; the plain settings give the most of them.
     """
-    entries = {entry["name"]: entry for entry in _measured()["minute"]}
+    entries = {entry["name"]: entry for entry in measured("vad_speed")["minute"]}
     text = "; ".join(
         f"{name}, {entry['segments']} segments: {entry['ratio']['median']:.3f} "
         f"({entry['ratio']['lower']:.3f} - {entry['ratio']['upper']:.3f})"
@@ -42,7 +41,7 @@ def the_energy_vad_is_as_fast_as_reading() -> Figure:
 @claim(issue="resample", bar="< 5 us a push", fast=False)
 def a_push_of_30_ms_costs_less_than_5_microseconds() -> Figure:
     """EnergyVadStream.push of 30 ms from Python, validation and result included."""
-    found = {name: spread["median"] * 1e6 for name, spread in _measured()["push"].items()}
+    found = {name: spread["median"] * 1e6 for name, spread in measured("vad_speed")["push"].items()}
     return Figure(", ".join(f"{name} {us:.2f} us" for name, us in found.items()), all(us < 5 for us in found.values()))
 
 
@@ -110,12 +109,3 @@ def the_accuracy_beside_other_detectors_is_recorded() -> Figure:
     worst = f1["white", 0]
     told = ", ".join(f"{name} {value:.2f}" for name, value in sorted(worst.items(), key=lambda one: -one[1]))
     return Figure(f"F1 in white noise at 0 dB: {told}", met=True)
-
-
-@functools.cache
-def _measured() -> dict[str, Any]:
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.vad_speed", "--out", out], deadline_s=300)
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
-    return found
