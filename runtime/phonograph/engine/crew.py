@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.blocks import Blocks
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.reader import SourceReader
@@ -57,9 +58,16 @@ class Crew:
     """
 
     def __init__(self, plan: Plan, breakers: dict[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+        blocks = self._blocks = Blocks() if any(segment.run == "process" for segment in plan.segments) else None
+
+        def member(segment: SegmentPlan) -> SegmentWorker | ProcessWorker:
+            if segment.run != "process":
+                return SegmentWorker(segment, breakers, totals)
+            assert blocks is not None, "where a segment runs in processes"
+            return ProcessWorker(segment, breakers, totals, blocks)
+
         def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker | ProcessWorker]:
-            works = ProcessWorker if segment.run == "process" else SegmentWorker
-            return Post(start_worker(f"{segment.name}-{number}"), lambda: works(segment, breakers, totals))
+            return Post(start_worker(f"{segment.name}-{number}"), lambda: member(segment))
 
         def reader(source: GraphNode) -> Post[SourceReader]:
             return Post(start_worker(source.id), lambda: SourceReader(source, totals[source.id] if totals is not None else None))
@@ -122,6 +130,8 @@ class Crew:
             ]
         for post in posts:
             post.thread.join(0.0 if timeout_s is not None else None)
+        if self._blocks is not None:
+            self._blocks.close()
         return errors, len(stuck)
 
     def _all_workers(self) -> Iterable[Post[SegmentWorker | ProcessWorker]]:
