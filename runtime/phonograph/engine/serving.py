@@ -272,7 +272,7 @@ class Serving(BatchTurns):
         lane = partial(ServingLane, course=course)
         assembly = connect(self._plan, self._nodes, course, self._judge, measure=self._measure, lane=lane, taps=taps)
         for gate in assembly.gates:  # what waits for a retry of one caller must not hold up the others
-            gate.lift()
+            gate.share()
         return assembly
 
     async def _cancel(self) -> None:
