@@ -38,6 +38,7 @@ from phonograph.engine.process_worker import ProcessWorker
 from phonograph.engine.pump import Pump
 from phonograph.engine.reader import SourceReader, shares
 from phonograph.engine.settling import Settling
+from phonograph.engine.under_way import calls_under_way
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import NodeError, PhonographError
@@ -135,7 +136,8 @@ class Scheduler:
                 for failure in errors:
                     course.fail(failure)
                 if num_stuck:
-                    course.tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                    reason = f"a node's call did not return: {'; '.join(calls_under_way(self._nodes)) or 'of a source'}"
+                    course.tell("warning", "threads_abandoned", count=num_stuck, reason=reason)
                 counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
                 course.tell("info", "run_ended", **counts)
 

@@ -177,48 +177,6 @@ def test_ctrl_c_drains_and_exits_130(project: Path) -> None:
     assert not (project / "run" / "lock").exists()
 
 
-INTERRUPTED_AT = """
-import atexit, signal, sys
-
-class Lost:
-    def __del__(self):  # where the interpreter drops whatever is raised
-        signal.raise_signal(signal.SIGINT)
-
-class Finder:
-    def find_spec(self, name, path, target=None):
-        if name == "NAME":
-            Lost()
-
-sys.meta_path.insert(0, Finder())
-from phonograph.cli import main
-EXIT
-sys.argv = ["run-pipeline", "WHAT"]
-main()
-"""
-
-
-@pytest.mark.parametrize(
-    ("module", "what"),
-    [("click", "--help"), ("phonograph.cli.verbs", "--help"), ("phonograph.cli.run", "x.yaml"), ("numpy", "features")],
-)
-def test_ctrl_c_while_it_is_loaded_is_never_lost(tmp_path: Path, module: str, what: str) -> None:
-    """Whoever presses it before anything has begun gets exit status 130 and nothing else, at whatever moment."""
-    code = INTERRUPTED_AT.replace("NAME", module).replace("WHAT", what).replace("EXIT", "")
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
-
-
-def test_ctrl_c_while_the_interpreter_ends_changes_nothing(tmp_path: Path) -> None:
-    """What has been done by then stays done: the exit status is that of the command, and no traceback is shown."""
-    code = (
-        INTERRUPTED_AT.replace("NAME", "")
-        .replace("WHAT", "--help")
-        .replace("EXIT", "atexit.register(signal.raise_signal, signal.SIGINT)")
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
-
-
 def test_a_log_that_nobody_can_read_changes_nothing(project: Path) -> None:
     """With standard error on a full device the run ends as ever."""
     with open("/dev/full", "w") as full:
