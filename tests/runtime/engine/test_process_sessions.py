@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from phonograph.engine.sessions import Session
 from phonograph.errors import NodeError, SessionEndedError
 from phonograph.executor import Executor
 from served import served
-from talking_processes import Echo, Lasts, SumNode, Sums
+from talking_processes import Echo, Lasts, Louder, SumNode, Sums
 
 TEXT = """
 inputs: {{record: {{type: record}}}}
@@ -239,18 +240,25 @@ def test_chunks_of_several_sessions_go_to_a_process_together(tmp_path: Path) -> 
 
 
 def test_whole_audio_is_put_together_in_the_process(tmp_path: Path) -> None:
-    """A node that wants audio in one piece gets it at the end; chunks travel there as they come."""
+    """A node gets at the end, bit for bit, what came to its process chunk by chunk from another one, beside other sessions."""
     text = "inputs: {audio: {type: audio}}\noutputs: {out: work}\nnodes:\n"
-    text += "  work: {type: test.lasts, input: inputs.audio, run: process, workers: 1}\n"
+    text += "  louder: {type: test.louder, input: inputs.audio, run: process, workers: 2}\n"
+    text += "  work: {type: test.lasts, input: louder, run: process, workers: 1}\n"
 
-    async def scenario() -> None:
-        async with served(tmp_path, text, Lasts) as executor, executor.session() as session:
-            for _ in range(3):
-                await session.send(AudioChunk(np.ones((1, 50_000), np.float32), 16_000))
+    async def one(executor: Executor, place: int) -> None:
+        audio = np.random.default_rng(place).standard_normal((1, 40 * 20_000), np.float32)
+        async with executor.session() as session:
+            for start in range(0, audio.shape[1], 20_000):  # 80 kB each
+                await session.send(AudioChunk(np.ascontiguousarray(audio[:, start : start + 20_000]), 16_000))
             await session.finish()
             (item,) = [item async for item in session]
-            assert item.payload["out"]["samples"] == 150_000
-            assert item.payload["out"]["here"] != str(os.getpid())
+            found = item.payload["out"]
+            assert (found["samples"], found["content"]) == (audio.size, zlib.crc32((audio * np.float32(2)).data))
+            assert found["here"] != os.getpid()
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Louder, Lasts) as executor:
+            await asyncio.gather(*(one(executor, place) for place in range(2)))
 
     asyncio.run(scenario())
 
