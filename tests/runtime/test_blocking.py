@@ -18,7 +18,8 @@ from phonograph.errors import ExecutorClosedError, NodeError, SessionEndedError
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from served import Gate, one_node
-from talking import nothing_is_kept, number, tallying
+from small_runs import line, run_text
+from talking import TallyNode, nothing_is_kept, number, tallying
 
 
 def numbers_of(session: BlockingSession) -> Iterator[list[int]]:
@@ -249,3 +250,50 @@ def test_ctrl_c_while_a_session_is_opened_ends_it(tmp_path: Path, pressed: Press
             executor.session()
         with pytest.raises(SessionEndedError, match="it was cancelled"):
             executor.call(made[0].receive)
+
+
+def test_threads_have_executors_of_their_own(tmp_path: Path) -> None:
+    """Any number may be open in a process, each in the thread that opened it, beside runs in others: none sees another's."""
+
+    def serve(first: int) -> None:
+        with one_node(_folder(first), "test.tally", TallyNode).blocking() as executor, executor.session("call") as session:
+            for value in range(first, first + 20):
+                session.send(number(value))
+            session.finish()
+            assert list(numbers_of(session))[-1] == list(range(first, first + 20))
+            assert executor.submit(number(first)).outputs["out"][0].payload["out"]["so far"] == [first]
+
+    def run(first: int) -> None:
+        report = run_text(_folder(first), line("testing.pass"))
+        assert (report.status, report.records.completed) == ("success", 20)
+
+    def _folder(number: int) -> Path:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return folder
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(serve if value % 200 else run, value) for value in range(0, 1200, 100)]:
+            done.result()
+    assert nothing_is_kept()
+
+
+def test_a_task_that_is_cancelled_while_it_opens_an_executor_leaves_nothing(tmp_path: Path) -> None:
+    """A node that was opened by then is closed, and the executor can be opened again."""
+    gate, closed = Gate(), threading.Event()
+    executor = one_node(tmp_path, "test.ends", _node(gate.pass_through, closed.set), workers=1)
+
+    async def scenario() -> None:
+        opening = asyncio.create_task(executor.__aenter__())
+        await asyncio.to_thread(gate.entered.wait)
+        opening.cancel()
+        asyncio.get_running_loop().call_soon(gate.leave.set)
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert closed.is_set()
+        with pytest.raises(ExecutorClosedError):
+            await executor.submit(number(1))
+        async with executor:
+            assert (await executor.submit(number(1))).outputs["out"]
+
+    asyncio.run(scenario())
