@@ -6,6 +6,9 @@
 PYTHON ?= python3
 ISSUE ?= spine
 ARGS ?=
+# Tests start hundreds of interpreters; without compiled modules each would compile the packages anew, and collecting takes twice
+# as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,10 +16,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 DEMO := phonograph-out/demo
 
 NATIVE := $(shell find runtime nodes -name '*.pyx' -o -name '*.pxd' -o -name '*.[ch]')
+# The tests of a file stay together, because they share what its fixtures make.
+PARALLEL := -n auto --dist loadfile
 KERNEL_TESTS := $(addprefix tests/nodes/,features resample vad $(addprefix test_,frames.py flac_frames.py packets.py convert.py convert_channels.py convert_exact.py resample.py segment.py))
+# Where an installed wheel could differ from the checkout: what is found by name, started as a program, or compiled.
+WHEEL_TESTS := $(wildcard tests/test_*.py tests/runtime/*.py) tests/runtime/cli tests/runtime/graph/test_plugins.py $(KERNEL_TESTS)
 TYPED := runtime nodes tests $(if $(wildcard benchmarks/*.py),benchmarks)
 
-.PHONY: help installed demo test test-silero test-isa test-checked test-sanitized test-aarch64 hostile bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
+.PHONY: help installed demo test test-silero test-isa test-sanitized test-native hostile bench bench-check bench-peers lint types contracts contracts-check explained pictures accept wheel-test clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -29,24 +36,20 @@ demo: $(VENV)/installed ## decode the bundled clips, find speech in them, store 
 	@printf '\nResults in %s:\n' '$(DEMO)'
 	@find $(DEMO) -type f -not -name '.*' | sort | sed 's/^/  /'
 
-test: $(VENV)/installed ## run the tests
-	@$(BIN)/python -m pytest -q $(ARGS)
+test: $(VENV)/installed ## run the tests, with a process for each core; those of the C alone are test-native
+	@$(BIN)/python -m pytest -q --ignore=tests/native $(PARALLEL) $(ARGS)
 
 test-silero: $(VENV)/silero ## run the tests of vad.silero, with its model
 	@$(BIN)/python -m pytest -q tests -k silero $(ARGS)
 
 test-isa: $(VENV)/installed ## run the kernels' tests with each instruction set that this processor has
-	@bash .ci/test-isa $(BIN)/python $(KERNEL_TESTS) $(ARGS)
+	@bash .ci/test-isa $(BIN)/python $(PARALLEL) $(KERNEL_TESTS) $(ARGS)
 
-test-checked: $(VENV)/installed ## run the kernels' tests on a build with bounds checks, in a copy of the tree
-	@bash .ci/test-checked $(BIN)/python $(KERNEL_TESTS)
-
-test-sanitized: $(VENV)/installed ## run them with address and undefined-behaviour sanitizers, in a copy of the tree
+test-sanitized: $(VENV)/installed ## run them on a build with bounds checks and sanitizers, in a copy of the tree
 	@bash .ci/test-sanitized $(BIN)/python $(KERNEL_TESTS)
 
-test-aarch64: $(VENV)/installed ## run the kernels' C for ARM, in an emulator
-	@bash .ci/check-aarch64
-	@$(BIN)/python -m pytest -q tests/native -k aarch64 $(ARGS)
+test-native: $(VENV)/installed ## run the kernels' C without Python around it: here, on emulated processors, under sanitizers
+	@$(BIN)/python -m pytest -q $(PARALLEL) tests/native $(ARGS)
 
 hostile: $(VENV)/installed ## feed 100 000 mutated audio files to the decoder; needs the shared data sets
 	@PYTHONPATH=tests $(BIN)/python -m hostile.run --inputs 100000 --seed 1 --kept build/hostile $(ARGS)
@@ -87,8 +90,8 @@ pictures: $(VENV)/installed ## write the tables of docs/features.md and docs/vad
 accept: $(VENV)/installed $(if $(filter logmel audio-in flow,$(ISSUE)),$(if $(findstring --fast,$(ARGS)),,$(VENV)/bench)) ## judge every claim of one issue (ISSUE=spine), with figures
 	@PYTHONPATH=tests $(BIN)/python -m acceptance.run --issue $(ISSUE) $(ARGS)
 
-wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout
-	@bash .ci/wheel-test $(BIN)/python $(KERNEL_TESTS)
+wheel-test: $(VENV)/installed ## build sdist and wheel; demo and tests on the wheel, outside the checkout (TESTS: only these)
+	@bash .ci/wheel-test $(BIN)/python $(PARALLEL) $(TESTS)
 
 clean: ## remove everything that the targets made
 	@rm -rf $(VENV) build dist phonograph-out .phonograph .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -216,6 +216,55 @@ def backwards(audio: AudioChunk, *, times: int = 1) -> AudioChunk:
     return AudioChunk(np.ascontiguousarray(samples), audio.sample_rate)
 
 
+@node("test.same", inputs={"audio": "audio"}, outputs={"audio": "audio"})
+class Same(Node[Params]):
+    """Hand items on as they come."""
+
+    def process(self, item: Item, state: None) -> Item:
+        return item
+
+
+@node("test.doubled", inputs={"audio": "audio"}, outputs={"audio": "audio"})
+class Doubled(Node[Params]):
+    """Make audio twice as loud where it lies, which a node must not do."""
+
+    def process(self, item: Item, state: None) -> Item:
+        item.payload["audio"].samples[:] *= 2
+        return item
+
+
+@node("test.late", inputs={"audio": "audio"}, outputs={"audio": "audio"})
+class Late(Node[Params]):
+    """Give the audio that came three calls before."""
+
+    def open(self) -> None:
+        self.kept: list[AudioChunk] = []
+
+    def process(self, item: Item, state: None) -> Item:
+        self.kept = [*self.kept[-3:], item.payload["audio"]]
+        return item.with_payload({"audio": self.kept[0]})
+
+
+@node("test.forking", inputs={"audio": "audio"}, outputs={"audio": "audio"})
+class Forking(Node[Params]):
+    """Leave a fork behind that says at the end what it sees of an item of before."""
+
+    def process(self, item: Item, state: None) -> Item:
+        samples = item.payload["audio"].samples
+        if item.key.endswith("/3"):
+            self.told, theirs = os.pipe()
+            asked, self.ask = os.pipe()
+            self.before = float(samples.sum())
+            if not os.fork():
+                os.read(asked, 1)
+                os.write(theirs, repr(float(samples.sum())).encode())
+                os._exit(0)
+        elif item.key.endswith("/15"):
+            os.write(self.ask, b"?")
+            assert float(os.read(self.told, 100)) == self.before, "the fork sees what came later"
+        return item
+
+
 @node("test.isolated", inputs={"record": "record"}, outputs={"record": "record"}, run="process")
 class Isolated(Node[Params]):
     """Run in a process without being asked to."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from phonograph import cancellation
 from phonograph.errors import TransientError
@@ -163,3 +164,12 @@ class ReallySlowBatch(ReallySlow):
 
     def process_batch(self, items: Sequence[Item], states: Sequence[None]) -> Sequence[Emitted | Exception]:
         return [self.process(item, None) for item in items]
+
+
+@node("slow.really_large", inputs=RECORD, outputs=RECORD)
+class ReallySlowLarge(ReallySlow):
+    """The same, with an array that takes a block."""
+
+    def process(self, item: Item, state: None) -> Item:
+        super().process(item, state)
+        return item.with_payload({"record": {"data": np.ones(300_000, np.uint8)}})

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from phonograph.audio import AudioChunk
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 
@@ -55,10 +58,13 @@ class SumNode(Node[Params]):
     def flush(self, state: Sum) -> Item:
         return Item(key="end", ordinal=0, payload={"record": {"all": state.total}})
 
-    def control(self, message: Any, state: Sum) -> None:
+    def control(self, message: Any, state: Sum) -> Item | None:
         if message == "abort":
             os.abort()
         state.told.append(message)
+        if message == "sum":
+            return Item(key="", ordinal=0, payload={"record": {"asked": state.total}})
+        return {"lock": threading.Lock()} if message == "lock" else None  # type: ignore[return-value]  # which is refused
 
 
 @node("test.echo", **RECORDS)
@@ -88,9 +94,18 @@ class Sums(Node[Params]):
         ]
 
 
-@node("test.lasts", inputs="audio", outputs={"record": "record"})
-class Lasts(Node[Params]):
-    """Tell how long whole audio is."""
+@node("test.louder", inputs="audio", outputs="audio", streaming="causal")
+class Louder(Node[Params]):
+    """Make audio twice as loud, in memory of its own."""
 
     def process(self, item: Item, state: None) -> Item:
-        return item.with_payload({"record": {"samples": item.audio.num_samples, "here": Path("/proc/self").resolve().name}})
+        return item.with_payload({"audio": AudioChunk(item.audio.samples * np.float32(2), item.audio.sample_rate)})
+
+
+@node("test.lasts", inputs="audio", outputs={"record": "record"})
+class Lasts(Node[Params]):
+    """Tell how long whole audio is, and what it holds."""
+
+    def process(self, item: Item, state: None) -> Item:
+        record = {"samples": item.audio.num_samples, "here": os.getpid(), "content": zlib.crc32(item.audio.samples.data)}
+        return item.with_payload({"record": record})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from phonograph.engine.requests import Result
@@ -33,16 +33,19 @@ class BlockingExecutor:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._thread: threading.Thread | None = None
-        self._stop: Callable[[], object] = lambda: None
+        self._leave: Future[None] = Future()
 
     def __enter__(self) -> Self:
         """Open the executor. Raises what `Executor.__aenter__` does."""
         if self._thread is not None or self._executor.loop is not None:
             raise RuntimeError("the executor is open already; expected no `with` around the blocking view of it")
         opened: Future[None] = Future()
-        self._thread = threading.Thread(target=self._live, args=(opened,), name="phonograph-blocking", daemon=True)
-        self._thread.start()
+        self._leave = Future()
         try:
+            self._thread = threading.Thread(
+                target=self._live, args=(opened, self._leave), name="phonograph-blocking", daemon=True
+            )
+            self._thread.start()
             opened.result()
         except BaseException:
             self._close()
@@ -60,10 +63,20 @@ class BlockingExecutor:
     def session(self, session_id: str | None = None, **limits: Any) -> BlockingSession:
         """As `Executor.session`."""
 
-        async def opened() -> Session:
-            return self._executor.session(session_id, **limits)
+        made: list[Session] = []
 
-        return BlockingSession(self, self.call(opened))
+        async def opened() -> Session:
+            made.append(self._executor.session(session_id, **limits))
+            return made[0]
+
+        try:
+            return BlockingSession(self, self.call(opened))
+        except BaseException:  # interrupted: nobody has the session, and it may be open already
+            loop = self._executor.loop
+            if loop is not None:
+                with contextlib.suppress(RuntimeError):  # it has just been closed
+                    loop.call_soon_threadsafe(_cancel, made)
+            raise
 
     def call(self, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine in the executor's event loop, and wait for it; interrupted, it is cancelled.
@@ -96,28 +109,33 @@ class BlockingExecutor:
             future.cancel()
             raise
 
-    def _live(self, opened: Future[None]) -> None:
+    def _live(self, opened: Future[None], leave: Future[None]) -> None:
         with contextlib.suppress(BaseException):  # which `opened` has, or the next call is told
-            asyncio.run(self._serve(opened))
+            asyncio.run(self._serve(opened, leave))
 
-    async def _serve(self, opened: Future[None]) -> None:
-        stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        self._stop = lambda: loop.call_soon_threadsafe(stop.set)
+    async def _serve(self, opened: Future[None], leave: Future[None]) -> None:
+        living = asyncio.current_task()
+        assert living is not None
+        leaving = asyncio.wrap_future(leave)
+        leaving.add_done_callback(lambda _: opened.done() or living.cancel())  # who waited for it to open was interrupted
         try:
             async with self._executor:
                 opened.set_result(None)
-                await stop.wait()
+                await leaving
         except BaseException as error:
             if not opened.done():
                 opened.set_exception(error)
             raise
+        finally:
+            leaving.cancel()
 
     def _close(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            self._stop()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        thread, self._thread = self._thread, None
+        with contextlib.suppress(InvalidStateError):  # it has ended by itself
+            self._leave.set_result(None)  # wherever the thread is, it ends; so it does when the wait for it is interrupted
+        if thread is not None:
+            with contextlib.suppress(RuntimeError):  # Ctrl-C came before it had been started
+                thread.join()
 
 
 class BlockingSession:
@@ -164,6 +182,11 @@ class BlockingSession:
     def control(self, message: object) -> None:
         """As `Session.control`."""
         self._executor.call(_later(lambda: self._session.control(message)))
+
+
+def _cancel(sessions: Iterable[Session]) -> None:
+    for session in sessions:
+        session.cancel()
 
 
 def _later(function: Callable[[], T]) -> Callable[[], Coroutine[Any, Any, T]]:

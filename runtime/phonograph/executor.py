@@ -191,7 +191,7 @@ class Executor:
             try:
                 await scheduler.run()
                 ending = "success"
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, KeyboardInterrupt):
                 ending = "interrupted"
                 raise
             finally:

@@ -162,8 +162,13 @@ class Node(Generic[ParamsT]):
         """What remains when the record or stream has ended."""
         return None
 
-    def control(self, message: Any, state: Any) -> None:
-        """Take a message that a program sends to a live session (`Session.control`), ahead of all audio that waits."""
+    def control(self, message: Any, state: Any) -> Emitted:
+        """Take a message that a program sends to a live session (`Session.control`), ahead of all audio that waits.
+
+        What it returns goes on as what `process` gives does, behind all that the node has given to the session before: to end an
+        utterance now, say. Items are made as in `flush`; the engine gives them key, ordinal, session and index.
+        """
+        return None
 
 
 class Source(Node[ParamsT]):

@@ -1,7 +1,7 @@
 """Looks into the archives that users get: `python -m acceptance.archives SDIST WHEEL` lists what must not be there and exits 1.
 
 The sdist holds no C that Cython generated (it is generated again on building, by the installer's Cython). The wheel holds no
-sources of native code, and all manifests, samples, contracts, stubs and type markers.
+sources of native code, and all modules, manifests, samples, contracts, stubs and type markers just as the checkout has them.
 """
 
 from __future__ import annotations
@@ -36,18 +36,23 @@ def _start(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
 
 
 def faults_of_wheel(path: Path, checkout: Path) -> list[str]:
-    """Native sources in the archive, and files of the checkout that it lacks."""
+    """Native sources in the archive, and files of the checkout that it lacks or has otherwise."""
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
-    faults = [f"{path.name}: {name} is source code of an extension" for name in sorted(names) if name.endswith(SOURCES)]
-    return faults + [f"{path.name}: lacks {name}" for name in sorted(set(_expected(checkout)) - names)]
+        faults = [f"{path.name}: {name} is source code of an extension" for name in sorted(names) if name.endswith(SOURCES)]
+        for found, name in sorted(_expected(checkout)):
+            if name not in names:
+                faults.append(f"{path.name}: lacks {name}")
+            elif archive.read(name) != found.read_bytes():
+                faults.append(f"{path.name}: {name} differs from {found}")
+    return faults
 
 
-def _expected(checkout: Path) -> Iterable[str]:
+def _expected(checkout: Path) -> Iterable[tuple[Path, str]]:
     for folder, (installed_as, suffixes) in SHIPPED.items():
         for found in (checkout / folder).rglob("*"):
             if found.suffix in suffixes:
-                yield str(Path(installed_as) / found.relative_to(checkout / folder))
+                yield found, str(Path(installed_as) / found.relative_to(checkout / folder))
 
 
 if __name__ == "__main__":

@@ -79,8 +79,8 @@ def test_there_is_nothing_for_a_sanitizer(workshop: Workshop, variant: str) -> N
 @pytest.mark.parametrize(
     ("header", "text", "other", "report"),
     [
-        ("converters.h", "i + PG_LANES <= count", "i < count", "heap-buffer-overflow"),
-        ("converters.h", "(size_t)(count - i) * IN_BYTES", "PG_LANES * IN_BYTES", "AddressSanitizer"),
+        ("converters.h", "i + PG_TURN <= count", "i < count", "heap-buffer-overflow"),
+        ("converters.h", "(size_t)(count - i) * IN_BYTES", "PG_TURN * IN_BYTES", "AddressSanitizer"),
         ("channels.h", "PG_BLOCK / count", "PG_BLOCK", "buffer-overflow"),
         ("channels.h", "uint16_t __attribute__((aligned(1), may_alias))", "uint16_t", "misaligned address"),
     ],

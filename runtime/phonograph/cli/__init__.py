@@ -1,4 +1,4 @@
-"""`run-pipeline`: its entry point. What it offers is in `phonograph.cli.verbs`, imported where Ctrl-C is already heeded."""
+"""`run-pipeline`: its entry point. What it offers is in `phonograph.cli.verbs`, imported when Ctrl-C is seen to."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Entry point of the console script; exits with 0, 1, 2 or 130."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
     try:
         status = _status()
     except KeyboardInterrupt:
@@ -23,6 +25,17 @@ def main() -> None:
             status = _INTERRUPTED
         else:
             sys.exit(status)
+
+
+def heed_interrupts() -> None:
+    """From now on Ctrl-C is raised as KeyboardInterrupt, for something begins that is to be cleaned up."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, frame: object) -> None:
+    """Ctrl-C before anything has begun. It is not raised, because importing may lose it, or make another error of it."""
+    os._exit(_INTERRUPTED)
 
 
 def _status() -> int:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import click
 
+from phonograph.cli import heed_interrupts
 from phonograph.cli.loading import load_or_complain
 from phonograph.cli.options import ManifestName, manifest_options
 from phonograph.cli.result_file import ResultFile, require_storable
@@ -103,6 +104,7 @@ def command(
             return 0
         if metrics is not None:
             require_storable("--metrics", metrics, graph.secrets.clean)
+        heed_interrupts()
         with _progress_on_terminal(log_format) as show:  # first, because it replaces the standard error that the log goes to
             log = command_logger("json" if log_format == "json" else "console", log_level)
             for warning in graph.warnings:

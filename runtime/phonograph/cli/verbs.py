@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 import click
 from click.shell_completion import CompletionItem
 
+from phonograph.cli import heed_interrupts
 from phonograph.cli.options import ManifestName
 from phonograph.cli.run import command as run_command
 
@@ -80,6 +81,8 @@ def cli() -> None:
 
     `run-pipeline run --help` shows the options of a run.
     """
+    if click.get_current_context().invoked_subcommand != run_command.name:  # which says so itself, as it loads more first
+        heed_interrupts()
 
 
 def run() -> int:

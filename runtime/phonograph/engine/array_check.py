@@ -69,7 +69,8 @@ class ArrayCheck:
             watched: dict[str, Callable[..., Any]] = {
                 "process": self._one(node.process, node_id),
                 "process_batch": self._several(node.process_batch, node_id),
-                "flush": self._end(node.flush, node_id),
+                "flush": self._noting(node.flush, node_id),
+                "control": self._noting(node.control, node_id),
             }
             if isinstance(node, Sink):
                 watched["stage"] = self._one(node.stage, node_id)
@@ -104,8 +105,9 @@ class ArrayCheck:
 
         return checking
 
-    def _end(self, call: Callable[..., Any], node_id: str) -> Callable[..., Any]:
-        return lambda state: self._noted(call(state), node_id)
+    def _noting(self, call: Callable[..., Any], node_id: str) -> Callable[..., Any]:
+        """A call that takes no item."""
+        return lambda *arguments: self._noted(call(*arguments), node_id)
 
     def _noted_or_why(self, emitted: Any, node_id: str, taken: _Taken) -> Any:
         try:

@@ -73,7 +73,7 @@ def connect(
             lanes[-1].queue.drop = partial(course.drop, members[0], segment.queue.full)
             targets[head] = lanes[-1]
 
-    counted = {node_id for node_id, opened_at in plan.openers.items() if opened_at}
+    counted = {node_id: opened_at for node_id, opened_at in plan.openers.items() if opened_at}
     beyond = reaches(graph, counted)
     over = {id(link): reach_over(link, graph, beyond[link.target], counted) for link in links}
 

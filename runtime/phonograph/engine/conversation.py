@@ -6,19 +6,14 @@ when any of it fails, the rest waits until the failure has been judged, so that 
 comes behind all its chunks: each node that it passes is flushed, and what that gives goes on before it.
 
 A node that can only take audio, features or segments in one piece gets them at the end, or where a gap ends a stretch: the chunks
-are put together, up to a bound (`phonograph.streaming`).
-
-    manner   of a node that                              chunk                   end
-    each     is causal and keeps no state; other sinks   process(chunk, None)    -
-    state    is causal or post-normalised, with state    process(chunk, state)   flush(state)
-    gather   is whole, sinks too                         is kept                 process(all, start()), flush
+are put together, up to a bound (`phonograph.streaming`). Which node takes them how, `phonograph.engine.manner` tells.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -26,32 +21,15 @@ from phonograph._memory import leave
 from phonograph.engine.batch_call import Guest, Outcome, Whole, call_batch
 from phonograph.engine.delivery import END
 from phonograph.engine.emission import payload_bytes
+from phonograph.engine.manner import Manner, manner, takes_messages
 from phonograph.engine.step import Step
 from phonograph.engine.worker import Pass, as_exception
 from phonograph.errors import AttemptTimeoutError, NodeContractError
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
-from phonograph.node import Node
 from phonograph.streaming import MAX_GATHERED_BYTES, Gathered, Stretches
 
 MAX_GATHERED = MAX_GATHERED_BYTES
-_JOINED = {"audio", "features", "segments"}
-"""Families whose payloads can be put together."""
-
-Manner = Literal["each", "state", "gather"]
-
-
-def manner(node: GraphNode) -> Manner | None:
-    """How a node takes the chunks of a session; None: it cannot."""
-    can_be_joined = all(port.type.family in _JOINED for port in node.ports[0])
-    if node.spec.kind == "sink":
-        return "gather" if can_be_joined else "each"
-    streaming = node.spec.streaming_with(node.params)
-    if streaming != "whole" and node.spec.stateful:
-        return "state"
-    if streaming == "causal":
-        return "each"
-    return "gather" if can_be_joined else None
 
 
 class LivePass(Pass):
@@ -61,15 +39,17 @@ class LivePass(Pass):
         num_kept: items that nodes took and gave nothing for yet.
         rest: (position, item) of what waits behind a failure, in order.
         has_ended: the end of the session has passed the segment.
+        refusal: why a node has not taken a message.
     """
 
-    __slots__ = ("has_ended", "num_kept", "rest")
+    __slots__ = ("has_ended", "num_kept", "refusal", "rest")
 
     def __init__(self) -> None:
         super().__init__()
         self.num_kept = 0
         self.rest: list[tuple[int, Item]] = []
         self.has_ended = False
+        self.refusal: Exception | None = None
 
     def gave_nothing(self, step: Step, how: Manner | None) -> None:
         """A node took a chunk and gave nothing for it: it filters, or it keeps."""
@@ -171,14 +151,48 @@ class Conversations:
     def _call_batch(self, guests: Sequence[Guest], num_new: int) -> list[Outcome]:
         return call_batch(self._steps[0], guests, num_new)
 
-    def control(self, session: str, message: object) -> None:
-        """Give a message to the nodes that take some. Raises whatever they do."""
-        for step, kept in zip(self._steps, self._kept(session), strict=True):
-            if takes_messages(step.spec.factory):
-                self._tell(step, kept, message)
+    def control(self, item: Item, message: object) -> LivePass:
+        """Give a message to the nodes that take some, and take what they answer through the rest of the segment.
 
-    def _tell(self, step: Step, mine: Kept, message: object) -> None:
-        step.node.control(message, self.state(step, mine) if step.spec.stateful else mine.state)
+        Args:
+            item: names the session, and is what an answer belongs to.
+        """
+        assert item.session is not None
+        kept, outcome = self._kept(item.session), LivePass()
+        account = self._steps[0].account
+        previous: object = None if account is None else account.enter()
+        try:
+            for position, (step, mine) in enumerate(zip(self._steps, kept, strict=True)):
+                if not takes_messages(step.spec.factory):
+                    continue
+                made = self._answer(step, mine, item, message)
+                agenda = self._onward(position, made, outcome)[::-1]
+                while agenda and not outcome.num_failures:
+                    self._advance(*agenda.pop(), kept, 1, False, outcome, agenda)
+                outcome.rest += agenda[::-1]
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                raise  # as above
+            outcome.refusal = as_exception(step.spec, error)
+        finally:
+            if account is not None:
+                leave(previous)
+        return outcome
+
+    def _answer(self, step: Step, mine: Kept, item: Item, message: object) -> list[Item]:
+        """What a node gives for a message, timed and accounted for."""
+        state = self.state(step, mine) if step.spec.stateful else None
+        if step.stats is not None:
+            step.stats.begin(False)
+        try:
+            made = self.accepted(step, "state", mine, item, step.node.control(message, state))
+        except BaseException:
+            if step.stats is not None:
+                step.stats.fail()
+            raise
+        if step.stats is not None:
+            step.stats.end(len(made))
+        return made
 
     def forget(self, session: str) -> None:
         """Let go of all that is kept for a session."""
@@ -301,7 +315,8 @@ class Conversations:
                 step.weigh(payload_bytes(item.payload) + sum(payload_bytes(one.payload) for one in made))
             return made
         # Of what is in one piece the node is to know no session: it is called as for a whole record.
-        return self.accepted(step, how, mine, item, step.call(item if how == "each" else _alone(item)))
+        alone = item if how == "each" else msgspec.structs.replace(item, session=None)
+        return self.accepted(step, how, mine, item, step.call(alone))
 
     @staticmethod
     def state(step: Step, mine: Kept) -> Any:
@@ -382,12 +397,3 @@ class _Chunk:
 
     def failed(self) -> None:
         self._mine.fail(self.item.key)
-
-
-def _alone(item: Item) -> Item:
-    return msgspec.structs.replace(item, session=None)
-
-
-def takes_messages(factory: object) -> bool:
-    """Whether a node of a session takes what `Session.control` sends."""
-    return isinstance(factory, type) and issubclass(factory, Node) and factory.control is not Node.control

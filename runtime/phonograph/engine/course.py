@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol, TypeVar
 
 from phonograph.engine.delivery import END, Entry
@@ -36,9 +36,9 @@ class Course:
     """What all parts of one run share.
 
     Attributes:
-        error: why the run failed, if it did.
+        error: why the run failed, if it did. interrupt: the Ctrl-C that ended it.
         is_draining: no more records are read. is_aborting: nothing that waits goes on.
-        on_abort: is called when the run is to be stopped, perhaps more than once.
+        on_abort: is called when the run is to be stopped, perhaps more than once. on_interrupt: to cancel it, with the Ctrl-C.
         on_end: are called with the outcome of each record that ends.
         num_calls: calls that threads work on.
         num_events: counts whatever happens, so that one can see whether anything does.
@@ -51,9 +51,11 @@ class Course:
         self.ledger: Ledger[Identity] = Ledger(self._record_ended, self._mark_ended)
         self.letters = Letters(self._letter_returned)
         self.error: PhonographError | None = None
+        self.interrupt: KeyboardInterrupt | None = None
         self.is_draining = False
         self.is_aborting = False
         self.on_abort: Callable[[], None] = lambda: None
+        self.on_interrupt: Callable[[KeyboardInterrupt], object] = lambda interrupt: None
         self.on_end: list[Callable[[Outcome], None]] = []
         self.num_calls = 0
         self.num_events = 0
@@ -74,6 +76,16 @@ class Course:
         """Cancel every item that waits, and every one that would go on."""
         self.is_aborting = True
         self.on_abort()
+
+    async def interruptible(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do what calls nodes in the event loop. Ctrl-C in such a call cancels the run."""
+        try:
+            await work
+        except KeyboardInterrupt as interrupt:
+            # Not passed on: out of a task it would leave the event loop at once, and all other tasks where they are.
+            self.interrupt = interrupt
+            self.on_interrupt(interrupt)
+            await asyncio.get_running_loop().create_future()  # until the cancellation comes here
 
     def cancel(self, entry: Entry) -> None:
         """End an entry because the run is being stopped."""

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from phonograph.breaker import CircuitBreaker
+from phonograph.engine.blocks import Blocks
 from phonograph.engine.delivery import Entry
 from phonograph.engine.guard import Attempt, Guard
 from phonograph.engine.plan import Plan, SegmentPlan
@@ -147,11 +148,13 @@ class Crew:
         self._in_order = {
             node.id for node in nodes.values() if node.inputs and nodes[node.inputs[0].source].spec.type == Order.spec.type
         }
+        blocks = self._blocks = Blocks() if any(segment.run == "process" for segment in plan.segments) else None
 
         def worker(segment: SegmentPlan, number: int) -> Post[SegmentWorker | ProcessWorker]:
             def made(guard: Guard | None) -> SegmentWorker | ProcessWorker:
                 if segment.run == "process":
-                    worker = ProcessWorker(segment, breakers, totals)
+                    assert blocks is not None, "where a segment runs in processes"
+                    worker = ProcessWorker(segment, breakers, totals, blocks)
                     if isinstance(guard, ProcessGuard):
                         guard.calls = worker.calls
                     return worker
@@ -267,6 +270,8 @@ class Crew:
         for post in posts:
             if not post.is_left:
                 post.thread.join(0.0 if timeout_s is not None else None)
+        if self._blocks is not None:
+            self._blocks.close()
         return errors, len(stuck)
 
     def _all_workers(self) -> Iterable[Post[SegmentWorker | ProcessWorker]]:

@@ -147,7 +147,7 @@ class Exit:
 
     async def send(self, parcels: Parcels, held: Held = ()) -> None:
         """Deliver, waiting for room in queues, and for leave to open tickets."""
-        opened = [await gate.open() for gate in self._gates] if self._gates else []
+        opened = [await gate.open(_caller(parcels[0][1])) for gate in self._gates] if self._gates else []
         for ticket in opened:
             ticket.attributes = parcels[0][1].attributes
         carried = [*(one for one, _ in held), *opened] if held else opened
@@ -166,6 +166,11 @@ class Exit:
         """Nothing more will leave."""
         for outlet in self.outlets:
             outlet.close()
+
+
+def _caller(item: Item) -> str | int:
+    """Who sent an item: a session, or a request, which is one record and stands in no order with others."""
+    return item.session or item.ordinal
 
 
 async def pass_end(exits: Iterable[Exit], entry: Entry, held: Held, ledger: Ledger[Any]) -> None:

@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from phonograph.engine.conversation import manner
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.lane import Lane, NodeRun
+from phonograph.engine.manner import manner
 from phonograph.engine.step import select
 from phonograph.engine.worker import Failure
 from phonograph.errors import (

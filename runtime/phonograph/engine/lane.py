@@ -65,6 +65,7 @@ class Lane:
         self.nodes = nodes
         bounds = plan.queue
         self.queue: BoundedQueue[Entry] = BoundedQueue(bounds.items, bounds.num_bytes, num_producers, full=bounds.full)
+        self._drops_oldest = bounds.full == "oldest"
         self._may_wait = 1 if plan.nodes[0].order else bounds.items  # in order, none goes ahead of one that waits
         self.outbox = Outbox()
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
@@ -120,8 +121,10 @@ class Lane:
             self._take_over(load)
 
     def fill_ahead(self, load: Load) -> bool:
-        """Give a worker whose calls take long the next entry of the queue, unless another waits for it; whether it got one."""
-        if not load.is_slow or self._ready or self.num_idle or self.num_waiting >= self._may_wait:
+        """Give a worker whose calls take long the next entry of the queue, where that is of use and nobody else waits for it."""
+        if not load.is_slow or load.is_stopped or self._drops_oldest:
+            return False
+        if self._ready or self.num_idle or self.num_waiting >= self._may_wait:
             return False
         return self._take_queued(load, 1)
 
@@ -138,7 +141,7 @@ class Lane:
     def _take_over(self, load: Load) -> None:
         """What another worker was given and has not begun, where the queue holds nothing else."""
         for other in self.loads:
-            if other.is_slow and other.waiting and other is not load:
+            if other.is_slow and other.waiting:
                 try:
                     load.waiting.append(other.waiting.pop())
                 except IndexError:  # it has begun just now

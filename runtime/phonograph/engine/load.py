@@ -8,7 +8,9 @@ each item had its own hop. The first load is a single entry.
 
 Slow nodes get one entry at a time, and the next one ahead: a second call waits in the thread, so that the worker does not stand
 still while the event loop settles what is done. That call takes nothing when the one before came to something out of the
-ordinary. Entries are given ahead only while no worker waits for one; a worker that finds nothing takes what another has ahead.
+ordinary, and of a node of which something out of the ordinary came last (a filter, one that makes several) none is made. Entries
+are given ahead only while no worker waits for one; a worker that finds nothing takes what another has ahead. A queue that drops
+its oldest gives none ahead, for that would be older still when its turn comes.
 
 Both ends are deques, whose operations at either end are atomic. So the event loop can take back what has not begun, and settle
 what is done, while the worker is busy: when an item takes much longer than those before it, and when the run is stopped.
@@ -46,7 +48,7 @@ class Load:
         waiting: not begun, oldest first. done: with what came of each; a plain item where one item came of one, and nothing else.
         running: that the worker has begun. most: entries that it may take now. is_slow: of late, one of them took a turn or
             longer.
-        is_stopped: a call that waits for another to return is not to run anything then.
+        is_stopped: what ran last came to something out of the ordinary; a call ahead runs nothing then.
     """
 
     __slots__ = ("done", "is_slow", "is_stopped", "most", "running", "waiting")
@@ -72,11 +74,11 @@ class Load:
                 break
             result = worker.run(entry.item, entry.position, entry.attempt, entry.is_probe, entry.given)
             is_usual = type(result) is Item
+            self.running = None  # before others can see that it is done, and what they have called next
             self.done.append((entry, result))
             del entry, result  # the thread must not hold an item while it waits
             num_run += 1
             now = clock_ns()
-        self.running = None
         self.is_stopped = not is_usual
         if num_run:
             self.most = max(1, min(MOST_ENTRIES, num_run * TURN_NS // max(1, now - started)))

@@ -25,11 +25,13 @@ from typing import BinaryIO, TypeVar, cast
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.batch_call import Guest, Outcome
+from phonograph.engine.blocks import Blocks
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError
-from phonograph.engine.conversation import Conversations, Kept, LivePass, Manner
+from phonograph.engine.conversation import Conversations, Kept, LivePass
 from phonograph.engine.delivery import END
 from phonograph.engine.emission import Emission
 from phonograph.engine.guard import Allowances
+from phonograph.engine.manner import Manner
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result
 from phonograph.engine.step import Step
@@ -138,9 +140,13 @@ class _Worker(SegmentWorker):
                 self._live.go_on_from(item.session, number)
         return self._live.run_batch(items, num_new)
 
-    def control(self, session: str, message: object) -> None:
+    def control(self, item: Item, message: object, num_given: int, closed: tuple[bool, ...]) -> LivePass:
         """As `Conversations.control`."""
-        self._live.control(session, message)
+        assert item.session is not None
+        self._hear(closed)
+        self._session = item.session
+        self._live.go_on_from(item.session, num_given)
+        return self._live.control(item, message)
 
     def forget(self, session: str) -> None:
         """As `Conversations.forget`."""
@@ -213,9 +219,9 @@ class _Sessions(Conversations):
         with self._worker.said(self._steps[0], 0, [guest.item for guest in guests]):
             return super()._call_batch(guests, num_new)
 
-    def _tell(self, step: Step, mine: Kept, message: object) -> None:
+    def _answer(self, step: Step, mine: Kept, item: Item, message: object) -> list[Item]:
         with self._worker.said(step, self._steps.index(step)):
-            super()._tell(step, mine, message)
+            return super()._answer(step, mine, item, message)
 
 
 class _Logged(logging.handlers.QueueHandler):
@@ -225,17 +231,21 @@ class _Logged(logging.handlers.QueueHandler):
         super().__init__(queue=None)  # type: ignore[arg-type]  # only `enqueue` uses it
         self._connection = connection
         self._late: list[bytes] = []
+        self._has_logged = False
 
     def enqueue(self, record: logging.LogRecord) -> None:
+        self._has_logged = True
         pickled = dumps(record.__dict__)
         try:
             self._connection.send(pickled, socket.MSG_DONTWAIT)
         except OSError:  # full, or the record is too large for it
             self._late.append(pickled)
 
-    def late(self) -> tuple[bytes, ...]:
+    def told(self) -> tuple[bool, tuple[bytes, ...]]:
+        """Whether there were records since this was last asked, and those that are still here."""
+        has_logged, self._has_logged = self._has_logged, False
         late, self._late = tuple(self._late), []
-        return late
+        return has_logged, late
 
 
 PassT = TypeVar("PassT", bound=Pass)
@@ -256,19 +266,19 @@ def _can_travel(value: object) -> bool:
     return True
 
 
-def main(parent: int, connection: int, log_connection: int, arena: int) -> None:
+def main(parent: int, connection: int, log_connection: int, arena: int, blocks: int) -> None:
     """Work until told to close, or the other process has gone.
 
     Args:
         parent: process that started this one. Descriptors: of the channel, and of the socket for log records.
     """
-    for descriptor in (connection, log_connection, arena):
+    for descriptor in (connection, log_connection, arena, blocks):
         os.set_inheritable(descriptor, False)
     _belong_to(parent)
     memory = open(arena, "r+b", buffering=0)  # noqa: SIM115  # open as long as the process is
     memory.seek(ARENA_BYTES)
     faulthandler.enable(memory, all_threads=False)  # where a crash was, for the process that starts the next one
-    channel = Channel(socket.socket(fileno=connection), arena)
+    channel = Channel(socket.socket(fileno=connection), arena, Blocks(blocks))
     _disown_forks(channel, memory)
     try:
         _serve(channel, _Logged(socket.socket(fileno=log_connection)))
@@ -292,7 +302,7 @@ def _serve(channel: Channel, logged: _Logged) -> None:
         _limit(assignment.memory)
     except Exception as raised:  # noqa: BLE001  # whatever the code of nodes raises
         error = raised
-    channel.send(Answer(None, error, {}, (), logged.late()))
+    channel.send(Answer(None, error, {}, (), *logged.told()))
     while worker is not None:
         name, *arguments = channel.receive()
         result, error = None, None
@@ -309,13 +319,14 @@ def _serve(channel: Channel, logged: _Logged) -> None:
 
 
 def _answer(channel: Channel, worker: _Worker, result: Result, error: Exception | None, logged: _Logged) -> None:
-    stats, peaks, late = worker.taken_stats(), worker.peaks(), logged.late()
+    measured = worker.taken_stats(), worker.peaks()
+    told = logged.told()
     try:
-        channel.send(Answer(result, error, stats, peaks, late))
+        channel.send(Answer(result, error, *measured, *told), in_block=isinstance(result, Item))
     except ChannelClosedError:
         raise
     except Exception as unpicklable:  # noqa: BLE001  # which exception is up to what cannot be pickled
-        channel.send(Answer(worker.refused(result, unpicklable), error, stats, peaks, late))
+        channel.send(Answer(worker.refused(result, unpicklable), error, *measured, *told))
 
 
 def _belong_to(parent: int) -> None:
@@ -347,6 +358,7 @@ def _disown_forks(channel: Channel, memory: BinaryIO) -> None:
 
     def before() -> None:  # a signal to the fork waits until that has its own ways with it
         blocked.signals = signal.pthread_sigmask(signal.SIG_BLOCK, LEFT_TO_THE_RUN)
+        channel.settle()
 
     def after() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked.signals)

@@ -2,8 +2,8 @@
 
 Theory of operation. What Conversations do is done in the process; here is only who has been there. When the process ends by
 itself, sessions that had something in it end: a node cannot go on from a state that is gone as if nothing had happened. Each is
-told so once, by `lost`, and what still comes of it until then fails. The session whose chunk was its first there has lost that
-chunk alone, and where nodes keep nothing every session goes on: the next chunk of the one whose chunk failed says
+told so once, through `lost`, and what still comes of it until then fails. The session whose chunk was its first there has lost
+that chunk alone, and where nodes keep nothing every session goes on: the next chunk of the one whose chunk failed says
 `discontinuity`, and the numbers of what comes out go on too, for which they are kept here.
 """
 
@@ -16,8 +16,9 @@ from collections.abc import Sequence
 import msgspec
 
 from phonograph.engine.batch_call import Outcome
-from phonograph.engine.conversation import LivePass, manner
+from phonograph.engine.conversation import LivePass
 from phonograph.engine.delivery import END
+from phonograph.engine.manner import manner
 from phonograph.engine.process_worker import Died, ProcessWorker, restored, transportable
 from phonograph.errors import AttemptTimeoutError, WorkerDiedError
 from phonograph.graph.model import GraphNode
@@ -25,17 +26,14 @@ from phonograph.item import Item
 
 
 class ProcessConversations:
-    """The sessions of one ProcessWorker. All methods but `lost` are for its thread.
+    """The sessions of one ProcessWorker. All methods are for its thread.
 
     Args:
-        nodes: of the segment.
-
-    Attributes:
-        lost: (session, why) of those that have lost a state since this was emptied; any thread may.
+        nodes: of the segment. lost: gets (session, why) for each session that has lost a state; any thread may empty it.
     """
 
-    def __init__(self, nodes: Sequence[GraphNode], worker: ProcessWorker) -> None:
-        self.lost: deque[tuple[str, WorkerDiedError]] = deque()
+    def __init__(self, nodes: Sequence[GraphNode], worker: ProcessWorker, lost: deque[tuple[str, WorkerDiedError]]) -> None:
+        self._lost = lost
         self._manners = [manner(node) for node in nodes]
         self._keeps = any(how != "each" for how in self._manners)
         self._worker = worker
@@ -101,16 +99,22 @@ class ProcessConversations:
         given = iter(made)
         return [self._gone[item.session or ""] if item.session in self._gone else next(given) for item in items]
 
-    def control(self, session: str, message: object) -> None:
-        """As `Conversations.control`."""
+    def control(self, item: Item, message: object) -> LivePass:
+        """As `Conversations.control`. Raises what keeps the message from getting there."""
+        session = item.session
+        assert session is not None
         self._worker.bury()
         if (lost := self._gone.get(session)) is not None:
             raise lost
+        may_repeat = session not in self._there or not self._keeps
+        number = self._there.get(session, 0)
         try:
-            self._worker.call("control", session, message, may_repeat=session not in self._there or not self._keeps)
+            made = self._worker.call("control", item, message, number, self._worker.closed(), may_repeat=may_repeat, item=item)
         except Died as died:
             raise died.error from None
-        self._there.setdefault(session, 0)
+        assert isinstance(made, LivePass), "a message gives a LivePass"
+        self._note(session, made)
+        return made
 
     def forget(self, session: str) -> None:
         """As `Conversations.forget`."""
@@ -124,13 +128,12 @@ class ProcessConversations:
     def succeed(self, before: ProcessConversations) -> None:
         """Take over from who has lost all that it had, with its process, in a call that did not even end then."""
         before._died(WorkerDiedError("", "was left behind"))
-        self.lost, self._gone, self._gaps = before.lost, before._gone, before._gaps
-        self._there = before._there
+        self._gone, self._gaps, self._there = dict(before._gone), set(before._gaps), dict(before._there)
 
     def _died(self, error: WorkerDiedError) -> None:
         if self._keeps:
             self._gone.update(dict.fromkeys(self._there, error))
-            self.lost.extend((session, error) for session in self._there)
+            self._lost.extend((session, error) for session in self._there)
             self._there.clear()
 
     def _note(self, session: str, made: LivePass | Item) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from phonograph.engine.batch_call import Outcome
 from phonograph.engine.worker import Pass
@@ -37,8 +39,7 @@ class Assignment:
     log_levels: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came of a call.
 
     Args:
@@ -46,14 +47,21 @@ class Answer:
         error: what was raised instead.
         stats: of each node that was called, by its place in the segment, since the last answer.
         peaks: bytes of NumPy memory that each node's own code held at most so far.
-        logged: records that did not fit into the socket for them.
+        has_logged: since the last answer. late: records that did not fit into the socket for them.
     """
 
     result: Result
     error: Exception | None
     stats: Mapping[int, NodeStats]
     peaks: tuple[int, ...]
-    logged: tuple[bytes, ...]
+    has_logged: bool
+    late: tuple[bytes, ...]
+
+
+def log_levels() -> dict[str, int]:
+    """The levels that this program has set, so that a worker does not send what nobody would see."""
+    loggers = {"": logging.getLogger(), **logging.root.manager.loggerDict}
+    return {name: one.level for name, one in loggers.items() if isinstance(one, logging.Logger) and one.level}
 
 
 _INNERMOST = re.compile(r'File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)')  # the first line of a crash's stack

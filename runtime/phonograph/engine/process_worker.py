@@ -28,10 +28,11 @@ from typing import TypeVar
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.batch_call import Outcome
+from phonograph.engine.blocks import Blocks
 from phonograph.engine.channel import ARENA_BYTES, Channel, ChannelClosedError, Child, new_arena
 from phonograph.engine.plan import SegmentPlan
 from phonograph.engine.process_guard import BoundedCalls
-from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result, death
+from phonograph.engine.process_messages import LEFT_TO_THE_RUN, Answer, Assignment, Result, death, log_levels
 from phonograph.engine.worker import Failure, Pass
 from phonograph.errors import AttemptTimeoutError, NodeContractError, NodeError, PhonographError, WorkerDiedError, in_words
 from phonograph.graph.isolation import Blueprint
@@ -63,13 +64,16 @@ class ProcessWorker:
         on_death: is called when a process has ended by itself. calls: those that may take only so long.
     """
 
-    def __init__(self, plan: SegmentPlan, breakers: Mapping[str, CircuitBreaker], totals: dict[str, NodeTotals] | None) -> None:
+    def __init__(
+        self, plan: SegmentPlan, breakers: Mapping[str, CircuitBreaker], totals: dict[str, NodeTotals] | None, blocks: Blocks
+    ) -> None:
         self._ids = tuple(node.id for node in plan.nodes)
         self._breakers = tuple(breakers[node_id] for node_id in self._ids)
         self._stats = () if totals is None else tuple(totals[node_id].new_worker() for node_id in self._ids)
-        self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, _log_levels())
+        self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, log_levels())
         self.on_death: Callable[[WorkerDiedError], None] = lambda died: None
         self.calls = BoundedCalls()
+        self._blocks = blocks
         self._lock = threading.Lock()
         self._is_killed = False
         self._is_open = False
@@ -232,7 +236,7 @@ class ProcessWorker:
         with self._lock:
             if self._is_killed:
                 raise WorkerDiedError(self._ids[0], "was ended with the run")
-            process = _Process(self._ids[0])
+            process = _Process(self._ids[0], self._blocks)
         process.tell(self._assignment)
         return process
 
@@ -258,11 +262,11 @@ class ProcessWorker:
 class _Process:
     """One process, from its start to its end. Descriptors, child and what that has started are gone after `end`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, blocks: Blocks) -> None:
         ours, theirs = socket.socketpair()
         log_ours, log_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._arena, self._logs = new_arena(), log_ours
-        descriptors = (theirs.fileno(), log_theirs.fileno(), self._arena)
+        descriptors = (theirs.fileno(), log_theirs.fileno(), self._arena, blocks.descriptor)
         # What is not on the path of a fresh interpreter was put there by this program; `-P` keeps the working directory out.
         start = f"from phonograph.engine.process_child import main; main{(os.getpid(), *descriptors)}"
         code = f"import sys; sys.path[:] = {sys.path!r}; {start}"
@@ -282,7 +286,7 @@ class _Process:
         self._child = Child(self._program.pid)
         self._lock = threading.Lock()
         self._is_shut = self._is_over = False
-        self._channel = Channel(ours, self._arena, self._child)
+        self._channel = Channel(ours, self._arena, blocks, self._child)
         self._channel.mark(_NOT_CALLED)
 
     @property
@@ -318,10 +322,11 @@ class _Process:
         """The answer to what was asked last."""
         try:
             answer: Answer = self._channel.receive()
-        finally:
+        except BaseException:
             self._log()
-        for record in answer.logged:
-            _log(record)
+            raise
+        if answer.has_logged:
+            self._log(answer.late)
         return answer
 
     def kill(self) -> None:
@@ -342,6 +347,7 @@ class _Process:
             self._kill_group()  # before the process is reaped, so that no other can have its number
             self._is_over = True
         status = self._program.wait()
+        self._channel.give_back()
         self._child.close()
         return death(node_id, status, crash)
 
@@ -349,11 +355,13 @@ class _Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.process_id, signal.SIGKILL)
 
-    def _log(self) -> None:
+    def _log(self, late: Iterable[bytes] = ()) -> None:
         """Hand on what was logged so far."""
         with contextlib.suppress(BlockingIOError, ConnectionError):
             while record := self._logs.recv(_MAX_LOG_BYTES, socket.MSG_DONTWAIT):
                 _log(record)
+        for record in late:
+            _log(record)
 
 
 def _failed(position: int, item: Item, error: Exception | None, before: Iterable[int] = ()) -> Pass:
@@ -379,12 +387,6 @@ def transportable(error: Exception) -> PhonographError:
     failure = NodeContractError(f"what cannot be handed to another process: {in_words(error)}; expected what can be pickled")
     failure.__cause__ = error
     return failure
-
-
-def _log_levels() -> dict[str, int]:
-    """The levels that this program has set, so that a worker does not send what nobody would see."""
-    loggers = {"": logging.getLogger(), **logging.root.manager.loggerDict}
-    return {name: one.level for name, one in loggers.items() if isinstance(one, logging.Logger) and one.level}
 
 
 def _log(pickled: bytes) -> None:

@@ -53,7 +53,7 @@ class Pump:
             try:
                 if lane.outbox.letters:
                     await lane.outbox.send()
-                elif self._paused and self._ahead is None:
+                elif self._paused:
                     await self._go_on()
                 else:
                     await self._run_load()
@@ -105,7 +105,7 @@ class Pump:
         if call is None:
             is_alone = len(load.waiting) == 1
             call = course.called(post, load.run, post.member, post.thread.clock_ns, entry=load.waiting[0])
-        if not self._paused and not course.is_aborting and lane.fill_ahead(load):
+        if not course.is_aborting and lane.fill_ahead(load):
             self._ahead = course.called(post, partial(load.run, is_ahead=True), post.member, post.thread.clock_ns)
         elif not is_alone:
             await asyncio.wait((call,), timeout=LATE_S)

@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from types import MappingProxyType
+from typing import cast
 
 from phonograph.breaker import CircuitBreaker
 from phonograph.engine.admission import Admission
@@ -38,6 +40,7 @@ from phonograph.engine.pump import Pump
 from phonograph.engine.reader import Found, SourceReader, shares
 from phonograph.engine.settling import Settling
 from phonograph.engine.threads import Worker
+from phonograph.engine.under_way import calls_under_way
 from phonograph.engine.watch import Watch
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import AttemptTimeoutError, NodeError, PhonographError
@@ -117,7 +120,8 @@ class Scheduler:
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
-        Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, or cancellation, is raised.
+        Afterwards `error` says why the run failed, if it did. Only a fault of phonograph itself, cancellation, or
+        Ctrl-C in an inline node is raised.
         """
         course = self._course
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
@@ -133,13 +137,7 @@ class Scheduler:
                 crew.equip(self._admission.weigh)
             if self._check_arrays:
                 crew.equip(ArrayCheck().begin)
-            async with asyncio.TaskGroup() as group:
-                watching = Watch(course, self._assembly, self._admission)
-                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
-                async with asyncio.TaskGroup() as moving:
-                    self._start(moving, crew)
-                if watch is not None:
-                    watch.cancel()
+            await self._move(crew)
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
             await course.scribe.catch_up()  # what is complete from here on is made of records that are known to have ended
@@ -161,7 +159,8 @@ class Scheduler:
                 for failure in errors:
                     course.fail(failure)
                 if num_stuck:
-                    course.tell("warning", "threads_abandoned", count=num_stuck, reason="a node's call did not return")
+                    reason = f"a node's call did not return: {'; '.join(calls_under_way(self._nodes)) or 'of a source'}"
+                    course.tell("warning", "threads_abandoned", count=num_stuck, reason=reason)
                 course.tell_resumed()
                 counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
                 course.tell("info", "run_ended", **counts)
@@ -195,6 +194,10 @@ class Scheduler:
             "warning", "call_left_behind", node=left.node, key=left.key, waited_s=round(left.waited_s, 3), stack=thread.stack()
         )
 
+    def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
+        """Ctrl-C came in a node's call; `task` runs this."""
+        task.cancel()
+
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -207,6 +210,23 @@ class Scheduler:
         return connect(self._plan, self._nodes, self._course, self._judge, measure=self._measure)
 
     # Moving items.
+
+    async def _move(self, crew: Crew) -> None:
+        course, task = self._course, cast(asyncio.Task[None], asyncio.current_task())
+        course.on_interrupt = partial(self._interrupted, task)
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = Watch(course, self._assembly, self._admission)
+                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
+                async with asyncio.TaskGroup() as moving:
+                    self._start(moving, crew)
+                if watch is not None:
+                    watch.cancel()
+        except asyncio.CancelledError:
+            if course.interrupt is None or task.uncancel():  # somebody else cancelled it, too
+                raise
+            self.was_interrupted = True
+            raise course.interrupt from None
 
     async def _feed(self, node: NodeRun, post: Post[SourceReader]) -> None:
         course, quota, reader = self._course, self._quotas[node.plan.id], post.member
@@ -296,7 +316,7 @@ class Scheduler:
         async with asyncio.TaskGroup() as group:
             for post in posts:
                 pumping = Pump(lane, post, course, settling, self._renew).run() if batches is None else batches.pump(post)
-                group.create_task(pumping, name=f"worker of {lane.plan.name}")
+                group.create_task(course.interruptible(pumping), name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()

@@ -36,7 +36,7 @@ class Seat:
 
     Attributes:
         worker: number of the one that it sits with; None: all.
-        waiting: what is to be worked on, in order. messages: what goes before all of it.
+        waiting: what is to be worked on, in order. messages: what goes before all of it, with a key for what is answered.
         away: entries that a back-off or a breaker has. num_away: those, and what a worker has.
         num_ends: over how many links the end of the session has come.
         has_gap: something was dropped here, and nothing has come since.
@@ -48,7 +48,7 @@ class Seat:
         self.owner = owner
         self.worker = worker
         self.waiting: deque[Entry] = deque()
-        self.messages: list[object] = []
+        self.messages: list[tuple[str, object]] = []
         self.away: set[Entry] = set()
         self.num_away = 0
         self.num_ends = 0
@@ -171,10 +171,10 @@ class Seating:
                 self._wake(worker)
                 break
 
-    def tell(self, owner: Owner, message: object) -> None:
+    def tell(self, owner: Owner, key: str, message: object) -> None:
         """Let a message go before all that its owner has waiting."""
         seat = self.seat_of(owner)
-        seat.messages.append(message)
+        seat.messages.append((key, message))
         self.offer(seat)
 
     def has_turn_for(self, worker: int) -> bool:

@@ -19,12 +19,12 @@ from phonograph.audio import AudioChunk
 from phonograph.engine.assembly import Assembly, connect
 from phonograph.engine.batch_turns import BatchTurns
 from phonograph.engine.budget import Budget
-from phonograph.engine.conversation import manner, takes_messages
 from phonograph.engine.course import Course
 from phonograph.engine.crew import Crew
 from phonograph.engine.delivery import END
 from phonograph.engine.emission import payload_bytes
 from phonograph.engine.identity import Identity, Owner
+from phonograph.engine.manner import manner, takes_messages
 from phonograph.engine.outside import Tap
 from phonograph.engine.plan import ENTRANCE, Plan
 from phonograph.engine.port_contract import PortContract
@@ -89,6 +89,8 @@ class Serving(BatchTurns):
         """As of a scheduler; whatever ends it, nobody waits for a result any more."""
         try:
             await super().run()
+        except KeyboardInterrupt:
+            pass  # it has left the event loop already
         finally:
             self._end_sessions()
 
@@ -239,12 +241,12 @@ class Serving(BatchTurns):
             for gathering in self._assembly.gatherings:
                 gathering.forget(owner.id)
 
-    def control(self, owner: Owner, message: object) -> None:
+    def control(self, owner: Owner, key: str, message: object) -> None:
         """Give a message to the nodes that take some, wherever the session is."""
         for lane in self._lanes:
             is_over = lane.plan.name in owner.ends
             if not is_over and any(takes_messages(node.plan.spec.factory) for node in lane.nodes):
-                lane.seats.tell(owner, message)
+                lane.seats.tell(owner, key, message)
 
     def session(self, session_id: str | None, limits: SessionLimits) -> Session:
         """See `Executor.session`."""
@@ -271,7 +273,7 @@ class Serving(BatchTurns):
         lane = partial(ServingLane, course=course)
         assembly = connect(self._plan, self._nodes, course, self._judge, measure=self._measure, lane=lane, taps=taps)
         for gate in assembly.gates:  # what waits for a retry of one caller must not hold up the others
-            gate.lift()
+            gate.share()
         return assembly
 
     async def _cancel(self) -> None:
@@ -293,6 +295,10 @@ class Serving(BatchTurns):
         super()._abandon()
         if self.error is not None:  # soon, because whoever broke it is in the middle of accounting for it
             asyncio.get_running_loop().call_soon(self._end_sessions)
+
+    def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
+        super()._interrupted(task, interrupt)
+        asyncio.get_running_loop().call_soon(_leave_loop, interrupt)  # before callers learn what has become of theirs
 
     def _end_sessions(self) -> None:
         for session in list(self._sessions.values()):
@@ -320,6 +326,11 @@ class Serving(BatchTurns):
                     complaints.append(Complaint("streaming", node.position, found, expected))
         if complaints:
             raise GraphError(complaints)
+
+
+def _leave_loop(interrupt: KeyboardInterrupt) -> None:
+    """Called by an event loop, end its running as Ctrl-C does between two calls."""
+    raise interrupt
 
 
 class _Unlimited(Budget):

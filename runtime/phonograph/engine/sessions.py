@@ -56,7 +56,7 @@ class Stage(Protocol):
 
     def let_in(self, owner: Owner, item: Item) -> asyncio.Task[None] | None: ...
 
-    def control(self, owner: Owner, message: object) -> None: ...
+    def control(self, owner: Owner, key: str, message: object) -> None: ...
 
     def session_ended(self, session: Session) -> None:
         """Let go of all that is kept for it."""
@@ -83,7 +83,7 @@ class Session:
         self._stage = stage
         self._limits = limits
         self._inputs = inputs
-        self._num_sent = 0
+        self._num_sent = self._num_messages = 0
         self._start_sample = 0
         self._in_flight = 0
         self._unread: deque[tuple[Item, int]] = deque()
@@ -203,13 +203,17 @@ class Session:
     def control(self, message: object) -> None:
         """Send a message to the nodes that have `control`, ahead of all chunks that wait. Returns at once.
 
+        What nodes answer goes on through the graph, behind what they gave before.
+
         Raises:
             SessionEndedError: the session has ended.
         """
         if self._ended is not None or self._is_over:
             self._require_open()
         self._moved()
-        self._stage.control(self, message)
+        number, self._num_messages = self._num_messages, self._num_messages + 1
+        before = f"#{self._num_sent - 1:04d}" if self._num_sent else ""
+        self._stage.control(self, f"{self.id}{before}+message-{number:04d}", message)
 
     # For the engine.
 
@@ -229,6 +233,10 @@ class Session:
             self._loop.call_soon(self._meet_doom)
         if self._doom is None or isinstance(self._doom, SessionEndedError):  # else a node's error, which says more
             self._doom = reason
+
+    def message_began(self) -> None:
+        """A message is about to be told to some nodes; what comes of it is on its way until `record_ended`."""
+        self._in_flight += 1
 
     def deliver(self, output: str, item: Item, num_bytes: int) -> None:
         self._unread.append((item, num_bytes))

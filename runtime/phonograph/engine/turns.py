@@ -7,6 +7,7 @@ import asyncio
 from phonograph.engine.conversation import LivePass
 from phonograph.engine.delivery import END, Entry, pass_end
 from phonograph.engine.guard import LeftBehindError
+from phonograph.engine.identity import Identity
 from phonograph.engine.load import LATE_S, Load
 from phonograph.engine.plan import Plan
 from phonograph.engine.scheduler import Scheduler
@@ -15,7 +16,8 @@ from phonograph.engine.sessions import Session
 from phonograph.engine.visits import Visits
 from phonograph.engine.worker import Pass, lost
 from phonograph.errors import WorkerDiedError, in_words
-from phonograph.flow.tickets import delay, enter, leave
+from phonograph.flow.splits import united
+from phonograph.flow.tickets import Held, delay, enter, leave
 from phonograph.item import Item, Outcome
 from phonograph.journal import RunDirectory
 from phonograph.log import Logger
@@ -37,7 +39,8 @@ class TurnTaking(Scheduler):
     async def _serve_lane(self, lane: ServingLane) -> None:
         async with asyncio.TaskGroup() as group:
             for number, visits in enumerate(self._visits[lane.plan.name]):
-                group.create_task(self._serve(lane, number, visits), name=f"worker of {lane.plan.name}")
+                serving = self._course.interruptible(self._serve(lane, number, visits))
+                group.create_task(serving, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
             node.letters.close()
@@ -129,8 +132,7 @@ class TurnTaking(Scheduler):
         lane.loads[lane.loads.index(load)] = fresh = Load()
         attempt, result = left.attempt, lost(left, entry.position)
         if entry.item.session is not None:
-            live = LivePass()
-            live.trail, live.num_failures = result.trail, result.num_failures
+            live = _live(result)
             if entry.item.payload is END:
                 live.rest.append((attempt.position + (attempt.item.payload is END), entry.item))
             result = live
@@ -195,22 +197,51 @@ class TurnTaking(Scheduler):
         leave(held)
 
     async def _tell(self, lane: ServingLane, seat: Seat, visits: Visits) -> None:
-        """Give a session's message to the nodes here."""
-        assert isinstance(seat.owner, Session), "nobody else sends messages"
-        session, messages, seat.messages = seat.owner.id, seat.messages, []
-        for message in messages:
-            if not lane.seats.holds(seat):  # given up meanwhile: a call would make a state that nobody lets go of
-                return
-            try:
-                await visits.control(session, message)
-            except Exception as error:  # noqa: BLE001  # whatever the code of nodes raises
-                self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session, error=in_words(error))
+        """Give a session's messages to the nodes here, and send on what they answer."""
+        session = seat.owner
+        assert isinstance(session, Session), "nobody else sends messages"
+        messages, seat.messages = seat.messages, []
+        for key, message in messages:
+            # Given up meanwhile: a call would make a state that nobody lets go of. Or nobody is there to be called.
+            if visits.post.is_left or not lane.seats.holds(seat):
+                break
+            session.message_began()
+            item = Item(key=key, ordinal=self.ledger.mark(Identity(key, owner=session)), payload={}, session=session.id)
+            result = await self._told(visits, item, message)
+            if result.refusal is not None:
+                refusal = in_words(result.refusal)
+                self._course.tell("warning", "control_failed", lane=lane.plan.name, session=session.id, error=refusal)
+            is_empty = not (result.emitted or result.num_failures or result.num_kept)
+            if is_empty or session.is_gone:
+                self.ledger.end(item.ordinal, Outcome.FILTERED if is_empty else Outcome.CANCELLED)
+            else:
+                await self._settle_live(lane, seat, Entry(item, self._now(), 0, await self._tickets(lane)), result)
         self._end_lost(visits)
+
+    async def _told(self, visits: Visits, item: Item, message: object) -> LivePass:
+        """What comes of a message for the nodes of one worker."""
+        result = LivePass()
+        try:
+            return await visits.control(item, message)
+        except LeftBehindError as left:
+            await self._renew_visits(visits)
+            if not left.attempt.is_unseen:
+                return _live(lost(left, left.attempt.position))
+            result.refusal = left.error
+        except Exception as error:  # noqa: BLE001  # what cannot be handed to a process, or kills it
+            result.refusal = error
+        return result
+
+    async def _tickets(self, lane: ServingLane) -> Held:
+        """Tickets for what begins in the middle of the graph, to each node that brings branches together beyond."""
+        reached = united((lane.exit.reach, *(node.letters.reach for node in lane.nodes)))
+        gates = {gate.gather: gate for gate in self._assembly.gates if gate.gather in reached}
+        return tuple([(await gate.open(), gate.ports) for gate in gates.values()])
 
     def _end_lost(self, visits: Visits) -> None:
         """End the sessions whose state a process had that has died."""
-        for session_id, died in visits.taken_lost():
-            self._state_lost(session_id, died)
+        while visits.lost:
+            self._state_lost(*visits.lost.popleft())
 
     def _state_lost(self, session_id: str, died: WorkerDiedError) -> None:
         raise NotImplementedError
@@ -222,3 +253,10 @@ class TurnTaking(Scheduler):
             lane.seats.offer(seat)
         elif seat.worker is None and not seat.num_away:
             lane.seats.leave(seat.owner)
+
+
+def _live(outcome: Pass) -> LivePass:
+    """The same of a chunk."""
+    live = LivePass()
+    live.trail, live.num_failures = outcome.trail, outcome.num_failures
+    return live

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar
 
 from phonograph.engine.batch_call import Outcome
-from phonograph.engine.conversation import Conversations, GuardedConversations
+from phonograph.engine.conversation import Conversations, GuardedConversations, LivePass
 from phonograph.engine.crew import Post
 from phonograph.engine.delivery import Entry
 from phonograph.engine.plan import SegmentPlan
@@ -26,11 +27,13 @@ class Visits:
 
     Attributes:
         thread: of the worker; None for one that runs in the event loop.
+        lost: (session, why) of those that have lost a state; empty it.
     """
 
     def __init__(self, plan: SegmentPlan, post: Post[SegmentWorker | ProcessWorker]) -> None:
         self._plan = plan
         self.post = post
+        self.lost: deque[tuple[str, WorkerDiedError]] = deque()
         self._live = self._conversations()
         self._forgetting: set[str] = set()
 
@@ -58,7 +61,7 @@ class Visits:
     def _conversations(self) -> Conversations | ProcessConversations:
         member, nodes = self.post.member, self._plan.nodes
         if isinstance(member, ProcessWorker):
-            return ProcessConversations(nodes, member)
+            return ProcessConversations(nodes, member, self.lost)
         return Conversations(nodes, member.steps) if self.post.guard is None else GuardedConversations(nodes, member.steps)
 
     def run(self, item: Item, position: int, attempt: int, is_probe: bool, given: int = 0) -> Pass | Item:
@@ -84,12 +87,11 @@ class Visits:
         """As `SegmentWorker.run_batch`, for whole records and chunks."""
         return self._live.run_batch(items, num_new)
 
-    async def control(self, session: str, message: object) -> None:
-        """Give a message to the nodes that take some, after the call that runs. Raises whatever they do."""
+    async def control(self, item: Item, message: object) -> LivePass:
+        """As `Conversations.control`, after the call that runs."""
         if self.thread is None:
-            self._live.control(session, message)
-        else:
-            await self.thread.call(self._live.control, session, message)
+            return self._live.control(item, message)
+        return await self.call(self._live.control, item, message)
 
     def forget(self, session: str) -> None:
         """Let go of what is kept for a session, as soon as nothing runs that uses it."""
@@ -99,9 +101,3 @@ class Visits:
             self._forgetting.add(session)
             forgotten = self.thread.call(self._live.forget, session)
             forgotten.add_done_callback(lambda _: self._forgetting.discard(session))
-
-    def taken_lost(self) -> Iterator[tuple[str, WorkerDiedError]]:
-        """(session, why) of those that have lost a state since this was asked."""
-        if isinstance(self._live, ProcessConversations):
-            while self._live.lost:
-                yield self._live.lost.popleft()

@@ -22,6 +22,7 @@ from phonograph.flow.lineup import Lineup
 from phonograph.flow.tickets import Ticket
 from phonograph.item import Item
 from phonograph.node import Duration, Params, node
+from phonograph.streaming import MAX_GATHERED_BYTES
 
 COLLECTED = {"keys", "items", "attributes"}
 """The lists that a collection, and a window, is made of."""
@@ -46,6 +47,27 @@ class CollectParams(Params, frozen=True):
         for name in ("size", "timeout"):
             if self.by == "record" and getattr(self, name) is not None:
                 raise ValueError(f"{name!r} with 'by: record'; expected it with 'by: count' only")
+
+
+class _Session:
+    """What came of a session so far."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self._num_bytes = 0
+
+    def add(self, item: Item) -> None:
+        """Raises BadInputError when it would be too much."""
+        num_bytes = sum(getattr(value, "nbytes", 0) for value in item.payload.values())
+        if len(self.parts) >= MAX_PARTS:
+            raise BadInputError(f"the collection of its session has {MAX_PARTS} items already, which is as many as may be")
+        if self._num_bytes + num_bytes > MAX_GATHERED_BYTES:
+            raise BadInputError(
+                f"the collection of its session would have more than {MAX_GATHERED_BYTES} bytes; expected less; end the session "
+                "earlier, or use flow.window"
+            )
+        self._num_bytes += num_bytes
+        self.parts.append(Part(0, item, None, item.session or item.key, 0.0))
 
 
 @node(
@@ -95,17 +117,15 @@ class Collect(Gather[CollectParams]):
         assert isinstance(params, CollectParams)
         return params.by == "count"
 
-    def start(self) -> list[Part]:
+    def start(self) -> _Session:
+        return _Session()
+
+    def process(self, item: Item, state: _Session) -> list[Item]:
+        state.add(item)
         return []
 
-    def process(self, item: Item, state: list[Part]) -> list[Item]:
-        if len(state) >= MAX_PARTS:
-            raise BadInputError(f"the collection of its session has {MAX_PARTS} items already, which is as many as may be")
-        state.append(Part(0, item, None, item.session or item.key, 0.0))
-        return []
-
-    def flush(self, state: list[Part]) -> Item | None:
-        return self._collected(state).item if state else None
+    def flush(self, state: _Session) -> Item | None:
+        return self._collected(state.parts).item if state.parts else None
 
     def arrive(self, part: Part) -> Results:
         self._now = part.arrived

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from phonograph.flow.gather import MAX_PARTS, Left, Part, child_order
-from phonograph.flow.tickets import Gate, Ticket
+from phonograph.flow.tickets import Ticket
 
 
 class Lineup:
-    """Keeps the parts of each ticket until it is its turn: it has closed, and so have all that its gate opened before it.
+    """Keeps the parts of each ticket until it is its turn: it has closed, and so have all that stand before it in its line.
 
-    Parts of one ticket stand in the order of their child numbers, then of their ports. Sources are told apart: nobody waits for
-    a record of another source.
+    Parts of one ticket stand in the order of their child numbers, then of their ports. Sources are told apart, and so are callers
+    that share a graph: nobody waits for a record of another source or caller.
     """
 
     def __init__(self) -> None:
         self._parts: dict[Ticket, list[Part]] = {}
-        self._closed: dict[Gate, dict[int, Ticket]] = {}
-        self._next: dict[Gate, int] = {}
 
     def add(self, part: Part) -> Left | None:
         """Take a part in, unless too many of its ticket wait already."""
@@ -30,11 +28,10 @@ class Lineup:
 
     def closed(self, ticket: Ticket) -> Iterator[tuple[Ticket, list[Part]]]:
         """Every ticket whose turn it is now that this one has closed, with its parts."""
-        gate = ticket.gate
-        closed = self._closed.setdefault(gate, {})
-        closed[ticket.number] = ticket
-        while (turn := closed.pop(self._next.get(gate, 0), None)) is not None:
-            self._next[gate] = turn.number + 1
+        line = ticket.line
+        line.closed[ticket.number] = ticket
+        while (turn := line.closed.pop(line.num_passed, None)) is not None:
+            line.num_passed += 1
             parts = self._parts.pop(turn, [])
             parts.sort(key=lambda part: (child_order(part.item.key), part.port))
             yield turn, parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from phonograph.flow.gather import gather_type
 from phonograph.flow.tickets import Reach
@@ -28,18 +28,22 @@ def openers(graph: Graph) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def reaches(graph: Graph, gathering: Iterable[str]) -> dict[str, dict[str, tuple[int, ...]]]:
-    """For each node, the ports of these gathering nodes that what enters it can reach, its own not among them."""
-    wanted = set(gathering)
+def reaches(graph: Graph, openers: Mapping[str, Iterable[str]]) -> dict[str, dict[str, tuple[int, ...]]]:
+    """For each node, the ports of gathering nodes that what enters it can reach with a ticket, its own not among them.
+
+    Args:
+        openers: of each gathering node that is counted for. What enters them has no ticket yet; so a long row of branches that
+            part and meet takes no longer than its length.
+    """
     found: dict[str, dict[str, tuple[int, ...]]] = {}
+    opened = {(opener, gather) for gather, opened_at in openers.items() for opener in opened_at}
     for node in reversed([*graph.nodes.values()]):
-        found[node.id] = united(
-            reach_over(link, graph, found[link.target], wanted) for link in (*node.outputs, *node.dead_letters)
-        )
+        reach = united(reach_over(link, graph, found[link.target], openers) for link in (*node.outputs, *node.dead_letters))
+        found[node.id] = {gather: ports for gather, ports in reach.items() if (node.id, gather) not in opened}
     return found
 
 
-def reach_over(link: Link, graph: Graph, beyond: Reach, gathering: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def reach_over(link: Link, graph: Graph, beyond: Reach, gathering: Container[str]) -> dict[str, tuple[int, ...]]:
     """What can be reached over a link, given what can be reached from its target."""
     reach = dict(beyond)
     if link.target in gathering:

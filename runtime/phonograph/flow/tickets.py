@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import NamedTuple
 
 MAX_OPEN = 64
@@ -68,20 +68,37 @@ class Carried:
         """An entry that carries it was stored, or let through no further because the manifest chose so."""
 
 
+class Line:
+    """Tickets of one gate that stand in an order: all of them in a run, those of one session where callers share a graph.
+
+    Attributes:
+        num_opened, num_passed: how many tickets it has had, and of how many the turn has come. closed: by number, those that wait
+            for theirs. num_live: tickets that are not released.
+    """
+
+    __slots__ = ("closed", "key", "num_live", "num_opened", "num_passed")
+
+    def __init__(self, key: Hashable) -> None:
+        self.key = key
+        self.num_opened = self.num_passed = self.num_live = 0
+        self.closed: dict[int, Ticket] = {}
+
+
 class Ticket(Carried):
     """What one item that left an opener became, on its way to one gathering node.
 
     Attributes:
-        number: counts the tickets of its gate, from 0.
+        number: counts the tickets of its line, from 0.
         lost: what failed on the way. attributes: those that the item had when it left the opener.
         late: ports that something will come to with a later ticket, because a node has kept it for the rest of its session.
     """
 
-    __slots__ = ("_kept", "_live", "_open_ports", "attributes", "gate", "late", "lost", "number")
+    __slots__ = ("_kept", "_live", "_open_ports", "attributes", "gate", "late", "line", "lost", "number")
 
-    def __init__(self, gate: Gate, number: int) -> None:
+    def __init__(self, gate: Gate, line: Line) -> None:
         self.gate = gate
-        self.number = number
+        self.line = line
+        self.number = line.num_opened
         self.lost: list[Lost] = []
         self.late: set[int] = set()
         self.attributes: Mapping[str, object] = {}
@@ -136,7 +153,8 @@ class Gate:
         self.num_ports = num_ports
         self.tell = tell
         self.limit: float = limit
-        self._num_opened = 0
+        self._has_callers = False
+        self._lines: dict[Hashable, Line] = {}  # of which a ticket is open
         self._open: set[Ticket] = set()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -152,8 +170,12 @@ class Gate:
     def num_open(self) -> int:
         return len(self._open)
 
-    async def open(self) -> Ticket:
-        """A new ticket, as soon as there is one. It is entered at all ports; `leave(gate.ports)` when the item has left."""
+    async def open(self, caller: Hashable = None) -> Ticket:
+        """A new ticket, as soon as there is one. It is entered at all ports; `leave(gate.ports)` when the item has left.
+
+        Args:
+            caller: who sent what leaves, where callers share the graph.
+        """
         while len(self._open) >= self.limit:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append(future)
@@ -162,15 +184,30 @@ class Gate:
             finally:
                 if future in self._waiting:
                     self._waiting.remove(future)
-        ticket = Ticket(self, self._num_opened)
-        self._num_opened += 1
+        key = caller if self._has_callers else None
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(key)
+        ticket = Ticket(self, line)
+        line.num_opened += 1
+        line.num_live += 1
         self._open.add(ticket)
         ticket.enter(self.ports)
         return ticket
 
     def release(self, ticket: Ticket) -> None:
-        self._open.discard(ticket)
+        if ticket in self._open:
+            self._open.discard(ticket)
+            line = ticket.line
+            line.num_live -= 1
+            if not line.num_live:  # nothing of it waits any more, so that the next ticket need not know of it
+                del self._lines[line.key]
         self._wake()
+
+    def share(self) -> None:
+        """Callers share the graph: nobody waits here, and each has an order of its own."""
+        self._has_callers = True
+        self.lift()
 
     def widen(self) -> None:
         """Let twice as many tickets be open, because nothing moves."""

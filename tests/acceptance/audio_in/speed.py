@@ -6,37 +6,17 @@ threads, where the wall counts. Times are ours over the other's, as the bars are
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 from acceptance.claims import Figure, claim
-from acceptance.processes import run, temporary_folder
+from acceptance.measured import measured, needs_bench
 
 PEERS = ("soundfile", "librosa", "asrfront", "miniaudio")
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 COMPRESSED = ("mp3", "flac", "opus", "vorbis", "m4a")
 
 
-def needs_bench(measure: Callable[[], Figure]) -> Callable[[], Figure]:
-    """Where a peer is missing the claim is unmet, and says what to install."""
-
-    @functools.wraps(measure)
-    def measured() -> Figure:
-        missing = [name for name in PEERS if not _installed(name)]
-        if missing:
-            cause = f"needs the extra `bench`: {', '.join(missing)} not installed; `pip install -e '.[bench]'`"
-            return Figure("not measured", met=False, cause=cause)
-        return measure()
-
-    return measured
-
-
 @claim(issue="audio-in", bar="each <= 1.15 x (PyAV decoding alone + resample)", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def compressed_audio_costs_its_decoding() -> Figure:
     """MP3, FLAC, Opus, Vorbis and M4A to 16 kHz mono float32 take little more than PyAV's decoding alone and our resampling."""
     times = {one["format"]: 1 / one["ratio"]["median"] for one in _measured("made-of") if one["format"] in COMPRESSED}
@@ -46,7 +26,7 @@ def compressed_audio_costs_its_decoding() -> Figure:
 
 
 @claim(issue="audio-in", bar="<= 1.2 x resample alone", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def wav_costs_its_resampling() -> Figure:
     """16-bit WAV to 16 kHz mono float32 takes little more than resampling what is in memory already."""
     found = [one for one in _measured("made-of") if one["format"] not in COMPRESSED]
@@ -59,21 +39,21 @@ def wav_costs_its_resampling() -> Figure:
 
 
 @claim(issue="audio-in", bar="<= 1 x the time of each peer, for each format that it reads; the answers agree", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def no_peer_is_faster_to_16_khz_mono() -> Figure:
     """To 16 kHz mono float32, no format that soundfile, librosa, asrfront or miniaudio read takes longer here."""
     return _beside_peers([one for one in _measured("peers") if not one["peer"].endswith("as stored")])
 
 
 @claim(issue="audio-in", bar="<= 1 x the time of each peer, for each format that it reads; the answers agree", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def no_peer_is_faster_as_stored() -> Figure:
     """At the file's own rate and channels, which soundfile and miniaudio give best, no format takes longer here."""
     return _beside_peers([one for one in _measured("peers") if one["peer"].endswith("as stored")])
 
 
 @claim(issue="audio-in", bar=">= 0.95 of the two-thread scaling of the decoders alone", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def batches_scale_as_decoders() -> Figure:
     """batch_decode of 200 mixed files gains as much from a second thread as PyAV's decoding alone."""
     (found,) = _measured("batch")
@@ -82,7 +62,7 @@ def batches_scale_as_decoders() -> Figure:
 
 
 @claim(issue="audio-in", bar=">= 3 x as fast", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def batches_are_faster_than_librosa_in_a_loop() -> Figure:
     """batch_decode with 2 threads is three times as fast as librosa.load in a loop, over the mixed files that librosa reads."""
     (found,) = _measured("batch")
@@ -92,7 +72,7 @@ def batches_are_faster_than_librosa_in_a_loop() -> Figure:
 
 
 @claim(issue="audio-in", bar="each <= 1.5 x (import av + decode)", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def the_first_load_of_a_process_is_quick() -> Figure:
     """The first load() of a fresh process takes at most half as long again as importing PyAV and decoding to an array with it."""
     found = _measured("first")
@@ -121,19 +101,7 @@ def _spread(found: dict[str, float]) -> str:
     return f"{found['median']:.2f} ({found['lower']:.2f} - {found['upper']:.2f})"
 
 
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-@functools.cache
 def _measured(part: str) -> list[dict[str, Any]]:
-    """What `benchmarks.audio_speed` stores of a part; measured once for the claims that share it."""
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.audio_speed", part, "--out", out], deadline_s=900, environment=ONE_THREAD)
-        found: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["entries"]
+    """What `benchmarks.audio_speed` stores of a part."""
+    found: list[dict[str, Any]] = measured("audio_speed", part, one_thread=True)["entries"]
     return found

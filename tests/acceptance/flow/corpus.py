@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import sys
 from typing import Any
 
-from benchmarks.timing import ONE_THREAD
-
 from acceptance.claims import Figure, claim
-from acceptance.processes import run, temporary_folder
+from acceptance.measured import measured, needs_bench
 
 FORMATS, FILES, SHARE = 6, 2_000, 0.90
 
 
 @claim(issue="flow", bar=f"each >= {SHARE:.2f} of the ideal, over >= {FILES} files", fast=False, needs_shared=True)
+@needs_bench("soundfile")
 def a_corpus_takes_little_more_than_its_stages() -> Figure:
     """Corpus to features on disk with 2 workers reaches S2 / (t_decode + t_resample + t_mel + t_write), format by format."""
-    if importlib.util.find_spec("soundfile") is None:
-        return Figure("not measured", False, "needs the extra `bench` for its Vorbis files: `pip install -e '.[bench]'`")
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.corpus", "--out", out], deadline_s=1_800, environment=dict(ONE_THREAD))
-        entries: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["entries"]
+    entries: list[dict[str, Any]] = measured("corpus", one_thread=True)["entries"]
     synced, bare = ([one for one in entries if one["synced"] is is_synced] for is_synced in (True, False))
     num_files, num_resampled = (sum(one[key] for one in synced) for key in ("files", "resampled"))
     slow = [one["format"] for one in synced if one["share"]["median"] < SHARE]

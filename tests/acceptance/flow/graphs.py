@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 import threading
 from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
-from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from acceptance.claims import Figure, claim
 from acceptance.processes import temporary_folder
 from flow_graphs import TYPES, graphs, misplaced
-from flow_runs import HEAD, KEPT, Keep
-from phonograph.errors import GraphError, NodeError
-from phonograph.executor import RunReport
+from flow_runs import HANGS_AFTER_S, HEAD, KEPT, Keep, is_lawful, run_graph
 from phonograph.item import Item
 from phonograph.node import node
 from phonograph.sink import Part
 from phonograph_nodes.writing.rows import Jsonl
-from small_runs import executor_for, run_text
+from small_runs import run_text
 
 NUM_GRAPHS, NUM_FAST_GRAPHS = 1_000, 60
-HANGS_AFTER_S = 120.0
 WORKERS = (1, 2, 8)
 COUNT, ROOM = 200, 8
 
@@ -80,12 +75,10 @@ def _graphs(number: int) -> Figure:
     )
     @given(text=graphs(max_nodes=14, tight=True), workers=st.integers(1, 8))
     def run(text: str, workers: int) -> None:
-        report = _finished(text, workers)
+        report = run_graph(text, workers)
         found["graphs"] += 1
-        counts = report.records
-        ends = (counts.completed, counts.filtered, counts.skipped, counts.dropped, counts.dead_lettered, counts.cancelled)
-        found["lawful"] += sum(ends) == counts.read and (not counts.cancelled or isinstance(report.error, NodeError))
-        found["dropped"] += counts.dropped
+        found["lawful"] += is_lawful(report)
+        found["dropped"] += report.records.dropped
         found["items in order"] += sum(len(items) for items in KEPT.values())
         found["out of order"] += sum(len(misplaced(items)) for items in KEPT.values())
 
@@ -94,21 +87,6 @@ def _graphs(number: int) -> Figure:
     text += f"{found['out of order']} of {found['items in order']} items out of order"
     met = found["lawful"] == found["graphs"] >= number and not found["out of order"] and found["items in order"] > number
     return Figure(text, met=met)
-
-
-def _finished(text: str, workers: int) -> RunReport:
-    KEPT.clear()
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            executor = executor_for(Path(folder), text, *TYPES, Keep, workers=workers)
-        except GraphError as error:
-            assume({complaint.code for complaint in error.complaints} != {"no_common_ancestor"})
-            raise
-
-        async def finish() -> RunReport:
-            return await asyncio.wait_for(executor.run_async(), HANGS_AFTER_S)
-
-        return asyncio.run(finish())
 
 
 def _rows(folder: Path, workers: int, order: str) -> bytes:

@@ -164,7 +164,7 @@ def nothing_is_left_of_an_executor() -> Figure:
         threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
         left = asyncio.run(_come_and_gone(executor))
         gc.collect()
-        states = sum(type(one).__name__ in {"_Kept", "Session", "Seat"} for one in gc.get_objects())
+        states = sum(type(one).__name__ in {"Kept", "Session", "Seat"} for one in gc.get_objects())
         now = threading.active_count() - threads, len(os.listdir("/proc/self/fd")) - files
     counts = (left, *now, states)
     text = "{} tasks, {} threads, {} descriptors, {} states left of 40 executors".format(*counts)

@@ -6,14 +6,10 @@ machine can only add to it; beside it stands the processor time, which is the wa
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import json
-import sys
 from typing import Any
 
 from acceptance.claims import Figure, claim
-from acceptance.processes import run, temporary_folder
+from acceptance.measured import measured, needs_bench
 
 PEERS = ("haystack-ai", "remotemedia-client", "spdl-core")
 FUSED_US, HOP_US, PROCESS_US = 5.0, 25.0, 200.0
@@ -65,12 +61,9 @@ def metrics_can_be_turned_off() -> Figure:
 
 
 @claim(issue="flow", bar="stated; fused and with hops below SPDL, Haystack, remotemedia-client and run_in_executor", fast=False)
+@needs_bench(*PEERS)
 def peers_cost_more_for_a_node() -> Figure:
     """Side by side in one run: an item and node here, in SPDL, Haystack, remotemedia-client, asyncio queues, run_in_executor."""
-    missing = [name for name in PEERS if not _installed(name)]
-    if missing:
-        cause = f"needs the extra `bench`: {', '.join(missing)} not installed; `pip install -e '.[bench]'`"
-        return Figure("not measured", met=False, cause=cause)
     found = {one["name"]: one for one in _measured("peers")}
     ours = {name: one for name, one in found.items() if name.startswith("phonograph")}
     theirs = {name: one for name, one in found.items() if name not in ours and name != "asyncio queues"}  # those do nothing else
@@ -101,19 +94,7 @@ def _of(part: str, name: str, **facts: object) -> dict[str, Any]:
     return found
 
 
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-@functools.cache
 def _measured(part: str) -> list[dict[str, Any]]:
-    """What `benchmarks.engine_speed` stores of a part; measured once for the claims that share it."""
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.engine_speed", part, "--out", out], deadline_s=900)
-        found: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["entries"]
+    """What `benchmarks.engine_speed` stores of a part."""
+    found: list[dict[str, Any]] = measured("engine_speed", part)["entries"]
     return found

@@ -6,15 +6,11 @@ for two threads, where the wall counts); how they are measured is written in `be
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from acceptance.claims import Figure, claim
-from acceptance.processes import run, temporary_folder
+from acceptance.measured import measured, needs_bench
 
 PEERS = ("asrfront", "kaldi-native-fbank", "librosa", "scipy", "transformers")
 LENGTHS = (10, 30, 60)  # seconds of audio
@@ -23,36 +19,22 @@ REAL_TIME = 40_000
 QUIET = 1.8  # what two threads gain a loop in registers, at least, on a machine that does nothing else
 
 
-def needs_bench(measure: Callable[[], Figure]) -> Callable[[], Figure]:
-    """Where a peer is missing the claim is unmet, and says what to install."""
-
-    @functools.wraps(measure)
-    def measured() -> Figure:
-        missing = [name for name in PEERS if not _installed(name)]
-        if missing:
-            cause = f"needs the extra `bench`: {', '.join(missing)} not installed; `pip install -e '.[bench]'`"
-            return Figure("not measured", met=False, cause=cause)
-        return measure()
-
-    return measured
-
-
 @claim(issue="logmel", bar=">= 2.3 times as fast at 10, 30 and 60 s", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def whisper_is_faster_than_asrfront() -> Figure:
     """Whisper's 80 mel bins take less than half the time of asrfront, in the peer's layout."""
     return _faster_than("asrfront", 2.3)
 
 
 @claim(issue="logmel", bar=">= 10 times as fast at 10, 30 and 60 s", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def whisper_is_faster_than_librosa() -> Figure:
     """Whisper's 80 mel bins take a tenth of the time of librosa's mel spectrogram with the logarithm on top."""
     return _faster_than("librosa", 10)
 
 
 @claim(issue="logmel", bar=">= 70 times as fast at 10, 30 and 60 s", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def kaldi_is_faster_than_kaldi_native_fbank() -> Figure:
     """Kaldi's filter banks take a seventieth of the time of kaldi-native-fbank, called from Python as it documents."""
     figure = _faster_than("kaldi-native-fbank", 70)
@@ -61,14 +43,14 @@ def kaldi_is_faster_than_kaldi_native_fbank() -> Figure:
 
 
 @claim(issue="logmel", bar=">= 20 times as fast at 10, 30 and 60 s", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def w2v_bert_is_faster_than_transformers() -> Figure:
     """The features of w2v-BERT 2.0 take a twentieth of the time of transformers' extractor."""
     return _faster_than("transformers-w2v-bert", 20)
 
 
 @claim(issue="logmel", bar=">= 1 times as fast at 10, 30 and 60 s", fast=False)
-@needs_bench
+@needs_bench(*PEERS)
 def portable_kernels_are_no_slower_than_librosa() -> Figure:
     """Without any vector extension that the processor must have, Whisper's features take no longer than librosa's."""
     return _faster_than("librosa", 1, isa="portable")
@@ -104,7 +86,7 @@ def avx2_is_reported_beside_avx512() -> Figure:
 @claim(issue="logmel", bar=">= 0.95 of the loop's scaling, at 10 and 60 s", fast=False)
 def two_threads_scale_as_a_loop_in_registers() -> Figure:
     """Two threads gain as much for log_mel as for a loop of multiply-adds that touches no memory, in the same run."""
-    found = _measured("threads", "--seconds", "10", "60")["threads"]
+    found = measured("threads", "--seconds", "10", "60")["threads"]
     text = "; ".join(
         f"{entry['seconds']:g} s: {entry['scaling']['median']:.3f}, the loop {entry['loop_scaling']['median']:.3f}, "
         f"share {_spread(entry['share'])}"
@@ -118,7 +100,7 @@ def two_threads_scale_as_a_loop_in_registers() -> Figure:
 @claim(issue="logmel", bar="no malloc or mmap, 0 bytes of arrays, 0 bytes left, in 1 000 pushes of each", fast=True)
 def a_running_stream_allocates_nothing() -> Figure:
     """A running stream of each causal front end, its rows popped into a given array, gets no memory and keeps none."""
-    found = _measured("allocations", "--pushes", "1000")["streams"]
+    found = measured("allocations", "--pushes", "1000")["streams"]
     text = "; ".join(
         f"{entry['frontend']} ({entry['rows']} rows): malloc {entry['malloc_calls']}, mmap {entry['mmap_calls']}, "
         f"arrays {entry['array_bytes']} B, left {entry['traced_growth_bytes']} B"
@@ -137,34 +119,16 @@ def _faster_than(comparison: str, bar: float, *, isa: str = BEST) -> Figure:
 def _beside(comparison: str, *, isa: str = BEST) -> list[dict[str, Any]]:
     """One comparison's figures, an entry for each length; their answers have been found equal."""
     lengths = [str(seconds) for seconds in LENGTHS]
-    measured = _measured("peers.compare", "--only", comparison, "--isa", isa, "--seconds", *lengths)
-    entries: list[dict[str, Any]] = measured["comparisons"][0]["lengths"]
+    found = measured("peers.compare", "--only", comparison, "--isa", isa, "--seconds", *lengths)
+    entries: list[dict[str, Any]] = found["comparisons"][0]["lengths"]
     return entries
 
 
-@functools.cache
 def _front_ends() -> Sequence[dict[str, Any]]:
-    """Every named 16 kHz front end at 1 s and 60 s, with AVX-512 and AVX2; measured once for the claims that share it."""
-    measured = _measured("front_ends", "--isa", BEST, "avx2", "--rounds", "31", "--seconds", "1", "60")
-    found: list[dict[str, Any]] = measured["front_ends"]
-    return found
-
-
-def _measured(module: str, *arguments: str) -> dict[str, Any]:
-    """What a module of `benchmarks` stores."""
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", f"benchmarks.{module}", *arguments, "--out", out], deadline_s=600)
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
-    return found
-
-
-def _installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    """Every named 16 kHz front end at 1 s and 60 s, with AVX-512 and AVX2."""
+    found = measured("front_ends", "--isa", BEST, "avx2", "--rounds", "31", "--seconds", "1", "60")
+    entries: list[dict[str, Any]] = found["front_ends"]
+    return entries
 
 
 def _shown(entries: Sequence[dict[str, Any]]) -> str:

@@ -31,7 +31,7 @@ def wrong_manifests_get_exact_complaints() -> Figure:
     return Figure(figure, not off and len(WRONG) >= WANTED and several >= WANTED_SEVERAL, f"off: {off}" if off else "")
 
 
-@claim(issue="manifest", bar="0 tracebacks; at least half of the mutations refused", fast=True)
+@claim(issue="manifest", bar="0 tracebacks; at least half of the mutations refused", fast=False)
 def mutated_manifests_never_give_a_traceback() -> Figure:
     """However a good manifest is mutilated, it is planned and explained, or gets complaints whose places lie in it."""
     refused = 0

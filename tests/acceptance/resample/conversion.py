@@ -6,17 +6,13 @@ a machine with AVX-512.
 
 from __future__ import annotations
 
-import functools
-import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from acceptance.claims import Figure, claim
-from acceptance.processes import CHECKOUT, CommandError, run, temporary_folder
-from phonograph.isa import AVAILABLE, VARIABLE
+from acceptance.measured import measured
+from acceptance.variants import tests_pass
 from phonograph_nodes.convert import convert, convert_counted
 
 TESTS = tuple(f"tests/nodes/test_convert{part}.py" for part in ("", "_channels", "_exact"))
@@ -25,20 +21,20 @@ TESTS = tuple(f"tests/nodes/test_convert{part}.py" for part in ("", "_channels",
 @claim(issue="resample", bar="each >= 0.80 of the speed of np.copyto of as many bytes, median", fast=False)
 def conversions_are_as_fast_as_copies() -> Figure:
     """f32 to i16 and back, planar to interleaved and back, both at once: a minute takes at most a quarter longer than a copy."""
-    return _beside_copies(_measured()["minute"])
+    return _beside_copies(measured("convert_speed")["minute"])
 
 
 @claim(issue="resample", bar="each of the two < 100 us", fast=False)
 def a_million_samples_take_less_than_100_microseconds() -> Figure:
     """A million samples from i16 to f32, called from Python, into a given array and into one that the call makes."""
-    found = {name: spread["median"] * 1e6 for name, spread in _measured()["million"].items()}
+    found = {name: spread["median"] * 1e6 for name, spread in measured("convert_speed")["million"].items()}
     return Figure(", ".join(f"{name} {us:.1f} us" for name, us in found.items()), all(us < 100 for us in found.values()))
 
 
 @claim(issue="resample", bar="the ratio is reported", fast=False)
 def mixing_is_reported_beside_a_copy() -> Figure:
     """How much of a copy's speed a mix of interleaved i16 stereo to float32 mono has, all in one pass."""
-    entry = _measured()["mix"]
+    entry = measured("convert_speed")["mix"]
     return Figure(_shown(entry), met=True)
 
 
@@ -53,18 +49,10 @@ def i16_through_f32_is_the_identity() -> Figure:
     return Figure(f"{same} of {len(levels)} levels; {found.num_nan} of {2 * len(payloads)} NaN", met)
 
 
-@claim(issue="resample", bar="the tests pass with each instruction set", fast=True)
+@claim(issue="resample", bar="the tests pass with each instruction set", fast=False)
 def every_variant_of_the_conversions_passes_its_tests() -> Figure:
     """All pairs of formats, every layout and the mix equal exact arithmetic, for each instruction set that this processor has."""
-    told, failed = [], []
-    for isa in AVAILABLE:
-        command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", *TESTS]
-        try:
-            printed = run(command, deadline_s=300, cwd=CHECKOUT, environment={VARIABLE: isa}).stdout
-            told.append(f"{isa}: {printed.strip().splitlines()[-1]}")
-        except CommandError as error:
-            failed.append(f"{isa}: {error}")
-    return Figure("; ".join(told), not failed, "; ".join(failed))
+    return tests_pass(*TESTS)
 
 
 def _beside_copies(entries: list[dict[str, Any]]) -> Figure:
@@ -75,12 +63,3 @@ def _beside_copies(entries: list[dict[str, Any]]) -> Figure:
 def _shown(entry: dict[str, Any]) -> str:
     ratio = entry["ratio"]
     return f"{entry['name']} {ratio['median']:.2f} ({ratio['lower']:.2f} - {ratio['upper']:.2f})"
-
-
-@functools.cache
-def _measured() -> dict[str, Any]:
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.convert_speed", "--out", out], deadline_s=300)
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
-    return found

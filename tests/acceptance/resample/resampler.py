@@ -6,7 +6,6 @@ how it is measured is written in `benchmarks/`. Its bars are for a machine with 
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import math
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from acceptance.claims import Figure, claim
+from acceptance.measured import measured
 from acceptance.processes import TESTS, CommandError, run, shared, temporary_folder
 from phonograph.isa import AVAILABLE, VARIABLE
 from phonograph_nodes import ResampleStream, resample
@@ -147,7 +147,7 @@ def best_is_faster_than_soxr_hq() -> Figure:
 @claim(issue="resample", bar=">= 1 time as fast, for each of 72 ratios: fast beside MQ, best beside HQ", fast=False)
 def no_ratio_is_slower_than_soxr() -> Figure:
     """For no ratio between 8, 11.025, 16, 22.05, 24, 32, 44.1, 48 and 96 kHz is libsoxr faster at equal quality."""
-    entries = _raced("--qualities", "fast", "best", "--seconds", "10", "--rounds", "5")["resampling"]
+    entries = measured("resampling", "--qualities", "fast", "best", "--seconds", "10", "--rounds", "5")["resampling"]
     slowest = sorted(entries, key=lambda one: float(one["ratio"]["median"]))
     text = f"{len(entries)} races; the narrowest: " + ", ".join(_shown(one) for one in slowest[:4])
     return Figure(text, met=len(entries) == 2 * len(RATIOS) and slowest[0]["ratio"]["median"] >= 1)
@@ -156,7 +156,7 @@ def no_ratio_is_slower_than_soxr() -> Figure:
 @claim(issue="resample", bar="faster than mixing to float32 and resampling one after the other", fast=False)
 def pcm16_in_one_pass_pays() -> Figure:
     """16-bit stereo becomes 16 kHz mono in one pass, with the same bits, in less time than in two."""
-    found = _raced("--ratios", NAMED[0], "--qualities", "high", "--pcm16", "--rounds", "7")["pcm16"]
+    found = measured("resampling", "--ratios", NAMED[0], "--qualities", "high", "--pcm16", "--rounds", "7")["pcm16"]
     text = f"{found['ratio']['median']:.2f} times ({found['ours']['median'] * 1e3:.2f} ms for 60 s at 44.1 kHz)"
     return Figure(text, met=found["ratio"]["median"] > 1)
 
@@ -206,17 +206,7 @@ def _shown(entry: dict[str, Any]) -> str:
     return f"{entry['in_rate']}:{entry['out_rate']} {entry['quality']} {entry['ratio']['median']:.2f}"
 
 
-@functools.cache
 def _named_ratios() -> list[dict[str, Any]]:
-    """The ratios of the claims at 60 s; measured once for the claims that share it."""
-    found: list[dict[str, Any]] = _raced("--ratios", *NAMED, "--qualities", "high", "best")["resampling"]
-    return found
-
-
-def _raced(*arguments: str) -> dict[str, Any]:
-    """What `benchmarks.resampling` stores."""
-    with temporary_folder() as folder:
-        out = folder / "resampling.json"
-        run([sys.executable, "-m", "benchmarks.resampling", *arguments, "--out", out], deadline_s=600)
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
+    """The ratios of the claims at 60 s."""
+    found: list[dict[str, Any]] = measured("resampling", "--ratios", *NAMED, "--qualities", "high", "best")["resampling"]
     return found

@@ -5,18 +5,15 @@ Speed is measured by `benchmarks/vad_speed.py`, on one core with one thread; bar
 
 from __future__ import annotations
 
-import functools
 import json
-import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import reference.energy_vad
 from acceptance.claims import Figure, claim
-from acceptance.processes import CHECKOUT, CommandError, run, temporary_folder
-from phonograph.isa import AVAILABLE, VARIABLE
+from acceptance.measured import measured
+from acceptance.processes import CHECKOUT
+from acceptance.variants import tests_pass
 from phonograph_nodes import EnergyVadStream, energy_vad
 from reference.energy_vad import Rules
 
@@ -29,7 +26,7 @@ def the_energy_vad_is_as_fast_as_reading() -> Figure:
 
     The result is made by the call, the segments' Python objects included; the plain settings give the most of them.
     """
-    entries = {entry["name"]: entry for entry in _measured()["minute"]}
+    entries = {entry["name"]: entry for entry in measured("vad_speed")["minute"]}
     text = "; ".join(
         f"{name}, {entry['segments']} segments: {entry['ratio']['median']:.3f} "
         f"({entry['ratio']['lower']:.3f} - {entry['ratio']['upper']:.3f})"
@@ -42,7 +39,7 @@ def the_energy_vad_is_as_fast_as_reading() -> Figure:
 @claim(issue="resample", bar="< 5 us a push", fast=False)
 def a_push_of_30_ms_costs_less_than_5_microseconds() -> Figure:
     """EnergyVadStream.push of 30 ms from Python, validation and result included."""
-    found = {name: spread["median"] * 1e6 for name, spread in _measured()["push"].items()}
+    found = {name: spread["median"] * 1e6 for name, spread in measured("vad_speed")["push"].items()}
     return Figure(", ".join(f"{name} {us:.2f} us" for name, us in found.items()), all(us < 5 for us in found.values()))
 
 
@@ -76,18 +73,10 @@ def the_energy_vad_equals_its_reference() -> Figure:
     return Figure(f"{cases - len(wrong)} of {cases} lengths", not wrong, f"lengths {wrong[:10]}" if wrong else "")
 
 
-@claim(issue="resample", bar="the tests pass with each instruction set", fast=True)
+@claim(issue="resample", bar="the tests pass with each instruction set", fast=False)
 def every_variant_of_the_energy_vad_passes_its_tests() -> Figure:
     """The golden-like tests hold for each instruction set that this processor has."""
-    told, failed = [], []
-    for isa in AVAILABLE:
-        command: list[str | Path] = [sys.executable, "-m", "pytest", "-q", *TESTS]
-        try:
-            printed = run(command, deadline_s=300, cwd=CHECKOUT, environment={VARIABLE: isa}).stdout
-            told.append(f"{isa}: {printed.strip().splitlines()[-1]}")
-        except CommandError as error:
-            failed.append(f"{isa}: {error}")
-    return Figure("; ".join(told), not failed, "; ".join(failed))
+    return tests_pass(*TESTS)
 
 
 @claim(
@@ -110,12 +99,3 @@ def the_accuracy_beside_other_detectors_is_recorded() -> Figure:
     worst = f1["white", 0]
     told = ", ".join(f"{name} {value:.2f}" for name, value in sorted(worst.items(), key=lambda one: -one[1]))
     return Figure(f"F1 in white noise at 0 dB: {told}", met=True)
-
-
-@functools.cache
-def _measured() -> dict[str, Any]:
-    with temporary_folder() as folder:
-        out = folder / "measured.json"
-        run([sys.executable, "-m", "benchmarks.vad_speed", "--out", out], deadline_s=300)
-        found: dict[str, Any] = json.loads(out.read_text("utf-8"))
-    return found

@@ -179,37 +179,6 @@ def test_ctrl_c_drains_and_exits_130(project: Path) -> None:
     assert not (project / "run" / "lock").exists()
 
 
-INTERRUPTED_AT = """
-import atexit, signal, sys
-
-class Finder:
-    def find_spec(self, name, path, target=None):
-        if name == "NAME":
-            signal.raise_signal(signal.SIGINT)
-
-sys.meta_path.insert(0, Finder())
-from phonograph.cli import main
-EXIT
-sys.argv = ["run-pipeline", "--help"]
-main()
-"""
-
-
-@pytest.mark.parametrize("module", ["click", "phonograph.cli.verbs", "phonograph.cli.run"])
-def test_ctrl_c_while_it_is_loaded_shows_no_traceback(tmp_path: Path, module: str) -> None:
-    """Whoever presses it before anything has begun gets exit status 130 and nothing else."""
-    code = INTERRUPTED_AT.replace("NAME", module).replace("EXIT", "")
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
-
-
-def test_ctrl_c_while_the_interpreter_ends_changes_nothing(tmp_path: Path) -> None:
-    """What has been done by then stays done: the exit status is that of the command, and no traceback is shown."""
-    code = INTERRUPTED_AT.replace("NAME", "").replace("EXIT", "atexit.register(signal.raise_signal, signal.SIGINT)")
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
-
-
 def test_a_log_that_nobody_can_read_changes_nothing(project: Path) -> None:
     """With standard error on a full device the run ends as ever."""
     with open("/dev/full", "w") as full:

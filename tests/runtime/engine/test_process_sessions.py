@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from phonograph.engine.sessions import Session
 from phonograph.errors import NodeError, SessionEndedError
 from phonograph.executor import Executor
 from served import served
-from talking_processes import Echo, Lasts, SumNode, Sums
+from talking_processes import Echo, Lasts, Louder, SumNode, Sums
 
 TEXT = """
 inputs: {{record: {{type: record}}}}
@@ -169,6 +171,13 @@ def test_messages_reach_nodes_in_processes(tmp_path: Path) -> None:
             await said(other, 1)
             session.control({"threshold": 3})
             assert (await said(session, 1))["told"] == [{"threshold": 3}]
+            session.control("sum")
+            item = await session.receive()
+            assert item is not None
+            assert (item.payload["out"], item.index) == ({"asked": 1}, 1)
+            session.control("lock")
+            session.control(lambda: None)  # no function can travel that has no name
+            assert (await said(session, 1))["sum"] == 2
             session.control("abort")
             for one in (session, other):
                 with pytest.raises(SessionEndedError) as raised:
@@ -231,17 +240,71 @@ def test_chunks_of_several_sessions_go_to_a_process_together(tmp_path: Path) -> 
 
 
 def test_whole_audio_is_put_together_in_the_process(tmp_path: Path) -> None:
-    """A node that wants audio in one piece gets it at the end; chunks travel there as they come."""
+    """A node gets at the end, bit for bit, what came to its process chunk by chunk from another one, beside other sessions."""
     text = "inputs: {audio: {type: audio}}\noutputs: {out: work}\nnodes:\n"
-    text += "  work: {type: test.lasts, input: inputs.audio, run: process, workers: 1}\n"
+    text += "  louder: {type: test.louder, input: inputs.audio, run: process, workers: 2}\n"
+    text += "  work: {type: test.lasts, input: louder, run: process, workers: 1}\n"
 
-    async def scenario() -> None:
-        async with served(tmp_path, text, Lasts) as executor, executor.session() as session:
-            for _ in range(3):
-                await session.send(AudioChunk(np.ones((1, 50_000), np.float32), 16_000))
+    async def one(executor: Executor, place: int) -> None:
+        audio = np.random.default_rng(place).standard_normal((1, 40 * 20_000), np.float32)
+        async with executor.session() as session:
+            for start in range(0, audio.shape[1], 20_000):  # 80 kB each
+                await session.send(AudioChunk(np.ascontiguousarray(audio[:, start : start + 20_000]), 16_000))
             await session.finish()
             (item,) = [item async for item in session]
-            assert item.payload["out"]["samples"] == 150_000
-            assert item.payload["out"]["here"] != str(os.getpid())
+            found = item.payload["out"]
+            assert (found["samples"], found["content"]) == (audio.size, zlib.crc32((audio * np.float32(2)).data))
+            assert found["here"] != os.getpid()
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, Louder, Lasts) as executor:
+            await asyncio.gather(*(one(executor, place) for place in range(2)))
+
+    asyncio.run(scenario())
+
+
+def test_a_storm_over_dying_processes_leaves_nothing(tmp_path: Path) -> None:
+    """Sessions end with all that is theirs, or are told that their state has gone; every record is accounted for."""
+    text = "inputs: {record: {type: record}}\noutputs: {sum: sum, echo: echo}\nnodes:\n"
+    text += "  sum: {type: test.sum, input: inputs.record, run: process, workers: 2}\n"
+    text += "  echo: {type: test.echo, input: inputs.record, run: process, workers: 1}\n"
+
+    async def one(executor: Executor, place: int) -> str:
+        chance = random.Random(place)
+        numbers = [10 * place + value for value in range(chance.randrange(2, 20))]
+        sums: list[int] = []
+        async with executor.session() as session:
+
+            async def send() -> None:
+                for value in numbers:
+                    await session.send(number(value, do="abort" if value == 55 else ""))
+                    if chance.random() < 0.3:
+                        session.control("hear")
+                await session.finish()
+
+            sending = asyncio.create_task(send())
+            try:
+                async for item in session:
+                    sums += [item.payload["sum"]["all"]] if "all" in item.payload.get("sum", ()) else []
+                    if place % 7 == 6 and chance.random() < 0.2:
+                        return "left"
+            except SessionEndedError as ended:
+                return ended.reason
+            finally:
+                sending.cancel()
+                await asyncio.wait((sending,))
+        assert sums == [sum(numbers)]
+        return "finished"
+
+    async def scenario() -> None:
+        async with served(tmp_path, text, SumNode, Echo) as executor:
+            ends = await asyncio.gather(*(one(executor, place) for place in range(12)))
+            assert {"finished", "worker_died"} <= set(ends) <= {"finished", "worker_died", "left"}
+            async with executor.session() as last:
+                await last.send(number(1))
+                await last.finish()
+                payloads = [item.payload async for item in last]
+                assert [one["sum"]["alive"] for one in payloads if "alive" in one.get("sum", ())] == [1]
+        assert executor.report is not None  # which has counted every record, or would not be there
 
     asyncio.run(scenario())

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from phonograph.engine import crew
+from phonograph.engine.blocks import Block, Blocks
 from phonograph.testing import PassOn
-from slow_nodes import ReallySlow
+from slow_nodes import ReallySlow, ReallySlowLarge
 from small_runs import dead_letters, node_metrics, run_text
 
 TEXT = """
@@ -54,3 +58,25 @@ def test_a_batch_in_a_process_is_cut(tmp_path: Path) -> None:
     report = run_text(tmp_path, text.replace("6}}", "3}}"), ReallySlowBatch)
     assert [letter["key"] for letter in dead_letters(report)] == ["numbers/2"]
     assert report.records.completed == 2
+
+
+def test_a_process_that_is_killed_gives_back_what_it_was_lent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also the block for the answer that it never gave; the fresh process is lent others."""
+    lent: list[Block] = []
+
+    class Counted(Blocks):
+        def lend(self, num_bytes: int) -> Block | None:
+            block = super().lend(num_bytes)
+            lent.extend([] if block is None else [block])
+            return block
+
+        def give_back(self, block: Block) -> None:
+            super().give_back(block)
+            lent.remove(block)
+            back.append(block)
+
+    back: list[Block] = []
+    monkeypatch.setattr(crew, "Blocks", Counted)
+    report = run_text(tmp_path, TEXT.replace("slow.really", "slow.really_large"), ReallySlowLarge)
+    assert (report.records.completed, node_metrics(report)["work"].timeouts) == (5, 2)
+    assert (lent, len(back) >= 3) == ([], True)

@@ -12,10 +12,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from phonograph.engine import process_worker, scheduler
 from phonograph.errors import NodeError
@@ -23,7 +24,7 @@ from phonograph.item import Item
 from phonograph.node import Params, node
 from phonograph.sink import Part, Sink, Written
 from places import TESTS
-from process_nodes import Badly, Stateful, Tones, backwards
+from process_nodes import Badly, Doubled, Forking, Late, Same, Stateful, Tones, backwards
 from small_runs import dead_letters, executor_for, node_metrics, run_text
 
 BADLY = """
@@ -248,25 +249,32 @@ nodes:
     assert (report.status, node_metrics(report)["work"].items_out) == ("success", 8)
 
 
+class _Kept(Part):
+    def commit(self) -> Written:
+        return Written("", 0, "")
+
+    def discard(self) -> None:
+        pass
+
+
+@node("test.keep", inputs={"audio": "audio"})
+class Keep(Sink[Params]):
+    """Keep copies of what comes."""
+
+    got: ClassVar[dict[str, Any]] = {}
+
+    def stage(self, item: Item) -> Part:
+        Keep.got[f"{self.node_id}/{item.key}" if self.node_id != "out" else item.key] = item.payload["audio"].samples.copy()
+        return _Kept()
+
+
+def tone(number: int, length: int) -> NDArray[np.float32]:
+    """What `test.tones` gives."""
+    return np.random.default_rng(number).standard_normal((2, length), np.float32)
+
+
 def test_arrays_arrive_bit_for_bit(tmp_path: Path) -> None:
     """Audio of every size, around the edges of what goes through shared memory, goes there and back unchanged."""
-    got: dict[str, Any] = {}
-
-    class _Kept(Part):
-        def commit(self) -> Written:
-            return Written("", 0, "")
-
-        def discard(self) -> None:
-            pass
-
-    @node("test.keep", inputs={"audio": "audio"})
-    class Keep(Sink[Params]):
-        """Keep what comes."""
-
-        def stage(self, item: Item) -> Part:
-            got[item.key] = item.payload["audio"].samples
-            return _Kept()
-
     half = 512 * 1024 // 8
     lengths = [0, 1, 8191, 8192, 8193, half - 1, half, half + 1, 2 * half, 2 * half + 1, 5 * half + 3]
     text = f"""
@@ -278,9 +286,32 @@ nodes:
     report = run_text(tmp_path, text, Tones, backwards, Keep)
     assert report.status == "success"
     for number, length in enumerate(lengths):
-        expected = np.random.default_rng(number).standard_normal((2, length), np.float32)[:, ::-1]
-        np.testing.assert_array_equal(got[f"tones/{number}"], expected)
+        np.testing.assert_array_equal(Keep.got[f"tones/{number}"], tone(number, length)[:, ::-1])
     assert node_metrics(report)["work"].array_peak_mb >= 5 * half * 8 / 1e6
+
+
+def test_processes_do_not_see_what_others_do_to_the_same_array(tmp_path: Path) -> None:
+    """One writes into its input, one keeps inputs, one leaves a fork behind: each has what came, and so have the sinks."""
+    length, count = 100_000, 16
+    text = f"""
+nodes:
+  tones: {{type: test.tones, params: {{num_samples: {[length] * count}}}}}
+  first: {{type: test.same, input: tones, run: process, workers: 1}}
+  second: {{type: test.same, input: {{audio: {{from: first, queue: {{items: 2}}}}}}, run: process, workers: 1}}
+  plain: {{type: test.keep, input: second}}
+  doubled: {{type: test.doubled, input: second, run: process, workers: 1}}
+  twice: {{type: test.keep, input: doubled}}
+  late: {{type: test.late, input: second, run: process, workers: 1}}
+  delayed: {{type: test.keep, input: late}}
+  forking: {{type: test.forking, input: second, run: process, workers: 1}}
+  out: {{type: testing.discard, input: forking}}
+"""
+    report = run_text(tmp_path, text, Tones, Same, Doubled, Late, Forking, Keep)
+    assert report.status == "success", dead_letters(report)
+    for number in range(count):
+        np.testing.assert_array_equal(Keep.got[f"plain/tones/{number}"], tone(number, length))
+        np.testing.assert_array_equal(Keep.got[f"twice/tones/{number}"], tone(number, length) * 2)
+        np.testing.assert_array_equal(Keep.got[f"delayed/tones/{number}"], tone(max(0, number - 3), length))
 
 
 def test_plugin_and_segment_run_in_one_process(tmp_path: Path) -> None:

@@ -23,6 +23,12 @@ from talking import TallyNode, nothing_is_kept, number, received
 RECORDS: dict[str, Any] = {"inputs": {"record": "record"}, "outputs": {"record": "record"}, "streaming": "causal"}
 
 
+class Sized(dict[str, Any]):
+    """A record that says how much memory it takes."""
+
+    nbytes = 10
+
+
 @node("test.split", cardinality="1:N", **RECORDS)
 class Split(Node[Params]):
     """Give each item twice, none of multiples of 10, and fail on negative numbers."""
@@ -32,7 +38,7 @@ class Split(Node[Params]):
         if value < 0:
             raise RuntimeError("negative")
         for part in range(2 if value % 10 else 0):
-            yield item.child(part, {"record": {"number": value + part / 10}})
+            yield item.child(part, {"record": Sized(number=value + part / 10)})
 
 
 def gathering(folder: Path, nodes: str, **options: Any) -> Executor:
@@ -97,9 +103,12 @@ def test_what_failed_is_left_out_of_the_collection(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_collection_has_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "bound", "words"), [("MAX_PARTS", 3, "3 items already"), ("MAX_GATHERED_BYTES", 30, "30 bytes")]
+)
+def test_a_collection_has_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, bound: int, words: str) -> None:
     """What is too much for it fails item by item, and the rest comes at the end."""
-    monkeypatch.setattr(collect, "MAX_PARTS", 3)
+    monkeypatch.setattr(collect, name, bound)
 
     async def scenario() -> None:
         async with (
@@ -113,7 +122,7 @@ def test_a_collection_has_its_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert numbers(item) == [1, 1.1, 2]
             (letter,) = session.dead_letters
             assert (letter.node, letter.key, letter.code) == ("out", "talk#0001#0001", "bad_input")
-            assert "has 3 items already" in letter.message
+            assert words in letter.message
 
     asyncio.run(scenario())
 

@@ -17,6 +17,7 @@ from phonograph.flow.filter import Filter
 from phonograph.flow.join import Join
 from phonograph.flow.merge import Merge
 from phonograph.flow.order import Order
+from phonograph.flow.window import Window
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from served import served
@@ -24,7 +25,7 @@ from talking import TallyNode, nothing_is_kept
 
 GRAPH = """
 inputs: {record: {type: record}}
-outputs: {tally: tally, both: both.left, all: all, letters: letters}
+outputs: {tally: tally, both: both.left, all: all, letters: letters, windows: windows, whole: whole, answers: told}
 defaults: {retry: {max_retries: 20, base_delay: 0s, max_delay: 0s}, breaker: {failure_threshold: 1000000}}
 nodes:
   split: {type: test.shaky, input: inputs.record, workers: 2}
@@ -35,6 +36,10 @@ nodes:
   ordered: {type: flow.order, input: twice}
   tally: {type: test.tally, input: ordered, workers: 3}
   all: {type: flow.merge, input: {one: twice, other: both.right}}
+  windows: {type: flow.window, input: ordered, params: {size: 2}}
+  whole: {type: flow.collect, input: both.left}
+  asked: {type: test.asked, input: split, workers: 2}
+  told: {type: flow.order, input: asked}
   caught: {type: testing.pass, input: {record: "split.dead_letter"}}
   letters: {type: testing.pass, input: caught}
 """
@@ -64,13 +69,24 @@ class Double(Node[Params]):
             yield item.child(part, item.payload)
 
 
+@node("test.asked", inputs={"record": "record"}, outputs={"record": "record"}, cardinality="1:0..1", streaming="causal")
+class Asked(Node[Params]):
+    """Give nothing but answers."""
+
+    def process(self, item: Item, state: None) -> None:
+        pass
+
+    def control(self, message: object, state: None) -> Item:
+        return Item(key="", ordinal=0, payload={"record": {"answer": message}})
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_storm_of_sessions_and_requests_leaves_nothing(tmp_path: Path, seed: int) -> None:
     """Finished sessions have all of their own results in order, others end as they should, and all records are accounted for."""
     chance = random.Random(seed)
 
     async def scenario() -> None:
-        async with served(tmp_path, GRAPH, Shaky, Double, Filter, Join, Order, Merge, Collect, TallyNode) as executor:
+        async with served(tmp_path, GRAPH, *NODES) as executor:
             acts = [_finished, _finished, _cancelled, _left, _given_up, _requested]
             await asyncio.gather(*(chance.choice(acts)(executor, 1000 * number, random.Random(number)) for number in range(60)))
             assert nothing_is_kept()
@@ -80,17 +96,24 @@ def test_a_storm_of_sessions_and_requests_leaves_nothing(tmp_path: Path, seed: i
     asyncio.run(scenario())
 
 
+NODES = (Shaky, Double, Filter, Join, Order, Merge, Collect, Window, Asked, TallyNode)
+
+
 async def _finished(executor: Executor, first: int, chance: random.Random) -> None:
     numbers = list(range(first, first + chance.randrange(1, 30)))
+    questions = [value for value in numbers if chance.random() < 0.3]
     async with executor.session(max_in_flight=chance.randrange(1, 8), max_unread=chance.randrange(1, 20)) as session:
 
         async def send() -> None:
             for value in numbers:
                 await session.send(_number(value), attributes={"wanted": value % 3 == 0})
+                if value in questions:
+                    session.control(value)
             await session.finish()
 
         sending = asyncio.create_task(send())
-        came: dict[str, list[Any]] = {"tally": [], "both": [], "all": [], "letters": []}
+        outputs = ("tally", "both", "all", "letters", "windows", "whole", "answers")
+        came: dict[str, list[Any]] = {name: [] for name in outputs}
         async for item in session:
             ((output, payload),) = item.payload.items()
             came[output].append(payload)
@@ -102,12 +125,17 @@ async def _finished(executor: Executor, first: int, chance: random.Random) -> No
     assert sorted(payload["number"] for payload in came["both"]) == both
     assert sorted(payload["number"] for payload in came["all"]) == sorted(twice + both)
     assert len(came["letters"]) == len(numbers) - len(kept)
+    assert [[one["number"] for one in payload["items"]] for payload in came["windows"]] == [[value] * 2 for value in kept]
+    assert [[one["number"] for one in payload["items"]] for payload in came["whole"]] == [both] * bool(both)
+    assert came["answers"] == [{"answer": value} for value in questions]
 
 
 async def _cancelled(executor: Executor, first: int, chance: random.Random) -> None:
     async with executor.session(max_in_flight=30) as session:
         for value in range(first, first + chance.randrange(1, 30)):
             await session.send(_number(value), attributes={"wanted": True})
+            if chance.random() < 0.3:
+                session.control(value)
         if chance.random() < 0.5:
             await session.finish()
         for _ in range(chance.randrange(30)):

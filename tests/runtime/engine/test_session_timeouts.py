@@ -13,9 +13,10 @@ from phonograph.engine.requests import Result
 from phonograph.executor import Executor
 from phonograph.item import Item
 from phonograph.log import command_logger
+from phonograph.node import Node, Params, node
 from phonograph.testing import simulate
-from served import one_node
-from slow_nodes import CALLS, SLOW
+from served import one_node, served
+from slow_nodes import CALLS, RECORD, SLOW
 
 SEEDS = range(8)
 HANGS = "{takes: {'bad': [0, 0.1], '*': [0.1]}}"
@@ -84,3 +85,57 @@ def test_a_session_goes_on_behind_a_chunk_that_hung(tmp_path: Path, seed: int, a
         (1, False),
         (2, False) if is_kept else (1, True),
     ]
+
+
+@node("slow.answers", inputs=RECORD, outputs=RECORD, streaming="causal")
+class Answers(Node[Params]):
+    """Give what came last once more when told to."""
+
+    def start(self) -> list[Item]:
+        return []
+
+    def process(self, item: Item, state: list[Item]) -> Item:
+        state[:] = [item]
+        return item
+
+    def control(self, message: object, state: list[Item]) -> list[Item]:
+        return list(state)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("asks", ["true", "false"])
+def test_what_is_answered_to_a_message_may_take_only_so_long(tmp_path: Path, seed: int, asks: str) -> None:
+    """It fails at the node that hangs on it, as a chunk does, and the session goes on."""
+    CALLS.clear()
+    params = f"{{takes: {{'+message-0000': [0], '*': [0.1]}}, asks: {asks}}}"
+    text = f"""
+inputs: {{record: {{type: record}}}}
+outputs: {{out: work}}
+nodes:
+  answers: {{type: slow.answers, input: inputs.record, workers: 1}}
+  work: {{type: slow.state, input: answers, workers: 1, timeout: 2s, params: {params}}}
+"""
+    open_executor = served(tmp_path, text, Answers, *SLOW, log=command_logger("console", "critical", io.StringIO()))
+
+    async def main() -> list[Item]:
+        async with open_executor as ex, ex.session("talk") as session:
+            await session.send(record(0))
+            await asyncio.sleep(20)
+            session.control("again")
+            await asyncio.sleep(20)
+            await session.send(record(1))
+            await session.finish()
+            got = [item async for item in session]
+            assert [(one.node, one.key, one.code) for one in session.dead_letters] == [
+                ("work", "talk#0000+message-0000", "timeout")
+            ]
+            return got
+
+    got = simulate(main(), seed=seed)
+    assert [(item.key, item.payload["out"]["place"], item.discontinuity) for item in got] == [
+        ("talk#0000", 1, False),
+        ("talk#0001", 1, True),
+    ]
+    left = [] if asks == "true" else ["talk#0000+message-0000"]
+    assert open_executor.report is not None and open_executor.report.metrics is not None
+    assert [one.key for one in open_executor.report.metrics.pipeline_execution.left_behind] == left

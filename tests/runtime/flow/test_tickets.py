@@ -111,6 +111,24 @@ def test_someone_who_no_longer_waits_is_passed_over() -> None:
         await asyncio.sleep(0)
         second.cancel()
         first.leave(at.ports)
-        assert (await third).number == 1
+        await third
+        assert (at.num_open, second.cancelled()) == (1, True)
+
+    asyncio.run(run())
+
+
+def test_callers_have_lines_of_their_own() -> None:
+    """Where callers share a graph, each one's tickets are counted by themselves; nothing is kept of one that has none open."""
+
+    async def run() -> None:
+        at = gate([])
+        at.share()
+        first, other, second = await at.open("first"), await at.open("other"), await at.open("first")
+        assert [ticket.number for ticket in (first, other, second)] == [0, 0, 1]
+        assert first.line is second.line is not other.line
+        first.leave(at.ports)
+        assert (await at.open("first")).number == 2
+        other.leave(at.ports)
+        assert (await at.open("other")).line is not other.line
 
     asyncio.run(run())

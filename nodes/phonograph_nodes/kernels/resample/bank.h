@@ -41,21 +41,27 @@ PG_INLINE pg_four pg_sums(const pg_vec v[PG_OUTPUTS])
 
 static int32_t pg_resample_bank(const pg_bank *plan, pg_source *source, int64_t first, int64_t end, float *workspace, float *out)
 {
-    const int64_t num_taps = plan->num_taps;
+    const int64_t num_taps = plan->num_taps, source_end = source->origin + source->length;
+    const float *plain = pg_plain(source);
     const int32_t whole = plan->down / plan->up, part = plan->down % plan->up;
     int64_t start = first * plan->down / plan->up - plan->lead; /* the first sample that an output reads */
     int32_t phase = (int32_t)(first * plan->down % plan->up);
     pg_four poison = {0};
     for (int64_t m = first; m < end; m += PG_OUTPUTS) {
+        int64_t starts[PG_OUTPUTS];
         const float *x[PG_OUTPUTS], *taps[PG_OUTPUTS];
         const int used = end - m < PG_OUTPUTS ? (int)(end - m) : PG_OUTPUTS;
         for (int i = 0; i < PG_OUTPUTS; i++) { /* those that are not used too */
             taps[i] = plan->taps + phase * num_taps;
-            x[i] = pg_taken(source, start, num_taps, workspace + i * num_taps, NULL);
+            starts[i] = start;
             phase += part;
             start += whole + (phase >= plan->up);
             phase -= phase >= plan->up ? plan->up : 0;
         }
+        const int all_lie = plain != NULL && starts[0] >= source->origin && starts[PG_OUTPUTS - 1] + num_taps <= source_end;
+        for (int i = 0; i < PG_OUTPUTS; i++) /* with a call for each output, where they lie too, it all takes a tenth longer */
+            x[i] = all_lie ? plain + (starts[i] - source->origin)
+                           : pg_taken(source, starts[i], num_taps, workspace + i * num_taps, NULL);
         pg_vec sums[PG_OUTPUTS] = {{0}};
         for (int64_t j = 0; j < num_taps; j += PG_LANES)
             PG_UNROLLED

@@ -194,6 +194,13 @@ static const uint8_t *pg_stored(pg_source *source, int64_t from, int64_t until, 
     return stored + (from - source->held_from) * step;
 }
 
+/* The samples of a source where they lie, if they are mono float32 in memory; else NULL. */
+PG_INLINE const float *pg_plain(const pg_source *source)
+{
+    const int is_mono_f32 = source->format == PG_F32 && source->num_channels == 1 && !source->big_endian;
+    return is_mono_f32 && (uintptr_t)source->samples % sizeof(float) == 0 ? (const float *)source->samples : NULL;
+}
+
 /* Samples [start, start + length) of a source as mono float32: where they lie, if they are that, else in `room`.
  *
  * `stored` has room for what is read of a file, and is not used for what lies in memory. NULL where the file does not give its samples.
@@ -201,11 +208,10 @@ static const uint8_t *pg_stored(pg_source *source, int64_t from, int64_t until, 
 static const float *pg_taken(pg_source *source, int64_t start, int64_t length, float *room, uint8_t *stored)
 {
     const uint8_t *in = (const uint8_t *)source->samples;
-    const int is_mono_f32 = source->format == PG_F32 && source->num_channels == 1 && !source->big_endian;
-    const int is_plain = in != NULL && is_mono_f32 && (uintptr_t)in % sizeof(float) == 0;
+    const float *plain = pg_plain(source);
     const int64_t end = source->origin + source->length;
-    if (is_plain && start >= source->origin && start + length <= end)
-        return (const float *)source->samples + (start - source->origin);
+    if (plain != NULL && start >= source->origin && start + length <= end)
+        return plain + (start - source->origin);
     const int64_t from = start > source->origin ? start : source->origin, until = start + length < end ? start + length : end;
     if (from >= until) {
         memset(room, 0, (size_t)length * sizeof(float));
