@@ -38,7 +38,9 @@ class Scribe:
 
     def ended(self, row: RecordRow, before: RecordRow | None = None) -> None:
         """A record has ended; `before`: how it did in an earlier run."""
-        self._wait(self._directory.ended(row, before))
+        num_waiting = self._directory.ended(row, before)
+        if self._timer is None or num_waiting >= _MOST_ROWS:
+            self._wait(num_waiting)
 
     async def catch_up(self) -> None:
         """Write all that waits, and come back when it is on the disk."""

@@ -80,6 +80,7 @@ class RunDirectory:
     ) -> None:
         self.path = Path(path).absolute()
         self.secrets = secrets
+        self._hides = bool(secrets)
         self._resume = resume
         self._journal = self.path / JOURNAL
         self._waiting: list[RecordRow] = []
@@ -157,7 +158,7 @@ class RunDirectory:
         """
         if self._is_broken:
             return 0
-        if self.secrets:
+        if self._hides:
             key = self.secrets.clean(row.key)
             row.is_hidden = key != row.key
             row.key = key

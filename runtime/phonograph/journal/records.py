@@ -23,7 +23,7 @@ ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.FILTERED, Outcome.SKIPPED, Ou
 """What is not done again."""
 
 
-class StoredPart(msgspec.Struct, frozen=True, array_like=True):
+class StoredPart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file that was made of a record: where it lies, and how to tell whether it is still as it was."""
 
     path: str
@@ -32,7 +32,7 @@ class StoredPart(msgspec.Struct, frozen=True, array_like=True):
     sha256: str
 
 
-class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
+class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """How a record ended.
 
     Args:
