@@ -63,7 +63,7 @@ def test_a_run_that_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) ->
             if event == "run_started":
                 found.update(told(folder, capsys))
 
-    running._log = Watching()  # type: ignore[assignment]  # as much of a logger as is asked for
+    running._log = Watching()
     running.run()
     assert found["state"] == "running"
     assert found["holder"] == {"pid": os.getpid(), "host": socket.gethostname()}
