@@ -40,6 +40,9 @@ from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import Writer, sync_folder
 
 METRICS = "metrics.json"
+MOST_ROWS = 4096
+"""In a group: what is read at once later, which is some hundred kilobytes."""
+
 JOURNAL = "journal"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -225,7 +228,8 @@ class RunDirectory:
     def _write(self, rows: Sequence[RecordRow]) -> None:
         for writer in tuple(self._writers):
             writer.sync()
-        self._records.append(encoded(rows))
+        for first in range(0, len(rows), MOST_ROWS):
+            self._records.append(encoded(rows[first : first + MOST_ROWS]))
         reached("records.written")
         self._records.sync()
         reached("records.synced")
