@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,11 @@ class Marks:
         """Whether each number is marked."""
         known = (numbers >= 0) & (numbers < len(self._marks))
         return known & self._marks[np.where(known, numbers, 0)]
+
+    def numbers(self) -> Iterator[int]:
+        """All that are marked, from the lowest on."""
+        for start in range(0, len(self._marks), 1 << 16):
+            yield from (start + np.flatnonzero(self._marks[start : start + (1 << 16)])).tolist()
 
     def __contains__(self, number: int) -> bool:
         return 0 <= number < len(self._marks) and bool(self._marks[number])
