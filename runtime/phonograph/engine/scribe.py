@@ -10,7 +10,7 @@ from phonograph.errors import PhonographError, RunDirectoryError
 from phonograph.journal.directory import MOST_ROWS, RunDirectory
 from phonograph.journal.records import RecordRow
 
-_HELD_UP_ROWS = 4 * MOST_ROWS  # the disk does not keep up, and the run waits for it
+_HELD_UP_ROWS = 2 * MOST_ROWS  # the disk does not keep up, and the run waits for it
 
 
 class Scribe:

@@ -44,7 +44,9 @@ from phonograph.sink import Writer, sync_folder
 
 METRICS = "metrics.json"
 MOST_ROWS = 4096
-"""In a group: what is read at once later, which is some hundred kilobytes."""
+"""That wait before they are written."""
+
+_GROUP_ROWS = 1024  # which are read at once later: some hundred kilobytes
 
 JOURNAL = "journal"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -255,8 +257,8 @@ class RunDirectory:
     def _write(self, rows: Sequence[RecordRow]) -> None:
         for writer in tuple(self._writers):
             writer.sync()
-        for first in range(0, len(rows), MOST_ROWS):
-            self._records.append(encoded(rows[first : first + MOST_ROWS]))
+        for first in range(0, len(rows), _GROUP_ROWS):
+            self._records.append(encoded(rows[first : first + _GROUP_ROWS]))
         reached("records.written")
         self._records.sync()
         reached("records.synced")

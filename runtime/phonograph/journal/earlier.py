@@ -2,7 +2,7 @@
 
 Theory of operation. A run's file of records has a row for each record that ended, in the order of their ends, which is nearly
 that of the source. So it is read beside the source: rows that come before their record wait in memory, and they are about as many
-as records were in flight. Which places of a source have a row at all is found out before, at a byte a place, so that nobody looks
+as records were in flight. Which places of a source have a row at all is found out before, at a bit a place, so that nobody looks
 for one that is not there. That goes on while the source gives the same keys in the same order. From the first place where it does
 not, rows are looked up by a hash of their key, at 16 bytes a row.
 
