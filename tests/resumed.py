@@ -10,7 +10,9 @@ from typing import IO, Any
 
 from phonograph.errors import BadInputError
 from phonograph.executor import Executor, RunReport
+from phonograph.flow.merge import Merge
 from phonograph.flow.order import Order
+from phonograph.flow.zip import Zip
 from phonograph.item import Item, Record
 from phonograph.journal.earlier import Resume
 from phonograph.node import InputPath, Node, OutputPath, Params, Source, node
@@ -81,7 +83,7 @@ def texts_in(folder: Path, **texts: str) -> None:
 
 def executor(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> Executor:
     CALLS.clear()
-    return executor_for(folder, graph, Texts, Shout, Files, Jsonl, Order, resume=resume, **options)
+    return executor_for(folder, graph, Texts, Shout, Files, Jsonl, Order, Merge, Zip, resume=resume, **options)
 
 
 def run(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> RunReport:

@@ -142,7 +142,9 @@ class Bench:
             for node in executor.graph.nodes.values()
         }
         self._directory = RunDirectory(folder / "run")
-        self.course = Course(self.nodes, self._directory, command_logger("console", "critical", io.StringIO()), sync_every_s=1.0)
+        self.course = Course(
+            self.nodes, ["numbers"], self._directory, command_logger("console", "critical", io.StringIO()), sync_every_s=1.0
+        )
         judge = Judge(self.course)
         self.assembly = connect(executor.plan, self.nodes, self.course, judge, measure=False)
         self.lane = next(lane for lane in self.assembly.lanes if lane.plan.name == "work")

@@ -7,21 +7,20 @@ one folder below the root, becomes a record that says so, which `audio.decode` t
 
 from __future__ import annotations
 
-import fnmatch
 import os
+import re
 import stat
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
-from phonograph import cancellation
 from phonograph.errors import BadInputError
 from phonograph.item import NO_ATTRIBUTES, Record
 from phonograph.node import InputPath, Params, Source, node
-from phonograph_nodes.paths import likely_meant, shown
+from phonograph_nodes.paths import shown
+from phonograph_nodes.roots import LIST, Root, Unreadable, shared_folder
 from phonograph_nodes.seen import SeenKeys
 
 # fmt: off
@@ -34,7 +33,7 @@ AUDIO_EXTENSIONS = frozenset({
 """What a folder is searched for, in lower case, without the dot."""
 
 _PATH_FIELDS = ("path", "audio_filepath")  # the second is NeMo's
-_LIST = ".jsonl"
+_REPEATED = re.compile(r"~\d+$")
 
 
 class FilesParams(Params, frozen=True):
@@ -50,7 +49,7 @@ class FilesParams(Params, frozen=True):
 
 def _reads_a_list(params: FilesParams) -> bool:
     paths = [params.paths] if isinstance(params.paths, str) else params.paths
-    return any(path.endswith(_LIST) for path in paths)
+    return any(path.endswith(LIST) for path in paths)
 
 
 @node(
@@ -84,16 +83,42 @@ class Files(Source[FilesParams]):
         given = [self.params.paths] if isinstance(self.params.paths, str) else self.params.paths
         if not given:
             raise BadInputError(f"source {self.node_id!r}: paths is empty; expected at least one file, folder, glob or list")
-        roots = [_Root.of(path, self.node_id) for path in given]
+        roots = [Root.of(path, self.node_id) for path in given]
         placed = self._placed_records(roots)
         if len(roots) > 1 or roots[0].is_list:
             yield from _without_repeats(placed)
         else:
             yield from (record for _, record in placed)
 
-    def _placed_records(self, roots: Sequence[_Root]) -> Iterator[_Placed]:
-        folders = [root.folder for root in roots if not root.is_list]
-        shared = os.path.commonpath(folders) if folders else "/"
+    def read_only(self, keys: Sequence[str]) -> Iterator[Record]:
+        given = [self.params.paths] if isinstance(self.params.paths, str) else self.params.paths
+        # Keys of faults, of repeated keys, of names that are not UTF-8 do not say where their records come from.
+        if any(key.endswith("/") or "\\" in key or _REPEATED.search(key) for key in keys):
+            yield from super().read_only(keys)
+            return
+        roots = [Root.of(path, self.node_id) for path in given]
+        shared = shared_folder(roots)
+        left = dict.fromkeys(keys)
+        for root in roots:
+            for record in self._found(root, shared, left):
+                if record.key in left:  # the first of a key that is there twice
+                    del left[record.key]
+                    yield record
+
+    def _found(self, root: Root, shared: str, keys: Collection[str]) -> Iterator[Record]:
+        """The records of a root that have these keys, in its order."""
+        if root.is_list:
+            yield from (record for _, record in _rows(root.given, self.node_id, only=keys))
+            return
+        prefix = len(self.node_id) + 1
+        paths = [root.given] if root.is_file else [os.path.join(shared, key[prefix:]) for key in tuple(keys)]
+        for path in paths:
+            key = f"{self.node_id}/{shown(os.path.relpath(path, shared))}"
+            if key in keys and not path.endswith(LIST) and root.gives(path, self._accepts):
+                yield _record(key, {"path": path})
+
+    def _placed_records(self, roots: Sequence[Root]) -> Iterator[_Placed]:
+        shared = shared_folder(roots)
         for root in roots:
             records = self._records(root, shared)
             first = next(records, None)
@@ -102,24 +127,24 @@ class Files(Source[FilesParams]):
             yield first
             yield from records
 
-    def _records(self, root: _Root, shared: str) -> Iterator[_Placed]:
+    def _records(self, root: Root, shared: str) -> Iterator[_Placed]:
         if root.is_list:
             yield from _rows(root.given, self.node_id)
             return
         for path in root.files(self._accepts):
-            if isinstance(path, _Unreadable):
+            if isinstance(path, Unreadable):
                 place = shown(path.folder)
                 key = f"{self.node_id}/{shown(os.path.relpath(path.folder, shared))}/"
                 yield place, _fault(key, f"{place}: cannot be listed: {path.word}")
                 continue
             place = shown(path)
             key = f"{self.node_id}/{shown(os.path.relpath(path, shared))}"
-            if path.endswith(_LIST):
+            if path.endswith(LIST):
                 yield place, _fault(key, f"{place}: is a list; expected audio; give the list itself in 'paths' to read its rows")
             else:
                 yield place, _record(key, {"path": path})
 
-    def _accepts(self, root: _Root) -> Callable[[str], bool]:
+    def _accepts(self, root: Root) -> Callable[[str], bool]:
         if self.params.extensions is None and root.pattern:
             return lambda name: True
         wanted = AUDIO_EXTENSIONS
@@ -127,7 +152,7 @@ class Files(Source[FilesParams]):
             wanted = frozenset(extension.lower().removeprefix(".") for extension in self.params.extensions)
         return lambda name: os.path.splitext(name)[1][1:].lower() in wanted
 
-    def _nothing_in(self, root: _Root) -> str:
+    def _nothing_in(self, root: Root) -> str:
         if root.is_file:
             return "the list has no rows; expected one JSON object a line"
         if root.pattern:
@@ -138,142 +163,6 @@ class Files(Source[FilesParams]):
 
 _Placed = tuple[str, Record]
 """A record and where it comes from: `list:line`, or its path."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """A folder in the walk that could not be listed."""
-
-    folder: str
-    word: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """One entry of `paths`.
-
-    Args:
-        given: as the manifest has it, absolute.
-        folder: the folder that is walked, or that the single file is in.
-        pattern: the parts of a glob below `folder`; empty for a folder or a file.
-    """
-
-    given: str
-    folder: str
-    pattern: tuple[str, ...] = ()
-    is_file: bool = False
-
-    @property
-    def is_list(self) -> bool:
-        return self.is_file and self.given.endswith(_LIST)
-
-    @classmethod
-    def of(cls, path: str, node_id: str) -> _Root:
-        """Raises BadInputError when the path, or the fixed part of the glob, is not there."""
-        path = os.path.abspath(path)
-        if os.path.isdir(path):
-            return cls(path, path)
-        if os.path.lexists(path):
-            return cls(path, os.path.dirname(path), is_file=True)
-        parts = path.split("/")
-        fixed = next((number for number, part in enumerate(parts) if _is_magic(part)), None)
-        folder = path if fixed is None else "/".join(parts[:fixed]) or "/"
-        if fixed is None or not os.path.isdir(folder):
-            raise BadInputError(f"source {node_id!r}: {shown(folder)}: no such file or folder{likely_meant(folder)}")
-        return cls(path, folder, tuple(parts[fixed:]))
-
-    def files(self, accepts: Callable[[_Root], Callable[[str], bool]]) -> Iterator[str | _Unreadable]:
-        if self.is_file:
-            return iter((self.given,))
-        if not self.pattern:
-            return _walk(self.folder, accepts(self), lambda relative: True)
-        # A `**` at the end means every file below.
-        pattern = (*self.pattern, "*") if self.pattern[-1] == "**" else self.pattern
-        prefix = len(self.folder.rstrip("/")) + 1
-        walked = _walk(self.folder, accepts(self), lambda folder: _may_lead_to_match(folder[prefix:].split("/"), pattern))
-        return (path for path in walked if isinstance(path, _Unreadable) or _matches(path[prefix:].split("/"), pattern))
-
-
-def _is_magic(part: str) -> bool:
-    return any(character in part for character in "*?[")
-
-
-def _matches(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether a path, as its names, is one that the glob means; `**` stands for any number of folders."""
-    return len(pattern) in _reached(names, pattern)
-
-
-def _may_lead_to_match(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether something below this folder can match, so that the walk need not enter the others."""
-    return any(place < len(pattern) for place in _reached(names, pattern))
-
-
-def _reached(names: Sequence[str], pattern: Sequence[str]) -> set[int]:
-    """How many parts of the pattern the names can have used up. All ways are followed at once: trying them one after another
-    takes exponential time when `**` stands several times."""
-
-    def with_skips(places: set[int]) -> set[int]:
-        for place, part in enumerate(pattern):  # `**` may stand for no folder at all
-            if part == "**" and place in places:
-                places.add(place + 1)
-        return places
-
-    places = with_skips({0})
-    for name in names:
-        stepped = set()
-        for place, part in enumerate(pattern):
-            if place in places and part == "**":
-                stepped.add(place)
-            elif place in places and fnmatch.fnmatchcase(name, part):
-                stepped.add(place + 1)
-        places = with_skips(stepped)
-    return places
-
-
-def _walk(folder: str, accepts: Callable[[str], bool], enters: Callable[[str], bool]) -> Iterator[str | _Unreadable]:
-    """Every wanted path below `folder`, by name within each folder; links to folders are followed, but not in circles."""
-    open_folders: list[tuple[str, tuple[int, int], list[str]]] = []
-
-    def enter(path: str) -> _Unreadable | None:
-        try:
-            status = os.stat(path)
-            identity = (status.st_dev, status.st_ino)
-            if identity not in (other for _, other, _ in open_folders):
-                with os.scandir(path) as entries:
-                    names = [entry.name + "/" * _is_folder(entry) for entry in entries if not entry.name.startswith(".")]
-                names.sort(key=lambda name: name.rstrip("/"), reverse=True)  # taken from the end, which frees them one by one
-                open_folders.append((path, identity, names))
-        except OSError as error:
-            return _Unreadable(path, error.strerror or str(error))
-        return None
-
-    failed = enter(folder)
-    if failed is not None:
-        raise BadInputError(f"{shown(folder)}: cannot be listed: {failed.word}")
-    token = cancellation.current()
-    while open_folders:
-        token.raise_if_cancelled()
-        parent, _, names = open_folders[-1]
-        if not names:
-            open_folders.pop()
-            continue
-        name = names.pop()
-        path = os.path.join(parent, name.rstrip("/"))
-        if not name.endswith("/"):
-            if accepts(name):
-                yield path
-        elif enters(path):
-            failed = enter(path)
-            if failed is not None:
-                yield failed
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """What cannot be looked at, as a link to itself, is no folder: the decoder reports it if it is named like audio."""
-    try:
-        return entry.is_dir()
-    except OSError:
-        return False
 
 
 def _without_repeats(placed: Iterator[_Placed]) -> Iterator[Record]:
@@ -296,8 +185,12 @@ def _without_repeats(placed: Iterator[_Placed]) -> Iterator[Record]:
         yield _fault(key, message if "path" in row else row["error"])
 
 
-def _rows(list_path: str, node_id: str) -> Iterator[_Placed]:
-    """The records of a JSONL list; a row that cannot be read becomes a record with an `error`."""
+def _rows(list_path: str, node_id: str, only: Container[str] | None = None) -> Iterator[_Placed]:
+    """The records of a JSONL list; a row that cannot be read becomes a record with an `error`.
+
+    Args:
+        only: keys of those that are wanted, so that the files of others are not looked at; None: all.
+    """
     place = f"source {node_id!r}: {shown(list_path)}"
     try:
         if not stat.S_ISREG(os.stat(list_path).st_mode):  # to open a pipe could block for ever
@@ -312,8 +205,11 @@ def _rows(list_path: str, node_id: str) -> Iterator[_Placed]:
                 continue
             place = f"{shown(list_path)}:{number}"
             try:
-                record = _row(msgspec.json.decode(text), list_path, node_id)
-                record = msgspec.structs.replace(record, digest=f"{zlib.crc32(text):08x}")
+                row = msgspec.json.decode(text)
+                key = f"{node_id}/{_identity(row)}"
+                if only is not None and key not in only:
+                    continue
+                record = msgspec.structs.replace(_row(key, row, list_path), digest=f"{zlib.crc32(text):08x}")
             except (ValueError, BadInputError, RecursionError) as error:  # msgspec's and UnicodeDecodeError are ValueErrors
                 word = "the row is nested too deeply; expected plain fields" if isinstance(error, RecursionError) else str(error)
                 record = _fault(f"{node_id}/{shown(os.path.basename(list_path))}:{number}", f"{place}: {word}")
@@ -325,13 +221,11 @@ def _fault(key: str, message: str) -> Record:
     return Record(key=key, payload={"record": {"error": message}})
 
 
-def _row(row: Any, list_path: str, node_id: str) -> Record:
+def _identity(row: Any) -> str | int:
+    """What names a row of a list. Raises BadInputError for one that is not as it should be."""
     if not isinstance(row, dict):
         raise BadInputError(f"the row is {type(row).__name__}; expected a JSON object")
-    field = next((name for name in _PATH_FIELDS if row.get(name) is not None), None)
-    if field is None:
-        raise BadInputError(f"the row names no file; expected {' or '.join(map(repr, _PATH_FIELDS))}; found {sorted(row)}")
-    given = row[field]
+    given = row.get(field := _path_field(row))
     if not isinstance(given, str) or not given or "\0" in given:
         raise BadInputError(f"{field} is {given!r}; expected the path of a file")
     if "://" in given:
@@ -340,16 +234,28 @@ def _row(row: Any, list_path: str, node_id: str) -> Record:
         raise BadInputError(f"the row asks for a part of its file (offset {row['offset']!r}); expected whole files; cut it first")
     identity = row.get("id")
     if identity is None or identity == "":
-        identity = given.lstrip("/")
-    elif isinstance(identity, bool) or not isinstance(identity, (str, int)):
+        return given.lstrip("/")
+    if isinstance(identity, bool) or not isinstance(identity, (str, int)):
         raise BadInputError(f"id is {identity!r}; expected text or a whole number")
-    payload = {**row, "path": os.path.abspath(os.path.join(os.path.dirname(list_path), given))}
+    return identity
+
+
+def _path_field(row: Mapping[str, Any]) -> str:
+    field = next((name for name in _PATH_FIELDS if row.get(name) is not None), None)
+    if field is None:
+        raise BadInputError(f"the row names no file; expected {' or '.join(map(repr, _PATH_FIELDS))}; found {sorted(row)}")
+    return field
+
+
+def _row(key: str, row: dict[str, Any], list_path: str) -> Record:
+    """The record of a row that `_identity` has found right."""
+    payload = {**row, "path": os.path.abspath(os.path.join(os.path.dirname(list_path), row[_path_field(row)]))}
     attributes = {
         name: value
         for name, value in row.items()
         if name not in ("id", *_PATH_FIELDS) and isinstance(value, (str, int, float, bool))
     }
-    return _record(f"{node_id}/{identity}", payload, attributes)
+    return _record(key, payload, attributes)
 
 
 def _record(key: str, payload: Mapping[str, Any], attributes: Mapping[str, Any] | None = None) -> Record:

@@ -13,71 +13,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from phonograph.blocking import BlockingExecutor
 from phonograph.engine.outside import opened, refuse_inputs
 from phonograph.engine.plan import make_plan, plan_as_dict
 from phonograph.engine.requests import Result
+from phonograph.engine.run_report import Progress, RunReport
 from phonograph.engine.scheduler import Scheduler
 from phonograph.engine.serving import Serving
 from phonograph.engine.sessions import Session, SessionLimits
-from phonograph.errors import ExecutorClosedError, PhonographError
+from phonograph.errors import ExecutorClosedError, RunDirectoryError
 from phonograph.flow.gather import mixes_records
 from phonograph.graph.builder import build_graph
 from phonograph.graph.model import Graph
 from phonograph.graph.registry import Registry
 from phonograph.isa import ISA
-from phonograph.item import Outcome
 from phonograph.journal import NoRunDirectory, RunDirectory, default_run_directory
 from phonograph.journal.earlier import Resume
 from phonograph.journal.fingerprint import fingerprint
-from phonograph.journal.letters import DEAD_LETTERS
+from phonograph.journal.origin import of_manifest
+from phonograph.journal.redrive import Redrive
 from phonograph.language.manifest import Manifest
 from phonograph.log import Logger, library_logger
-from phonograph.metrics import MetricsDocument, PipelineMetrics, RecordCounts, RunStatus, process_peak_mb
+from phonograph.metrics import MetricsDocument, PipelineMetrics, RunStatus, process_peak_mb
 
-_EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
-
-
-class RunReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended.
-
-    Args:
-        status: `success`; `completed_with_errors` (some records failed, within the budget, or calls did not come back after
-            their time-outs); `failed`; `interrupted`.
-        records: how many ended in which outcome; sums to `records.read`.
-        metrics: what metrics.json holds; None when measuring was off.
-        run_directory: where plan, journal, dead letters and metrics lie.
-        error: why the run failed, else None.
-        resumed: how many of the records had ended in earlier runs and were taken over.
-    """
-
-    status: RunStatus
-    records: RecordCounts
-    metrics: MetricsDocument | None
-    run_directory: Path
-    error: PhonographError | None
-    total_time_s: float
-    resumed: int = 0
-
-    @property
-    def exit_code(self) -> int:
-        """What a program that runs the manifest exits with: 0, 1 or 130."""
-        return _EXIT_CODES[self.status]
-
-    @property
-    def dead_letters_path(self) -> Path:
-        return self.run_directory / DEAD_LETTERS
-
-
-class Progress(msgspec.Struct, frozen=True):
-    """A glance at a run under way: records read, in flight, and ended by outcome."""
-
-    read: int
-    in_flight: int
-    counts: dict[Outcome, int]
-    elapsed_s: float
+__all__ = ["Executor", "Progress", "RunReport"]
 
 
 class Executor:
@@ -99,6 +58,9 @@ class Executor:
         resume: go on where earlier runs in the run directory stopped: `same` if they were of the same manifest; `verify` the
             same, and the content of all that they made is read; `reuse` whatever they were of; `new` if they were of the same
             manifest, and else begin anew. None: begin anew. A directory without earlier runs is no error.
+        redrive: do the records again, and no others, that ended as dead letters in the runs of the run directory; a path: those
+            whose letters are in that file, one a line. What heals is added to the outputs, and its letter goes. `resume` may be
+            `reuse` then, to do it with what is not the manifest of those runs any more.
         sync_every: seconds (or timedelta) after which it is on the disk how a record ended; what a killed run had not written is
             done again.
         check_arrays: find nodes that write into arrays which others read, and fail the items; reads every array several times.
@@ -118,6 +80,7 @@ class Executor:
         metrics: bool = True,
         sample: int | None = None,
         resume: Resume | None = None,
+        redrive: bool | str | os.PathLike[str] = False,
         sync_every: float | timedelta = 1.0,
         check_arrays: bool = False,
         log: Logger | None = None,
@@ -138,7 +101,10 @@ class Executor:
         self._leaving = contextlib.AsyncExitStack()
         self._measure = metrics
         self._sample = sample
-        self._resume = resume
+        if redrive and resume not in (None, "reuse"):
+            raise ValueError(f"resume is {resume!r}; expected None or 'reuse' beside redrive, which goes on with what is there")
+        self._resume: Resume | None = resume or ("same" if redrive else None)
+        self._redrive = redrive
         self._sync_every_s = sync_every.total_seconds() if isinstance(sync_every, timedelta) else sync_every
         self._check_arrays = check_arrays
         self._log = log or library_logger()
@@ -166,15 +132,9 @@ class Executor:
         refuse_inputs(self.graph)
         self._started = time.perf_counter()
         self._loop = asyncio.get_running_loop()
-        directory = RunDirectory(
-            self.run_directory,
-            self.graph.secrets,
-            name=self.graph.name,
-            fingerprint=fingerprint(self.graph),
-            resume=self._resume,
-            takes=not mixes_records(self.graph),
-        )
-        with directory:
+        with self._opened_directory() as directory:
+            if not self._redrive:
+                directory.write_manifest(of_manifest(self.graph.manifest))
             directory.write_plan(plan_as_dict(self.plan))
             scheduler = self._scheduler = Scheduler(
                 self.plan,
@@ -201,7 +161,7 @@ class Executor:
                 self._is_stopped = False
                 if report.metrics is not None:
                     directory.write_metrics(report.metrics)
-                directory.write_end(report.status, is_complete=scheduler.is_complete)
+                directory.write_end(report.status, is_complete=scheduler.is_complete, has_read=scheduler.has_read)
         return report
 
     async def __aenter__(self) -> Self:
@@ -340,7 +300,28 @@ class Executor:
         self.report = self._report(serving, "success")
         if self.report.metrics is not None:
             directory.write_metrics(self.report.metrics)
-        directory.write_end(self.report.status, is_complete=True)
+        directory.write_end(self.report.status, is_complete=True, has_read=True)
+
+    def _opened_directory(self) -> RunDirectory:
+        is_mixed = mixes_records(self.graph)
+        redrive = None
+        if self._redrive:
+            if is_mixed:
+                raise RunDirectoryError(
+                    f"{self.run_directory}: {self.graph.name!r} makes items of several records, so that none can be done again "
+                    "by itself; run the manifest with --resume"
+                )
+            letters = None if isinstance(self._redrive, bool) else Path(self._redrive)
+            redrive = Redrive([source.id for source in self.plan.sources], letters)
+        return RunDirectory(
+            self.run_directory,
+            self.graph.secrets,
+            name=self.graph.name,
+            fingerprint=fingerprint(self.graph),
+            resume=self._resume,
+            takes=not is_mixed,
+            redrive=redrive,
+        )
 
     def stop(self) -> None:
         """Stop reading and let what is in flight end; the status will be `interrupted`. May be called from any thread.
@@ -369,6 +350,7 @@ class Executor:
         elif status == "success" and (records.completed + records.filtered < records.read or scheduler.has_losses):
             status = "completed_with_errors"
         total_time_s = time.perf_counter() - self._started
+        redrive = scheduler.redrive
         metrics = None
         if self._measure:
             metrics = MetricsDocument(
@@ -383,6 +365,7 @@ class Executor:
                     conversions=scheduler.conversion_metrics(),
                     memory_limit=scheduler.memory_limit_metrics(),
                     resumed=scheduler.ledger.num_adopted,
+                    redrive=None if redrive is None else redrive.metrics(),
                     left_behind=scheduler.left_metrics(),
                 )
             )
@@ -394,4 +377,6 @@ class Executor:
             error=error,
             total_time_s=total_time_s,
             resumed=scheduler.ledger.num_adopted,
+            redrive=None if redrive is None else redrive.metrics(),
+            notes=() if redrive is None else tuple(redrive.notes),
         )

@@ -205,11 +205,24 @@ class LeftBehindMetrics(msgspec.Struct, frozen=True):
     returned: bool
 
 
+class RedriveMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """What `run-pipeline redrive` did.
+
+    Of `records` that were to be done again, `healed` ended well, `failed_again` as dead letters, and `gone` were no longer in
+    their source; the rest were stopped or never begun.
+    """
+
+    records: int
+    healed: int
+    failed_again: int
+    gone: int
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit.
 
     `resumed` counts those of `records` that had ended in earlier runs, and were taken over as they were. Nodes saw nothing of
-    them.
+    them. `redrive` is null for a run that is none; `records` has what it healed among those that ended well.
     """
 
     name: str
@@ -222,6 +235,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     conversions: tuple[ConversionMetrics, ...] = ()
     memory_limit: MemoryLimitMetrics | None = None
     resumed: int = 0
+    redrive: RedriveMetrics | None = None
     left_behind: tuple[LeftBehindMetrics, ...] = ()
 
 

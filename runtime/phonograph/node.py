@@ -38,6 +38,7 @@ what nodes share that give for chunks what they give for files.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -180,6 +181,23 @@ class Source(Node[ParamsT]):
     def read(self) -> Iterator[Record]:
         """Yield records in a reproducible order, lazily. Runs in a thread of its own; closed when the run stops early."""
         raise NotImplementedError(f"{type(self).__name__} has no read")
+
+    def read_only(self, keys: Sequence[str]) -> Iterator[Record]:
+        """Yield the records of these keys alone, in the order in which `read` does; those that it no longer has are left out.
+
+        This one reads everything up to the last of them. A source that can find records by their keys overrides it.
+
+        Args:
+            keys: each once, in the order in which `read` once gave them.
+        """
+        left = set(keys)
+        with contextlib.closing(self.read()) as records:  # type: ignore[type-var]
+            for record in records:
+                if record.key in left:
+                    left.discard(record.key)
+                    yield record
+                    if not left:
+                        return
 
 
 def node(

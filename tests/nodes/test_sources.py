@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from phonograph.errors import BadInputError
 from phonograph.item import Record
-from phonograph_nodes.sources import Files, FilesParams, _matches, _may_lead_to_match
+from phonograph_nodes.roots import _matches, _may_lead_to_match
+from phonograph_nodes.sources import Files, FilesParams
 
 
 def made(root: Path, *names: str) -> Path:
@@ -255,3 +256,23 @@ def test_many_wildcards_over_a_deep_path_are_decided() -> None:
     """Twenty `**` over forty folders take as many steps as there are pairs of them, where trying each way would never end."""
     assert not _matches(["a"] * 40, [*["**", "a"] * 20, "b"])
     assert _matches(["a"] * 40, ["**", "a"] * 20)
+
+
+@pytest.mark.parametrize("paths", [["."], ["*/*.wav", "b"], ["a/x.wav", "b"], ["list.jsonl"], ["list.jsonl", "a"], ["**/y.*"]])
+def test_only_what_is_asked_for_is_read(tmp_path: Path, paths: list[str]) -> None:
+    """Whatever keys are asked for, what comes is what reading everything gives of them, in its order."""
+    made(tmp_path, "a/x.wav", "a/y.wav", "b/y.mp3", "b/c/z.wav", "b/notes.txt")
+    listed(tmp_path, [{"path": "a/x.wav", "id": "one"}, {"path": "b/y.mp3"}, "garbled", {"path": "a/y.wav", "id": "one"}])
+    source = Files(FilesParams(paths=[str(tmp_path / path) for path in paths]), "clips")
+    whole = list(source.read())
+    for chosen in (whole, whole[1:], whole[::2], whole[:1]):
+        assert list(source.read_only([record.key for record in chosen])) == chosen
+    assert list(source.read_only(["clips/nowhere.wav", "clips/b/notes.txt", "clips/.."])) == []
+
+
+def test_single_files_are_found_without_a_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a folder only the files that are asked for are looked at, and one that is gone is left out."""
+    made(tmp_path, "a/x.wav", "y.wav")
+    monkeypatch.setattr(os, "scandir", lambda path: pytest.fail(f"{path} was listed"))
+    source = Files(FilesParams(paths=str(tmp_path)), "clips")
+    assert [record.key for record in source.read_only(["clips/a/x.wav", "clips/gone.wav"])] == ["clips/a/x.wav"]

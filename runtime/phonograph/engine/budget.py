@@ -19,7 +19,8 @@ class Budget:
     def __init__(self, course: Course, error_rate: float) -> None:
         self._course = course
         self._error_rate = error_rate
-        course.on_end.append(self._record_ended)
+        if course.run_directory.redrive is None:  # which does only what has failed again, so that its rate says nothing
+            course.on_end.append(self._record_ended)
 
     def is_exceeded(self, *, all_count: bool) -> bool:
         """At the end: more records failed than allowed; or, if `all_count`, all did, whatever is allowed."""

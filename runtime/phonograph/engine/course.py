@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from phonograph.engine.delivery import END, Entry
 from phonograph.engine.identity import Identity
@@ -15,8 +17,9 @@ from phonograph.engine.scribe import Scribe
 from phonograph.errors import NodeError, PhonographError, RunDirectoryError, in_words
 from phonograph.flow.tickets import leave, lose
 from phonograph.graph.model import Full
-from phonograph.item import Outcome
+from phonograph.item import Item, Outcome
 from phonograph.journal import DeadLetter, RunDirectory
+from phonograph.journal.letters import Reference
 from phonograph.journal.records import RecordRow
 from phonograph.log import Logger
 
@@ -35,6 +38,9 @@ class Place(Protocol):
 class Course:
     """What all parts of one run share.
 
+    Args:
+        sources: their ids, as an identity counts them.
+
     Attributes:
         error: why the run failed, if it did. interrupt: the Ctrl-C that ended it.
         is_draining: no more records are read. is_aborting: nothing that waits goes on.
@@ -44,8 +50,17 @@ class Course:
         num_events: counts whatever happens, so that one can see whether anything does.
     """
 
-    def __init__(self, nodes: dict[str, NodeRun], run_directory: RunDirectory, log: Logger, *, sync_every_s: float) -> None:
+    def __init__(
+        self,
+        nodes: dict[str, NodeRun],
+        sources: Sequence[str],
+        run_directory: RunDirectory,
+        log: Logger,
+        *,
+        sync_every_s: float,
+    ) -> None:
         self.nodes = nodes
+        self._sources = sources
         self.run_directory = run_directory
         self.scribe = Scribe(run_directory, sync_every_s, self.fail)
         self.ledger: Ledger[Identity] = Ledger(self._record_ended, self._mark_ended)
@@ -108,6 +123,27 @@ class Course:
         leave(entry.held)
         return True
 
+    def letter(self, node: NodeRun, item: Item, identity: Identity, error: Exception, attempts: int) -> DeadLetter:
+        """What is told of an item that is given up."""
+        directory = self.run_directory
+        records = self.ledger.records(item.ordinal)
+        if identity.owner is None and len(records) == 1:
+            identity = self.ledger.identity(*records)
+            reference = Reference(
+                source=self._sources[identity.source],
+                record=identity.key,
+                size=identity.size,
+                mtime_ns=identity.mtime_ns,
+                digest=identity.digest,
+                fingerprint=directory.fingerprint,
+            )
+        else:
+            reference = Reference(fingerprint=directory.fingerprint)
+        letter = DeadLetter.of(node.plan, item, error, attempts, directory.secrets, reference)
+        if directory.redrive is not None:
+            letter = msgspec.structs.replace(letter, attempts=directory.redrive.with_attempts(letter))
+        return letter
+
     def tell_failure(self, **facts: object) -> None:
         """Log that an item was given up; of many, only the first as warnings, because the dead letters tell it all again."""
         self._num_failures += 1
@@ -117,9 +153,14 @@ class Course:
 
     def tell_resumed(self) -> None:
         """Log what of earlier runs was taken over, and why not all of it."""
-        earlier = self.run_directory.earlier
+        earlier, redrive = self.run_directory.earlier, self.run_directory.redrive
         if earlier is None:
             return
+        if redrive is not None:
+            for words in redrive.notes:
+                self.tell("warning", "redrive", note=words)
+            if redrive.num_notes > len(redrive.notes):
+                self.tell("warning", "redrive", more_notes=redrive.num_notes - len(redrive.notes))
         for words in earlier.changed:
             self.tell("warning", "done_again", reason=words)
         for line in earlier.garbled:

@@ -142,8 +142,9 @@ class Judge:
         if on_error == "skip":
             self._ledger.end(entry.item.ordinal, Outcome.SKIPPED)
             return
-        letter = DeadLetter.of(node.plan, item, error, attempts, course.run_directory.secrets)
-        owner = self._ledger.identity(item.ordinal).owner
+        identity = self._ledger.identity(item.ordinal)
+        letter = course.letter(node, item, identity, error, attempts)
+        owner = identity.owner
         if owner is not None:
             owner.letter(letter, node_error(node, item.key, error) if on_error == "fail" else None)
         if is_read:

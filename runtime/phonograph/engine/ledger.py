@@ -101,6 +101,10 @@ class Ledger(Generic[IdentityT]):
         """What `read`, `gather` or `mark` was given for what is in flight."""
         return self._identities[ordinal]
 
+    def records(self, ordinal: int) -> frozenset[int]:
+        """Ordinals of the records that something in flight is of, or was made of."""
+        return frozenset((ordinal,) if ordinal >= 0 else (one for part in self._parts[ordinal] for one in self.records(part)))
+
     def end(self, ordinal: int, outcome: Outcome, facts: Mapping[str, str] = NO_FACTS) -> None:
         """One item of the record ended.
 

@@ -14,8 +14,9 @@ from phonograph.engine.emission import payload_bytes
 from phonograph.errors import NodeContractError, naming_node
 from phonograph.graph.model import GraphNode
 from phonograph.item import Record
-from phonograph.journal.earlier import Again, EarlierRecords
-from phonograph.journal.records import RecordRow
+from phonograph.journal.earlier import EarlierRecords
+from phonograph.journal.records import Again, RecordRow
+from phonograph.journal.redrive import RedrivenRecords
 from phonograph.metrics import NodeStats, NodeTotals
 from phonograph.node import Source
 
@@ -38,17 +39,20 @@ class SourceReader:
         earlier: what earlier runs have done of its records; None: nothing.
     """
 
-    def __init__(self, plan: GraphNode, totals: NodeTotals | None, earlier: EarlierRecords | None = None) -> None:
+    def __init__(
+        self, plan: GraphNode, totals: NodeTotals | None, earlier: EarlierRecords | RedrivenRecords | None = None
+    ) -> None:
         with naming_node(plan.id, "could not be made"):
             source = plan.spec.factory(plan.params, plan.id)
         assert isinstance(source, Source)
         self._source: Source[Any] = source
         self._account = totals.account if totals is not None else None
         self._stats = totals.new_worker() if totals is not None else NodeStats()
-        self._records: Iterator[Record] | None = None
+        self._records: Iterator[Any] | None = None
         self._error: BaseException | None = None
         self._is_open = False
-        self._earlier = earlier
+        self._redriven = earlier if isinstance(earlier, RedrivenRecords) else None
+        self._earlier = earlier if isinstance(earlier, EarlierRecords) else None
         self._read: deque[Found] = deque()  # whose operations at either end are atomic
         self._most = 1
         self._is_late = False
@@ -58,7 +62,7 @@ class SourceReader:
         with naming_node(self._source.node_id, "could not be opened"):
             self._source.open()
             self._is_open = True
-            self._records = iter(self._source.read())
+            self._records = iter(self._source.read() if self._redriven is None else self._redriven.read(self._source))
 
     def read_on(self, clock_ns: Callable[[], int] = perf_counter_ns) -> bool:
         """Read some more records, which `take` hands over; False when the source has ended.
@@ -78,18 +82,19 @@ class SourceReader:
             while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
                 if self._is_late and num_found:  # not before: nothing read means that the source has ended
                     break
-                record = next(self._records, _END)
+                found: Any = next(self._records, _END)
                 end_ns = clock_ns()
-                if record is _END:
+                if found is _END:
                     break
-                if not isinstance(record, Record):
-                    raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
-                found = record if self._earlier is None else self._earlier.meet(record)
+                if self._redriven is None and not isinstance(found, Record):
+                    raise NodeContractError(f"the source yielded {type(found).__name__}; expected Record")
+                if self._earlier is not None:
+                    found = self._earlier.meet(found)
                 self._read.append(found)
                 num_found += 1
                 if not isinstance(found, RecordRow):
                     num_read += 1
-                    num_bytes += payload_bytes(record.payload)
+                    num_bytes += payload_bytes((found if isinstance(found, Record) else found.record).payload)
         except BaseException as error:
             self._stats.errors += 1
             self._error = error

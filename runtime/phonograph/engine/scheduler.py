@@ -46,8 +46,8 @@ from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import AttemptTimeoutError, NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome
 from phonograph.journal import RunDirectory
-from phonograph.journal.earlier import Again
-from phonograph.journal.records import RecordRow
+from phonograph.journal.records import Again, RecordRow
+from phonograph.journal.redrive import Redrive
 from phonograph.log import Logger
 from phonograph.metrics import BreakerMetrics, ConversionMetrics, LeftBehindMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
 
@@ -59,6 +59,7 @@ class Scheduler:
 
     Attributes:
         is_complete: it has seen all that the sources have, and stored all that it was to store.
+        has_read: it has read all that it was to read, and seen it through.
 
     Args:
         measure: time nodes and count their memory.
@@ -79,6 +80,7 @@ class Scheduler:
     ) -> None:
         self.was_interrupted = False
         self.is_complete = False
+        self.has_read = False
         self._plan = plan
         self._measure = measure
         self._check_arrays = check_arrays
@@ -90,7 +92,7 @@ class Scheduler:
             )
             for node in plan.graph.nodes.values()
         }
-        self._course = Course(self._nodes, run_directory, log, sync_every_s=sync_every_s)
+        self._course = Course(self._nodes, [source.id for source in plan.sources], run_directory, log, sync_every_s=sync_every_s)
         self._course.on_abort = self._abandon
         self._budget = Budget(self._course, plan.graph.limits.error_rate)
         self._judge = Judge(self._course)
@@ -117,6 +119,10 @@ class Scheduler:
         """Something was lost besides records: of the end of a session, or a thread that has not come back."""
         return self.ledger.has_lost_of_marks or any(not one.returned for one in self.left_metrics())
 
+    @property
+    def redrive(self) -> Redrive | None:
+        return self._course.run_directory.redrive
+
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 
@@ -138,11 +144,13 @@ class Scheduler:
             if self._check_arrays:
                 crew.equip(ArrayCheck().begin)
             await self._move(crew)
+            self.has_read = not course.is_draining
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
             await course.scribe.catch_up()  # what is complete from here on is made of records that are known to have ended
             if self.error is None and not self.was_interrupted:
-                await crew.finish()
+                if course.run_directory.finishes:
+                    await crew.finish()
                 self.is_complete = all(quota is None for quota in self._quotas.values())
             timeout_s = None
         except NodeError as error:
@@ -293,6 +301,8 @@ class Scheduler:
             if attributes is not NO_ATTRIBUTES:
                 attributes = MappingProxyType(dict(attributes))  # branches share it
             index = -1 if len(self._sources) == 1 else node.totals.records_read  # of the only source it is the ordinal
+            if before is not None and self._course.run_directory.redrive is not None:
+                index = before.place
             source = self._sources[node.plan.id]
             ordinal = self.ledger.read(
                 Identity(record.key, record.size, record.mtime_ns, None, source, index, record.digest, before)

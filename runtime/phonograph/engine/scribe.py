@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from phonograph.engine.threads import Worker, start_worker
 from phonograph.errors import PhonographError, RunDirectoryError
-from phonograph.journal.directory import RunDirectory
+from phonograph.journal.directory import MOST_ROWS, RunDirectory
 from phonograph.journal.records import RecordRow
 
-_MOST_ROWS = 8192  # that wait; some megabytes
-_HELD_UP_ROWS = 8 * _MOST_ROWS  # the disk does not keep up, and the run waits for it
+_HELD_UP_ROWS = 2 * MOST_ROWS  # the disk does not keep up, and the run waits for it
 
 
 class Scribe:
@@ -38,7 +37,9 @@ class Scribe:
 
     def ended(self, row: RecordRow, before: RecordRow | None = None) -> None:
         """A record has ended; `before`: how it did in an earlier run."""
-        self._wait(self._directory.ended(row, before))
+        num_waiting = self._directory.ended(row, before)
+        if self._timer is None or num_waiting >= MOST_ROWS:
+            self._wait(num_waiting)
 
     async def catch_up(self) -> None:
         """Write all that waits, and come back when it is on the disk."""
@@ -56,7 +57,7 @@ class Scribe:
             self._thread.join()
 
     def _wait(self, num_waiting: int) -> None:
-        if num_waiting >= _MOST_ROWS:
+        if num_waiting >= MOST_ROWS:
             self._write(is_held_up=num_waiting >= _HELD_UP_ROWS)
         elif self._timer is None and num_waiting:
             self._timer = asyncio.get_running_loop().call_later(self._every_s, self._write)

@@ -18,8 +18,10 @@ import msgspec
 from phonograph.errors import RunDirectoryError
 from phonograph.graph.model import Graph
 from phonograph.journal.earlier import Earlier, Resume, earlier_runs
+from phonograph.journal.fingerprint import digest_of
 from phonograph.journal.letters import DEAD_LETTERS, DeadLetter, LetterFile
 from phonograph.journal.lock import Lock
+from phonograph.journal.origin import ORIGIN, Origin
 from phonograph.journal.records import (
     RECORDS,
     VERSION,
@@ -31,6 +33,7 @@ from phonograph.journal.records import (
     write_beginning,
     write_end,
 )
+from phonograph.journal.redrive import Redrive
 from phonograph.journal.rows import RowsLog
 from phonograph.journal.sealed import SealedFile
 from phonograph.journal.writers import ROWS_LOG, JournalWriter, Stored, begun_in, file_logs, orphans, remove, remove_stale
@@ -40,12 +43,17 @@ from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import Writer, sync_folder
 
 METRICS = "metrics.json"
+MOST_ROWS = 4096
+"""That wait before they are written."""
+
+_GROUP_ROWS = 1024  # which are read at once later: some hundred kilobytes
+
 JOURNAL = "journal"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class RunDirectory:
-    """`plan.json`, `journal/`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
+    """`manifest.json`, `plan.json`, `journal/`, `dead_letters.jsonl`, `metrics.json`, and a lock that keeps a second run out.
 
     A new run replaces what an earlier one left here, unless it goes on with that. How records ended is told to the event loop's
     side (`ended`), and written by `store`, which may run in another thread, for some time's records together: rows are written
@@ -55,11 +63,12 @@ class RunDirectory:
         path: the folder; made when missing.
         secrets: what must not be in anything that is told of the run.
         name: of the manifest. fingerprint: see `phonograph.journal.fingerprint`.
-        resume: what becomes of earlier runs; None: they are replaced. takes: see `Earlier`.
+        resume: what becomes of earlier runs; None: they are replaced. takes, redrive: see `Earlier`.
 
     Attributes:
         keeps: whether what is told is kept.
         run: counts the runs that went on with each other, from 1. earlier: those before this one, if it goes on with some.
+        fingerprint: the same in a few characters.
 
     Raises:
         RunDirectoryError: another live run holds it, it cannot be written, or there is something in it that cannot be gone on
@@ -77,9 +86,12 @@ class RunDirectory:
         fingerprint: Mapping[str, str] = _NOTHING,
         resume: Resume | None = None,
         takes: bool = True,
+        redrive: Redrive | None = None,
     ) -> None:
         self.path = Path(path).absolute()
         self.secrets = secrets
+        self._hides = bool(secrets)
+        self.redrive = redrive
         self._resume = resume
         self._journal = self.path / JOURNAL
         self._waiting: list[RecordRow] = []
@@ -94,7 +106,11 @@ class RunDirectory:
             lock = Lock(self.path)
             with contextlib.ExitStack() as stack:
                 stack.callback(lock.release)
-                self.earlier = earlier_runs(self._journal, fingerprint, resume, secrets, takes=takes) if resume else None
+                self.earlier = (
+                    earlier_runs(self._journal, fingerprint, resume, secrets, takes=takes, redrive=redrive) if resume else None
+                )
+                if redrive is not None:
+                    fingerprint = self._of_redriven(fingerprint)
                 (self.path / METRICS).unlink(missing_ok=True)
                 if self.earlier is None:
                     self._clear()
@@ -104,7 +120,9 @@ class RunDirectory:
                 self.run = 1 if self.earlier is None else self.earlier.began.run + 1
                 self._records = stack.enter_context(contextlib.closing(SealedFile(self._journal / RECORDS)))
                 now = datetime.now(UTC).isoformat(timespec="seconds")
-                began = Began(version=VERSION, run=self.run, name=name, started=now, fingerprint=dict(fingerprint))
+                after = self.earlier.began.after if redrive is not None and self.earlier is not None else None
+                began = Began(version=VERSION, run=self.run, name=name, started=now, fingerprint=dict(fingerprint), after=after)
+                self.fingerprint = digest_of(fingerprint)
                 write_beginning(self._records, began)
                 self._records.sync()
                 sync_folder(str(self._journal))
@@ -127,6 +145,10 @@ class RunDirectory:
 
     def write_plan(self, plan: Mapping[str, object]) -> None:
         self._replace("plan.json", json.dumps(plan, indent=1).encode())
+
+    def write_manifest(self, origin: Origin) -> None:
+        """Keep what was run, so that it can be run again."""
+        self._replace(ORIGIN, json.dumps(self.secrets.clean_all(msgspec.to_builtins(origin)), indent=1).encode())
 
     def writer(self, node_id: str, number: int, *, in_order: bool = False) -> Writer:
         """What a worker of a sink tells of what it stores; `in_order`: items reach it in the order of the sources."""
@@ -157,7 +179,7 @@ class RunDirectory:
         """
         if self._is_broken:
             return 0
-        if self.secrets:
+        if self._hides:
             key = self.secrets.clean(row.key)
             row.is_hidden = key != row.key
             row.key = key
@@ -169,6 +191,8 @@ class RunDirectory:
                 self._orphans.difference_update(part.path for part in parts)
         if before is not None and before.parts:
             remove_stale(before.parts, row.parts)
+        if self.redrive is not None:
+            self.redrive.ended(row)
         self._waiting.append(row)
         return len(self._waiting)
 
@@ -197,11 +221,11 @@ class RunDirectory:
                 self._is_broken = True
                 raise
 
-    def write_end(self, status: str, *, is_complete: bool) -> None:
+    def write_end(self, status: str, *, is_complete: bool, has_read: bool) -> None:
         """Say how the run ended, after its last record.
 
         Args:
-            is_complete: it has seen all that its sources have, and stored all that it was to store.
+            is_complete, has_read: see `Ended`; of a redrive, so far as it was to see and to store anything.
         """
         self.store(self.take())
         if self._is_broken:
@@ -209,9 +233,18 @@ class RunDirectory:
         with self._writing():
             if is_complete:
                 self._forget_earlier()
-            write_end(self._records, Ended(status=status, is_complete=is_complete))
+            if self.redrive is not None:
+                self._dead_letters.drop(self.redrive.is_settled)
+                before = self._after
+                is_complete, has_read = is_complete and before.is_complete, before.has_read
+            write_end(self._records, Ended(status=status, is_complete=is_complete, has_read=has_read))
             self._records.sync()
             reached("run.ended")
+
+    @property
+    def finishes(self) -> bool:
+        """Whether outputs that span records are complete when this run is: of a redrive, if all records had been read."""
+        return self.redrive is None or self._after.has_read
 
     def add_dead_letter(self, letter: DeadLetter) -> None:
         """Append to dead_letters.jsonl."""
@@ -224,7 +257,8 @@ class RunDirectory:
     def _write(self, rows: Sequence[RecordRow]) -> None:
         for writer in tuple(self._writers):
             writer.sync()
-        self._records.append(encoded(rows))
+        for first in range(0, len(rows), _GROUP_ROWS):
+            self._records.append(encoded(rows[first : first + _GROUP_ROWS]))
         reached("records.written")
         self._records.sync()
         reached("records.synced")
@@ -233,6 +267,17 @@ class RunDirectory:
                 f"{self.path}: the run directory has been moved or removed while the run wrote there; expected it to "
                 "stay; run again"
             )
+
+    @property
+    def _after(self) -> Ended:
+        after = self.earlier.began.after if self.earlier is not None else None
+        return after or Ended(status="killed", is_complete=False)
+
+    def _of_redriven(self, fingerprint: Mapping[str, str]) -> Mapping[str, str]:
+        """The fingerprint of the runs whose records are done again: a redrive changes what failed, and not what they are of."""
+        if self.earlier is None:
+            raise RunDirectoryError(f"{self.path}: no run has been here; expected the directory of one whose records failed")
+        return self.earlier.began.fingerprint
 
     def _sort_parts(self) -> None:
         while self._stored:
@@ -246,7 +291,8 @@ class RunDirectory:
             remove(orphan)
         for path in file_logs(self._journal):
             path.unlink()
-        self._dead_letters.forget_earlier()
+        if self.redrive is None:
+            self._dead_letters.forget_earlier()
         if self.earlier is not None and self.earlier.is_exhausted:
             self.earlier.path.unlink(missing_ok=True)
 
@@ -278,6 +324,9 @@ class NoRunDirectory(RunDirectory):
     """What takes a run directory's place where none is asked for, and keeps nothing."""
 
     keeps = False
+    fingerprint = ""
+    finishes = True
+    redrive: Redrive | None = None
     earlier: Earlier | None = None
 
     def __init__(self, secrets: Secrets = NO_SECRETS) -> None:
@@ -299,7 +348,7 @@ class NoRunDirectory(RunDirectory):
     def store(self, rows: Sequence[RecordRow]) -> None:
         pass
 
-    def write_end(self, status: str, *, is_complete: bool) -> None:
+    def write_end(self, status: str, *, is_complete: bool, has_read: bool) -> None:
         pass
 
     def add_dead_letter(self, letter: DeadLetter) -> None:

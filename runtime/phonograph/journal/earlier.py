@@ -2,7 +2,7 @@
 
 Theory of operation. A run's file of records has a row for each record that ended, in the order of their ends, which is nearly
 that of the source. So it is read beside the source: rows that come before their record wait in memory, and they are about as many
-as records were in flight. Which places of a source have a row at all is found out before, at a byte a place, so that nobody looks
+as records were in flight. Which places of a source have a row at all is found out before, at a bit a place, so that nobody looks
 for one that is not there. That goes on while the source gives the same keys in the same order. From the first place where it does
 not, rows are looked up by a hash of their key, at 16 bytes a row.
 
@@ -17,29 +17,36 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from phonograph.errors import RunDirectoryError
 from phonograph.item import Record
 from phonograph.journal.finding import Marks, Numbers, Table
+from phonograph.journal.fingerprint import digest_of
+from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.journal.records import (
     EARLIER,
     ENDED_WELL,
     RECORDS,
     VERSION,
+    Again,
     Began,
+    Ended,
     RecordRow,
     StoredPart,
     beginning_of,
+    contents_of,
     decoded,
     encoded,
     rows_of,
     version_of,
     write_beginning,
 )
+from phonograph.journal.redrive import Redrive, RedrivenRecords
 from phonograph.journal.sealed import SealedFile, groups
 from phonograph.redaction import Secrets
 from phonograph.sink import sync_folder
@@ -51,13 +58,6 @@ what was written), taken over whatever they were of, or taken over if they were 
 _MOST_TOLD = 20
 
 
-class Again(NamedTuple):
-    """A record that is done again, and how it ended before."""
-
-    record: Record
-    before: RecordRow
-
-
 class Earlier:
     """Earlier runs that are taken over.
 
@@ -65,6 +65,7 @@ class Earlier:
         journal: the folder. began: the first row of the latest run.
         secrets: what is hidden in keys. verifies: the content of outputs counts, and not only size and time.
         takes: False: no record is taken over, because what becomes of one depends on others; but what was made of it is known.
+        redrive: which records are done again, if all others are taken over as they ended.
 
     Attributes:
         superseded: (run, ordinal) of what ended well and is done again.
@@ -72,8 +73,11 @@ class Earlier:
         changed: why records that had ended well are done again, in words, the first few. num_changed: how many are.
     """
 
-    def __init__(self, journal: Path, began: Began, secrets: Secrets, *, verifies: bool, takes: bool) -> None:
+    def __init__(
+        self, journal: Path, began: Began, secrets: Secrets, *, verifies: bool, takes: bool, redrive: Redrive | None = None
+    ) -> None:
         self.began = began
+        self.redrive = redrive
         self.path = journal / EARLIER
         self.secrets = secrets
         self.superseded: set[tuple[int, int]] = set()
@@ -90,6 +94,8 @@ class Earlier:
         self._table: Table | None = None
         self._lock = threading.Lock()
         self._scan(takes=takes)
+        if redrive is not None:
+            redrive.looked()
 
     def is_live(self, run: int, ordinal: int) -> bool:
         """Whether what a run made of one of its records stands."""
@@ -103,15 +109,23 @@ class Earlier:
     def lose(self, run: int, ordinals: Numbers) -> None:
         """What was made of these records is no longer there, so that they are done again."""
         if run in self._live:
+            if self.redrive is not None and self._live[run].of(ordinals).any():
+                raise _lost()
             self._live[run].remove(ordinals)
 
     def lose_all(self) -> None:
         """The same for all records."""
+        if self.redrive is not None and self._live:
+            raise _lost()
         self._live.clear()
 
-    def of_source(self, number: int) -> EarlierRecords:
+    def of_source(self, number: int) -> EarlierRecords | RedrivenRecords:
         """What is known of one source's records."""
-        return EarlierRecords(self, number, None if number in self._shuffled else self._present.get(number, Marks()))
+        present = None if number in self._shuffled else self._present.get(number, Marks())
+        records = EarlierRecords(self, number, present)
+        if self.redrive is None:
+            return records
+        return RedrivenRecords(self, self.redrive, self.redrive.wanted(number), records.in_order())
 
     def close(self) -> None:
         if self._table is not None:
@@ -136,8 +150,7 @@ class Earlier:
 
     def judge(self, record: Record, row: RecordRow) -> str | None:
         """Why a record must be done again, in words; empty when it had not ended well; None when it need not."""
-        with self._lock:
-            self.num_met += 1
+        self.met()
         if not self.is_live(row.run, row.ordinal):
             return ""
         if (record.size, record.mtime_ns, record.digest) != (row.size, row.mtime_ns, row.digest):
@@ -146,6 +159,11 @@ class Earlier:
             if fault := _fault_of(part, verifies=self._verifies):
                 return fault
         return None
+
+    def met(self) -> None:
+        """A row has come to its record."""
+        with self._lock:
+            self.num_met += 1
 
     def supersede(self, row: RecordRow, reason: str) -> None:
         """What was made of a record is to be replaced."""
@@ -165,7 +183,9 @@ class Earlier:
                 self.num_rows += 1
                 if (place := row.place) >= 0:
                     places.setdefault(row.source, []).append(place)
-                if takes and row.outcome in ENDED_WELL and not row.is_hidden:
+                if self.redrive is not None:
+                    self.redrive.look_at(row)
+                if self.redrive is not None or (takes and row.outcome in ENDED_WELL and not row.is_hidden):
                     live.setdefault(row.run or self.began.run, []).append(row.ordinal)
             for source, numbers in places.items():
                 if self._present.setdefault(source, Marks()).add(numbers):
@@ -203,6 +223,17 @@ class EarlierRecords:
         row.source, row.index = self._number, -1 if place == row.ordinal else place
         return row
 
+    def in_order(self) -> Iterator[RecordRow]:
+        """All rows of the source, those whose places are known in the order of these, and before the others."""
+        if self._present is None:
+            yield from self._rows
+            return
+        for place in self._present.numbers():
+            row = self._ahead.pop(place, None) or self._read_to(place)
+            if row is not None:
+                yield row
+        yield from (row for row in self._earlier.rows() if row.source == self._number and row.place < 0)
+
     def _row_of(self, record: Record, place: int) -> RecordRow | None:
         key = self._earlier.secrets.clean(record.key) if self._earlier.secrets else record.key
         if self._present is not None:
@@ -225,9 +256,18 @@ class EarlierRecords:
 
 
 def earlier_runs(
-    journal: Path, fingerprint: Mapping[str, str], resume: Resume, secrets: Secrets, *, takes: bool = True
+    journal: Path,
+    fingerprint: Mapping[str, str],
+    resume: Resume,
+    secrets: Secrets,
+    *,
+    takes: bool = True,
+    redrive: Redrive | None = None,
 ) -> Earlier | None:
     """What there is to be taken over in a run directory's journal; None when there is nothing, or it is to be replaced.
+
+    Args:
+        redrive: see `Earlier`; its `begin` is called once it is known what the runs were of.
 
     Raises:
         RunDirectoryError: it is of another manifest or of another version of phonograph, or garbled. OSError: it cannot be read.
@@ -242,7 +282,9 @@ def earlier_runs(
         began = began or found
     if began is None:
         return None
-    if differences := _differences(began.fingerprint, fingerprint):
+    if redrive is not None:
+        redrive.begin(journal.parent / DEAD_LETTERS, digest_of(began.fingerprint))
+    if differences := differences_of(began.fingerprint, fingerprint):
         if resume == "new":
             return None
         if resume != "reuse":
@@ -250,6 +292,7 @@ def earlier_runs(
                 f"{journal.parent}: what is there was made by something else: {'; '.join(differences)}; expected the same; "
                 "take it as it is with --resume=reuse, or begin anew with --resume=new"
             )
+    began = msgspec.structs.replace(began, after=_how_ended(records, before, began))
     if records.exists():
         if before.exists():
             _merge(records, before, began)
@@ -257,7 +300,20 @@ def earlier_runs(
             os.replace(records, before)
         sync_folder(str(journal))
         records.unlink(missing_ok=True)
-    return Earlier(journal, began, secrets, verifies=resume == "verify", takes=takes)
+    return Earlier(journal, began, secrets, verifies=resume == "verify", takes=takes, redrive=redrive)
+
+
+def _how_ended(records: Path, before: Path, began: Began) -> Ended | None:
+    """How the latest run ended; of a redrive that was killed, how the runs ended that it went on with."""
+    latest = records if records.exists() else before
+    return contents_of(latest).ended or began.after
+
+
+def _lost() -> RunDirectoryError:
+    return RunDirectoryError(
+        "rows of earlier runs are not in their file any more, or that has another name now; expected them as they were, for a "
+        "redrive adds to them and makes no others; make all anew that is missing with --resume"
+    )
 
 
 def _refuse_unreadable(path: Path) -> None:
@@ -273,7 +329,7 @@ def _refuse_unreadable(path: Path) -> None:
     )
 
 
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def differences_of(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What was and what is, where it is not the same."""
     names = [*now, *(name for name in before if name not in now)]
     differing = [name for name in names if before.get(name) != now.get(name)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,32 +18,54 @@ _ROW_BYTES = 4096  # that are read at once; most rows are far shorter
 
 
 class Marks:
-    """Numbers from 0 that are marked, at a byte each up to the largest."""
+    """Numbers from 0 that are marked, at a bit each up to the largest. Quick where those of one call are near each other."""
 
     def __init__(self) -> None:
-        self._marks = np.zeros(1024, np.bool_)
+        self._bytes = np.zeros(128, np.uint8)
 
     def add(self, numbers: list[int]) -> bool:
         """Mark numbers; whether one of them was marked already."""
         if not numbers:
             return False
-        top = max(numbers)
-        if top >= len(self._marks):
-            self._marks = np.concatenate([self._marks, np.zeros(max(top + 1, 2 * len(self._marks)) - len(self._marks), np.bool_)])
-        was_there = bool(self._marks[numbers].any()) or len(set(numbers)) < len(numbers)
-        self._marks[numbers] = True
+        top = max(numbers) >> 3
+        if top >= len(self._bytes):
+            self._bytes = np.concatenate([self._bytes, np.zeros(top + 1 + len(self._bytes) // 8 - len(self._bytes), np.uint8)])
+        first, bits, places = self._around(np.array(numbers, np.int64))
+        was_there = bool(bits[places].any()) or len(np.unique(places)) < len(places)
+        bits[places] = 1
+        self._put(first, bits)
         return was_there
 
     def remove(self, numbers: Numbers) -> None:
-        self._marks[numbers[(numbers >= 0) & (numbers < len(self._marks))]] = False
+        known = numbers[(numbers >= 0) & (numbers >> 3 < len(self._bytes))]
+        if len(known):
+            first, bits, places = self._around(known)
+            bits[places] = 0
+            self._put(first, bits)
 
     def of(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
         """Whether each number is marked."""
-        known = (numbers >= 0) & (numbers < len(self._marks))
-        return known & self._marks[np.where(known, numbers, 0)]
+        known = (numbers >= 0) & (numbers >> 3 < len(self._bytes))
+        looked_up = np.where(known, numbers, 0)
+        marked: npt.NDArray[np.bool_] = (self._bytes[looked_up >> 3] >> (looked_up & 7) & 1).astype(np.bool_)
+        return known & marked
+
+    def numbers(self) -> Iterator[int]:
+        """All that are marked, from the lowest on."""
+        for start in range(0, len(self._marks), 1 << 16):
+            yield from (start + np.flatnonzero(self._marks[start : start + (1 << 16)])).tolist()
 
     def __contains__(self, number: int) -> bool:
-        return 0 <= number < len(self._marks) and bool(self._marks[number])
+        return 0 <= number >> 3 < len(self._bytes) and bool(self._bytes[number >> 3] >> (number & 7) & 1)
+
+    def _around(self, numbers: Numbers) -> tuple[int, npt.NDArray[np.uint8], Numbers]:
+        """The bits from the byte of the smallest number to that of the largest, that byte, and where the numbers are in them."""
+        first, last = int(numbers.min()) >> 3, int(numbers.max()) >> 3
+        return first, np.unpackbits(self._bytes[first : last + 1], bitorder="little"), numbers - 8 * first
+
+    def _put(self, first: int, bits: npt.NDArray[np.uint8]) -> None:
+        packed = np.packbits(bits, bitorder="little")
+        self._bytes[first : first + len(packed)] = packed
 
 
 class Table:

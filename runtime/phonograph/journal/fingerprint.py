@@ -37,6 +37,11 @@ def fingerprint(graph: Graph) -> Mapping[str, str]:
     return found | {f"code of {name}": digest for name, digest in sorted(filter(None, map(_code_of, sorted(origins))))}
 
 
+def digest_of(found: Mapping[str, str]) -> str:
+    """A fingerprint in a few characters, to be told apart from others; empty when there is none."""
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:_DIGITS] if found else ""
+
+
 def _about(node: GraphNode) -> Iterator[tuple[str, str]]:
     yield "type", f"{node.spec.type} version {node.spec.version}"
     for link in node.inputs:

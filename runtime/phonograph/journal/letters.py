@@ -1,11 +1,12 @@
-"""Dead letters: what is told of an item that failed."""
+"""Dead letters: what is told of an item that failed, and of the record that it was, so that this can be run again."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,28 @@ from phonograph.graph.model import GraphNode
 from phonograph.item import Item
 from phonograph.pickling import places
 from phonograph.redaction import NO_SECRETS, Secrets
-from phonograph.sink import append_whole
+from phonograph.sink import append_whole, sync_folder
 
 DEAD_LETTERS = "dead_letters.jsonl"
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source needs to give a record again, and what tells whether that is still the same: see `Record`.
+
+    Args:
+        source: id of the node that read it; empty for what a program sent, and for what was made of several records.
+        fingerprint: short, of the graph; see `phonograph.journal.fingerprint`.
+    """
+
+    source: str = ""
+    record: str = ""
+    size: int | None = None
+    mtime_ns: int | None = None
+    digest: str = ""
+    fingerprint: str = ""
+
+
+NOWHERE = Reference()
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +51,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         code: see error-codes.json. message: the error's own words. causes: the chain below it, nearest first.
         traceback: where in the node's code it was raised, for errors that are not phonograph's own; empty for those.
         time: UTC, ISO 8601.
+        source, record, size, mtime_ns, digest: the record that the item was, or was made of, with the node that read it;
+            empty for what a program sent, and for what was made of several records.
+        fingerprint: short, of what the run's results depend on.
     """
 
     key: str
@@ -44,9 +67,23 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     attributes: dict[str, Any]
     time: str
+    source: str
+    record: str
+    size: int | None
+    mtime_ns: int | None
+    digest: str
+    fingerprint: str
 
     @classmethod
-    def of(cls, node: GraphNode, item: Item, error: Exception, attempts: int, secrets: Secrets = NO_SECRETS) -> DeadLetter:
+    def of(
+        cls,
+        node: GraphNode,
+        item: Item,
+        error: Exception,
+        attempts: int,
+        secrets: Secrets = NO_SECRETS,
+        reference: Reference = NOWHERE,
+    ) -> DeadLetter:
         """What is told of a failure, without the secrets that may be in its words."""
         own = isinstance(error, PhonographError)
         return cls(
@@ -61,6 +98,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             attempts=attempts,
             attributes=secrets.clean_all(dict(item.attributes)),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            source=reference.source,
+            record=secrets.clean(reference.record),
+            size=reference.size,
+            mtime_ns=reference.mtime_ns,
+            digest=reference.digest,
+            fingerprint=reference.fingerprint,
         )
 
 
@@ -71,6 +114,38 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(cause))
         yield cause
         error = cause
+
+
+class FiledLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line of dead_letters.jsonl says that decides what becomes of it; see `DeadLetter`."""
+
+    key: str
+    node: str
+    attempts: int
+    source: str
+    record: str
+    fingerprint: str
+
+
+_DECODER = msgspec.json.Decoder(FiledLetter)
+
+
+def filed_letters(path: Path) -> Iterator[tuple[int, FiledLetter | None]]:
+    """The letters of a file, each with its line from 1; None for a line that is none. Raises OSError."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, filed(line)
+
+
+def filed(line: bytes) -> FiledLetter | None:
+    """A line as a letter; None when it is none."""
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(ValueError, RecursionError):  # lone surrogates, which msgspec does not take
+            return msgspec.convert(json.loads(line), FiledLetter)
+    return None
 
 
 class LetterFile:
@@ -101,6 +176,26 @@ class LetterFile:
             aside.write_bytes(os.pread(self._file.fileno(), self._length - self._start, self._start))
             aside.replace(self._path)
             self._start = 0
+
+    def drop(self, is_settled: Callable[[FiledLetter], bool]) -> None:
+        """Drop those letters of earlier runs that say nothing any more; lines that are no letters stay. Raises OSError."""
+        aside = self._path.with_name(f".{self._path.name}.tmp")
+        self._file.seek(0)
+        length = start = 0
+        with aside.open("wb") as kept:
+            for line in self._file:
+                letter = filed(line) if length < self._start else None
+                length += len(line)
+                if letter is None or not is_settled(letter):
+                    kept.write(line)
+                    start = kept.tell() if length <= self._start else start
+            kept.flush()
+            os.fsync(kept.fileno())
+        aside.replace(self._path)
+        sync_folder(str(self._path.parent))
+        self._file.close()
+        self._file = self._path.open("r+b", buffering=0)
+        self._length, self._start = self._path.stat().st_size, start
 
     def close(self) -> None:
         with self._file:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from phonograph.item import Outcome
+from phonograph.item import Outcome, Record
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 
 RECORDS, EARLIER = "records.log", "records.earlier.log"
@@ -23,7 +23,7 @@ ENDED_WELL = frozenset({Outcome.COMPLETED, Outcome.FILTERED, Outcome.SKIPPED, Ou
 """What is not done again."""
 
 
-class StoredPart(msgspec.Struct, frozen=True, array_like=True):
+class StoredPart(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A file that was made of a record: where it lies, and how to tell whether it is still as it was."""
 
     path: str
@@ -32,7 +32,7 @@ class StoredPart(msgspec.Struct, frozen=True, array_like=True):
     sha256: str
 
 
-class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
+class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
     """How a record ended.
 
     Args:
@@ -64,6 +64,19 @@ class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True):
         return self.ordinal if self.index == -1 else self.index
 
 
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """What the last line says.
+
+    Args:
+        status: how the run ended. is_complete: it had seen all that its sources have, and stored all that it was to store.
+        has_read: it had read all that it was to read, and seen it through.
+    """
+
+    status: str
+    is_complete: bool
+    has_read: bool = False
+
+
 class Began(msgspec.Struct, frozen=True, kw_only=True):
     """What the first line of a run's file says.
 
@@ -71,6 +84,7 @@ class Began(msgspec.Struct, frozen=True, kw_only=True):
         version: of the format. run: counts the runs that went on where another one stopped, from 1.
         name: of the manifest. started: UTC, ISO 8601; nothing is decided by it.
         fingerprint: what decides about the results, see `phonograph.journal.fingerprint`.
+        after: of a redrive, how the runs ended whose records it does again.
     """
 
     version: int
@@ -78,13 +92,14 @@ class Began(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     started: str
     fingerprint: dict[str, str] = {}
+    after: Ended | None = None
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """What the last line says: how the run ended, and whether it had seen all that its sources have."""
+class Again(NamedTuple):
+    """A record that is done again, and how it ended before."""
 
-    status: str
-    is_complete: bool
+    record: Record
+    before: RecordRow
 
 
 class Contents(NamedTuple):

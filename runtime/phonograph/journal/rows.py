@@ -9,13 +9,14 @@ the file has; in between, the size and time of the file tell which of them is it
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +33,26 @@ _DECODER = msgspec.json.Decoder(dict[str, Any])
 
 
 Numbers = npt.NDArray[np.int64]
+
+
+ResultT = TypeVar("ResultT")
+ArgumentsT = ParamSpec("ArgumentsT")
+
+
+def _storing(method: Callable[Concatenate[RowsLog, ArgumentsT], ResultT]) -> Callable[Concatenate[RowsLog, ArgumentsT], ResultT]:
+    """What the operating system refuses is trouble with the journal here, and not with the file of rows."""
+
+    @functools.wraps(method)
+    def stored(self: RowsLog, /, *arguments: ArgumentsT.args, **named: ArgumentsT.kwargs) -> ResultT:
+        try:
+            return method(self, *arguments, **named)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path}: the journal cannot be written: {error.strerror}; free space there, or choose another folder with "
+                "--run-dir"
+            ) from error
+
+    return stored
 
 
 class Chunk(NamedTuple):
@@ -58,7 +79,7 @@ class RowsLog(RowsJournal):
     def __init__(
         self, path: Path, writer: Writer, run: int, earlier: Earlier | None, *, in_order: bool, must_be_there: bool
     ) -> None:
-        self._path = path
+        self.path = path
         self._aside = path.with_suffix(".new")
         self._writer = writer
         self._run = run
@@ -72,12 +93,13 @@ class RowsLog(RowsJournal):
         self._staying: Callable[[], Iterable[Chunk]] = tuple
         self._log: SealedFile | None = None
 
+    @_storing
     def kept(self, final: str, partial: str) -> Kept:
         self._settle_rewriting(partial)
         kept = Kept()
         if self._earlier is None:
-            self._path.unlink(missing_ok=True)
-            self._log = SealedFile(self._path)
+            self.path.unlink(missing_ok=True)
+            self._log = SealedFile(self.path)
         else:
             kept = self._found(self._earlier, final, partial)
         self._end = kept.num_bytes
@@ -106,16 +128,16 @@ class RowsLog(RowsJournal):
             self._open_log.sync()
             reached("rows.journalled")
 
+    @_storing
     def closing(self) -> None:
         try:
             self.sync()
-        except OSError as error:
-            raise self._unwritable(error) from error
         finally:
             if self._log is not None:
                 self._log.close()
                 self._log = None
 
+    @_storing
     def rearranged(self) -> Kept:
         self.sync()
         earlier = self._earlier
@@ -127,6 +149,7 @@ class RowsLog(RowsJournal):
         spans = _joined(self._staying())
         return Kept("partial") if _is_all(spans, self._end) else Kept("partial", self._end, spans)
 
+    @_storing
     def rewriting(self, path: str) -> None:
         log = SealedFile(self._aside)
         try:
@@ -145,11 +168,13 @@ class RowsLog(RowsJournal):
         self._log = log
         self._end = start
 
+    @_storing
     def rewritten(self) -> None:
-        os.replace(self._aside, self._path)
-        sync_folder(str(self._path.parent))
+        os.replace(self._aside, self.path)
+        sync_folder(str(self.path.parent))
         self._staying = tuple
 
+    @_storing
     def finishing(self, path: str) -> None:
         status = os.stat(path)
         self._open_log.append(line_of({"finish": {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}}))
@@ -184,9 +209,9 @@ class RowsLog(RowsJournal):
         if place == "nothing":
             for chunk in self._chunks():
                 earlier.lose(chunk.run, chunk.ordinals)
-            self._log = SealedFile(self._path)
+            self._log = SealedFile(self.path)
             return Kept()
-        self._log = SealedFile(self._path, after=last)
+        self._log = SealedFile(self.path, after=last)
         self._staying = lambda: (chunk.only(earlier.are_live(chunk.run, chunk.ordinals)) for chunk in self._chunks())
         stays = _joined(self._staying())
         if _is_all(stays, end):
@@ -199,10 +224,10 @@ class RowsLog(RowsJournal):
         return Kept(place, end, stays)
 
     def _groups(self) -> Iterator[Group]:
-        for group in groups(self._path):
+        for group in groups(self.path):
             if not group.is_whole:
                 raise RunDirectoryError(
-                    f"{self._path}:{group.line}: is garbled, so that it is not known whose the rows of the output are; "
+                    f"{self.path}:{group.line}: is garbled, so that it is not known whose the rows of the output are; "
                     "expected it as it was written; begin anew without --resume"
                 )
             yield group
@@ -232,12 +257,9 @@ class RowsLog(RowsJournal):
         if first is not None and first.is_whole:
             of = _DECODER.decode(first.body)["of"]
             if _is_as_told(partial, of["bytes"], of["mtime_ns"]):
-                os.replace(self._aside, self._path)
+                os.replace(self._aside, self.path)
         self._aside.unlink(missing_ok=True)
         Path(f"{partial}.new").unlink(missing_ok=True)
-
-    def _unwritable(self, error: OSError) -> OutputError:
-        return OutputError(f"{self._path}: the journal cannot be written: {error.strerror}; free space there, or use --run-dir")
 
 
 def _append_rows(log: SealedFile, run: int, start: int, ordinals: list[int], lengths: list[int]) -> None:

@@ -20,7 +20,7 @@ from phonograph.sink import append_whole
 _SEAL = b'{"seal":"'
 _SEAL_END = b'"}\n'
 _SEAL_BYTES = len(_SEAL) + 8 + len(_SEAL_END)
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 
 
 class Group(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,6 +47,7 @@ class Manifest:
         files: every file that was read: the manifest itself, then what it includes.
         subgraphs: by the id of the node that includes one.
         secrets: values of parameters that must not be seen.
+        given, overrides: the parameters and overrides that it was read with.
     """
 
     path: Path
@@ -65,6 +66,8 @@ class Manifest:
     files: tuple[Path, ...] = ()
     subgraphs: Mapping[str, Subgraph] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Secrets = NO_SECRETS
+    given: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    overrides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,11 @@ def read_manifest(
         return Reading(None, tuple(complaints), frozenset(), (file,))
     given = read_overrides(overrides, start, complaints)
     root, inside = overridden(with_fragments(source, files), given, complaints)
-    return _ManifestReader(file, root, files, complaints).read(source, params or {}, inside)
+    reading = _ManifestReader(file, root, files, complaints).read(source, params or {}, inside)
+    if reading.manifest is None:
+        return reading
+    manifest = replace(reading.manifest, given=MappingProxyType(dict(params or {})), overrides=tuple(overrides))
+    return replace(reading, manifest=manifest)
 
 
 class _ManifestReader:

@@ -15,6 +15,7 @@ from phonograph.benching.document import Figures
 from phonograph.errors import CODES
 from phonograph.graph.registry import Registry
 from phonograph.journal import DeadLetter
+from phonograph.journal.status import RunStatusDocument
 from phonograph.metrics import MetricsDocument
 from phonograph.reference import catalogue
 from phonograph.reference.nodes_page import nodes_page
@@ -35,6 +36,7 @@ def contracts(registry: Registry) -> dict[str, Any]:
         "baseline.schema.json": _schema(Figures),
         "metrics.schema.json": _schema(MetricsDocument),
         "dead-letter.schema.json": _schema(DeadLetter),
+        "status.schema.json": _schema(RunStatusDocument),
         "nodes.json": {spec.type: catalogue.entry(spec) for spec in specs},
         "error-codes.json": dict(sorted(CODES.items())),
     }

@@ -1,0 +1,1 @@
+"""Claims about what goes wrong: nothing is lost, nothing is done twice."""
