@@ -52,8 +52,9 @@ class Marks:
 
     def numbers(self) -> Iterator[int]:
         """All that are marked, from the lowest on."""
-        for start in range(0, len(self._marks), 1 << 16):
-            yield from (start + np.flatnonzero(self._marks[start : start + (1 << 16)])).tolist()
+        for start in range(0, len(self._bytes), 1 << 13):
+            bits = np.unpackbits(self._bytes[start : start + (1 << 13)], bitorder="little")
+            yield from (8 * start + np.flatnonzero(bits)).tolist()
 
     def __contains__(self, number: int) -> bool:
         return 0 <= number >> 3 < len(self._bytes) and bool(self._bytes[number >> 3] >> (number & 7) & 1)

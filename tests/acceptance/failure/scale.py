@@ -58,7 +58,7 @@ def a_journal_costs_little() -> Figure:
 
 def _run(folder: Path, count: int, mode: str) -> dict[str, Any]:
     (folder / "scale.yaml").write_text(NODES.format(count=count), encoding="utf-8")
-    command = [sys.executable, "-m", "acceptance.journalled", folder, mode]
+    command: list[str | Path] = [sys.executable, "-m", "acceptance.journalled", folder, mode]
     environment = {"PYTHONPATH": os.pathsep.join([str(TESTS), str(PLUGIN), os.environ.get("PYTHONPATH", "")])}
     took: dict[str, Any] = json.loads(run(command, deadline_s=1_800, environment=environment).stdout)
     return took

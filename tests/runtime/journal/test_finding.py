@@ -30,6 +30,7 @@ def test_marks_are_a_set(steps: list[tuple[bool, list[int]]]) -> None:
             expected -= set(numbers)
     every = np.arange(-2, 6000)
     assert marks.of(every).tolist() == [number in expected for number in every.tolist()]
+    assert list(marks.numbers()) == sorted(expected)
     assert [number in marks for number in range(-2, 6000, 7)] == [number in expected for number in range(-2, 6000, 7)]
 
 
