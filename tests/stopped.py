@@ -10,7 +10,7 @@ import pytest
 from crashes import Loss, Recorded, left_after
 from resumed import GRAPH, outputs, run, texts_in
 
-__all__ = ["GRAPH", "IN_ORDER", "Stopped"]
+__all__ = ["GRAPH", "IN_ORDER", "Stopped", "forget_process"]
 
 IN_ORDER = GRAPH.replace("rows.jsonl}}", "rows.jsonl}, order: true}")
 _PARTS = ("out", "run")
@@ -47,7 +47,7 @@ class Stopped:
             How many records were taken over.
         """
         left_after(self._calls[:number], self.folder, _PARTS, loss)
-        _forget_process(self.folder / "run" / "lock")
+        forget_process(self.folder / "run" / "lock")
         where = f"{loss} behind {number}: {self._calls[number - 1] if number else None}"
         report = run(self.folder, "same", self.graph)
         assert report.records == self.report.records, where
@@ -62,7 +62,7 @@ class Stopped:
         return report.resumed
 
 
-def _forget_process(lock: Path) -> None:
+def forget_process(lock: Path) -> None:
     """Let a lock be of a process that is gone, and not of this one."""
     if lock.exists():
         lock.write_text(json.dumps({**json.loads(lock.read_text()), "started": "1"}))

@@ -6,6 +6,7 @@ out. As long as nothing is to be added to a finished file, or left out of it, it
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -52,8 +53,9 @@ class AppendedFile:
                 sync_folder(self._folder)
             journal.syncs(self._sync)
         except BaseException:
+            os.close(self._descriptor)
             self._descriptor = None
-            os.close(descriptor)
+            journal.closing()
             raise
 
     def append(self, row: bytes) -> None:
@@ -93,9 +95,10 @@ class AppendedFile:
             self._journal.closing()
         finally:
             descriptor, self._descriptor = self._descriptor, None
-            if not self._is_partial:
-                os.unlink(self._partial)
             os.close(descriptor)
+            if not self._is_partial:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._partial)
 
     @property
     def _open_descriptor(self) -> int:

@@ -7,7 +7,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -15,16 +15,45 @@ import click
 
 from phonograph.cli import heed_interrupts
 from phonograph.cli.loading import load_or_complain
-from phonograph.cli.options import ManifestName, manifest_options
+from phonograph.cli.options import F, ManifestName, manifest_options
 from phonograph.cli.result_file import ResultFile, require_storable
 
 if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not wait for NumPy
     from rich.progress import Progress, TaskID
 
     from phonograph.executor import Executor, RunReport
+    from phonograph.graph.model import Graph
     from phonograph.journal.earlier import Resume
+    from phonograph.log import Logger
 
 _PROGRESS_EVERY_S = 0.1
+
+
+def writing_options(command: F) -> F:
+    """Give a command what it needs to tell of a run, as `sync_every`, `metrics`, `log_format`, `log_level`."""
+    options = (
+        click.option(
+            "--sync-every",
+            type=click.FloatRange(min=0),
+            default=1.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="How long it may take until the end of a record is on the disk.",
+        ),
+        click.option(
+            "--metrics",
+            type=ResultFile(),
+            metavar="FILE",
+            help="Write the metrics JSON here too; missing folders are made, links followed.",
+        ),
+        click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True),
+        click.option(
+            "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 class RunCommand(click.Command):
@@ -50,22 +79,7 @@ class RunCommand(click.Command):
     help="Go on where the run before stopped, if it was of the same manifest; verify: read all that it wrote; reuse: whatever it "
     "was of; new: if it was of another, begin anew.",
 )
-@click.option(
-    "--sync-every",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long it may take until the end of a record is on the disk.",
-)
-@click.option(
-    "--metrics",
-    type=ResultFile(),
-    metavar="FILE",
-    help="Write the metrics JSON here too; missing folders are made, links followed.",
-)
-@click.option("--log-format", type=click.Choice(["console", "json"]), default="console", show_default=True)
-@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="warning", show_default=True)
+@writing_options
 def command(
     manifest: str,
     params: tuple[tuple[str, str], ...],
@@ -87,21 +101,46 @@ def command(
     is in flight end; a second one stops at once.
     """
     from phonograph.cli.complaints import show_complaints
-    from phonograph.errors import GraphError, PhonographError
+    from phonograph.errors import GraphError
 
     graph = load_or_complain(manifest, params, overrides)
     if graph is None:
         return 2
-    from phonograph.cli.summary import summarise  # these not before: they need kernels that can run here
-    from phonograph.engine.outside import refuse_inputs
+    from phonograph.engine.outside import refuse_inputs  # these not before: they need kernels that can run here
     from phonograph.executor import Executor
-    from phonograph.log import command_logger
 
     try:
         refuse_inputs(graph)
-        if dry_run:
-            _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)
-            return 0
+    except GraphError as error:  # it is fine as a part of something, and cannot run by itself
+        show_complaints(error.complaints, sys.stderr)
+        return 2
+    if dry_run:
+        _show_plan(Executor(graph, run_dir=run_dir, workers=workers), workers)
+        return 0
+
+    def made(log: Logger) -> Executor:
+        return Executor(
+            graph,
+            run_dir=run_dir,
+            workers=workers,
+            sample=sample,
+            resume=resume,
+            sync_every=sync_every,
+            check_arrays=check_arrays,
+            log=log,
+        )
+
+    return carry_out(graph, made, metrics=metrics, log_format=log_format, log_level=log_level)
+
+
+def carry_out(graph: Graph, make: Callable[[Logger], Executor], *, metrics: Path | None, log_format: str, log_level: str) -> int:
+    """Run an executor with progress, log and closing summary. Returns the exit status."""
+    from phonograph.cli.summary import summarise
+    from phonograph.errors import PhonographError
+    from phonograph.log import command_logger
+
+    executor: Executor | None = None
+    try:
         if metrics is not None:
             require_storable("--metrics", metrics, graph.secrets.clean)
         heed_interrupts()
@@ -110,26 +149,15 @@ def command(
             for warning in graph.warnings:
                 if warning.severity == "warning":
                     log.warning("manifest_warning", code=warning.code, place=str(warning.position), message=warning.words)
-            executor = Executor(
-                graph,
-                run_dir=run_dir,
-                workers=workers,
-                sample=sample,
-                resume=resume,
-                sync_every=sync_every,
-                check_arrays=check_arrays,
-                log=log,
-            )
+            executor = make(log)
             asyncio.run(_run(executor, show))
     except asyncio.CancelledError:
         pass  # the second Ctrl-C; the report says what became of the records
-    except GraphError as error:  # it is fine as a part of something, and cannot run by itself
-        show_complaints(error.complaints, sys.stderr)
-        return 2
     except PhonographError as error:
         click.echo(f"error: {graph.secrets.clean(str(error))}", err=True)
         return 1
-    report = executor.report
+    report = executor.report if executor is not None else None
+    assert executor is not None
     assert report is not None
     click.echo(summarise(report, executor.graph))
     if report.error is not None:

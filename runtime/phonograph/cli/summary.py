@@ -10,7 +10,7 @@ from itertools import islice
 from phonograph.executor import RunReport
 from phonograph.graph.model import Graph, GraphNode
 from phonograph.item import Outcome
-from phonograph.metrics import NodeMetrics
+from phonograph.metrics import NodeMetrics, RedriveMetrics
 from phonograph.spec import path_fields
 
 _DEAD_LETTERS_SHOWN = 5
@@ -34,6 +34,8 @@ def summarise(report: RunReport, graph: Graph) -> str:
     lines = [_headline(report, graph), "", _law(report)]
     if report.resumed:
         lines.append(f"  {report.resumed} of them had ended in earlier runs, and were taken over")
+    if report.redrive is not None:
+        lines += [f"  {line}" for line in _redriven(report.redrive, report.notes)]
     lines += [f"  {line}" for line in (*_dropped(report, graph), *_dead_letters(report, graph, shown))]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
@@ -56,6 +58,16 @@ def _law(report: RunReport) -> str:
     counts = [(outcome.value.replace("_", " "), getattr(report.records, outcome.value)) for outcome in Outcome]
     parts = [f"{count} {name}" for name, count in counts if count]
     return f"records: {report.records.read} read = " + (" + ".join(parts) or "0")
+
+
+def _redriven(redrive: RedriveMetrics, notes: Sequence[str]) -> Iterator[str]:
+    """What became of the records that were run again."""
+    told = {"healed": redrive.healed, "failed again": redrive.failed_again, "no longer there": redrive.gone}
+    told["not done"] = redrive.records - sum(told.values())
+    yield f"{redrive.records} of them run again: " + (
+        ", ".join(f"{count} {name}" for name, count in told.items() if count) or "none"
+    )
+    yield from notes
 
 
 def _dropped(report: RunReport, graph: Graph) -> Iterator[str]:

@@ -212,21 +212,19 @@ class Course:
 
     def _record_ended(self, ordinal: int, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
         if self.run_directory.keeps:
-            self.scribe.ended(
-                RecordRow(
-                    key=identity.key,
-                    outcome=outcome,
-                    ordinal=ordinal,
-                    source=identity.source,
-                    index=identity.place,
-                    size=identity.size,
-                    mtime_ns=identity.mtime_ns,
-                    digest=identity.digest,
-                    node=facts.get("node", ""),
-                    policy=facts.get("policy", ""),
-                ),
-                identity.before,
+            row = RecordRow(
+                key=identity.key,
+                outcome=outcome,
+                ordinal=ordinal,
+                source=identity.source,
+                index=identity.place,
+                size=identity.size,
+                mtime_ns=identity.mtime_ns,
+                digest=identity.digest,
             )
+            if facts:
+                row.node, row.policy = facts.get("node", ""), facts.get("policy", "")
+            self.scribe.ended(row, identity.before)
         for listener in self.on_end:
             listener(outcome)
         if identity.owner is not None:

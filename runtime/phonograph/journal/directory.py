@@ -43,12 +43,12 @@ from phonograph.redaction import NO_SECRETS, Secrets
 from phonograph.sink import Writer, sync_folder
 
 METRICS = "metrics.json"
+JOURNAL = "journal"
 MOST_ROWS = 4096
 """That wait before they are written."""
 
 _GROUP_ROWS = 1024  # which are read at once later: some hundred kilobytes
 
-JOURNAL = "journal"
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -128,6 +128,7 @@ class RunDirectory:
                 sync_folder(str(self._journal))
                 letters = LetterFile(self.path / DEAD_LETTERS, keeps=self.earlier is not None)
                 self._dead_letters = stack.enter_context(contextlib.closing(letters))
+                sync_folder(str(self.path))
                 self._leaving = stack.pop_all()
 
     def __enter__(self) -> RunDirectory:
@@ -255,6 +256,7 @@ class RunDirectory:
         self._replace(METRICS, msgspec.json.format(msgspec.json.encode(document), indent=1))
 
     def _write(self, rows: Sequence[RecordRow]) -> None:
+        self._dead_letters.sync()
         for writer in tuple(self._writers):
             writer.sync()
         for first in range(0, len(rows), _GROUP_ROWS):

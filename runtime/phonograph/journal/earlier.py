@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +56,8 @@ Resume = Literal["same", "verify", "reuse", "new"]
 what was written), taken over whatever they were of, or taken over if they were of the same manifest, and else replaced."""
 
 _MOST_TOLD = 20
+_OF_RESUME = "take it as it is with --resume=reuse, or begin anew with --resume=new"
+_OF_REDRIVE = "run the dead letters all the same with --reuse"
 
 
 class Earlier:
@@ -284,14 +286,11 @@ def earlier_runs(
         return None
     if redrive is not None:
         redrive.begin(journal.parent / DEAD_LETTERS, digest_of(began.fingerprint))
-    if differences := differences_of(began.fingerprint, fingerprint):
-        if resume == "new":
-            return None
-        if resume != "reuse":
-            raise RunDirectoryError(
-                f"{journal.parent}: what is there was made by something else: {'; '.join(differences)}; expected the same; "
-                "take it as it is with --resume=reuse, or begin anew with --resume=new"
-            )
+    if resume == "new" and dict(began.fingerprint) != dict(fingerprint):
+        return None
+    if resume != "reuse":
+        remedy = _OF_RESUME if redrive is None else _OF_REDRIVE
+        _refuse_differences(journal.parent, _differences(began.fingerprint, fingerprint), remedy)
     began = msgspec.structs.replace(began, after=_how_ended(records, before, began))
     if records.exists():
         if before.exists():
@@ -329,7 +328,21 @@ def _refuse_unreadable(path: Path) -> None:
     )
 
 
-def differences_of(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def refuse_changes(journal: Path, fingerprint: Mapping[str, str]) -> None:
+    """Raises RunDirectoryError where the runs of a directory were of something else, before a redrive changes it further."""
+    began = beginning_of(journal / RECORDS) or beginning_of(journal / EARLIER)
+    if began is not None:
+        _refuse_differences(journal.parent, _differences(began.fingerprint, fingerprint), _OF_REDRIVE)
+
+
+def _refuse_differences(run_directory: Path, differences: Sequence[str], remedy: str) -> None:
+    if differences:
+        raise RunDirectoryError(
+            f"{run_directory}: what is there was made by something else: {'; '.join(differences)}; expected the same; {remedy}"
+        )
+
+
+def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What was and what is, where it is not the same."""
     names = [*now, *(name for name in before if name not in now)]
     differing = [name for name in names if before.get(name) != now.get(name)]

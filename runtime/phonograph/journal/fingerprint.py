@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -63,9 +64,11 @@ def _about(node: GraphNode) -> Iterator[tuple[str, str]]:
 
 def _content(path: str) -> str:
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "no file"
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:_DIGITS]
-    except OSError as error:  # a folder, or not there: the node will say so if that is wrong
+    except OSError as error:  # the node will say so if that is wrong
         return error.strerror or "unreadable"
 
 

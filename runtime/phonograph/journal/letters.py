@@ -157,6 +157,7 @@ class LetterFile:
 
     def __init__(self, path: Path, *, keeps: bool) -> None:
         self._path = path
+        self._is_synced = True
         self._file = path.open("r+b" if keeps and path.exists() else "w+b", buffering=0)
         self._length = self._start = _whole_lines(self._file)
         os.ftruncate(self._file.fileno(), self._length)
@@ -168,6 +169,13 @@ class LetterFile:
         except (ValueError, TypeError, RecursionError):  # of attributes, which can be anything; the rest matters more
             row = _line_of({**msgspec.structs.asdict(letter), "attributes": {}})
         self._length = append_whole(self._file.fileno(), self._length, row)
+        self._is_synced = False
+
+    def sync(self) -> None:
+        """Make durable what was added. May be called from another thread. Raises OSError."""
+        if not self._is_synced:
+            self._is_synced = True  # before: what is added meanwhile is for the next time
+            os.fdatasync(self._file.fileno())
 
     def forget_earlier(self) -> None:
         """Drop the letters of earlier runs, for all that they were about has been done again."""

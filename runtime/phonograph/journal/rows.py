@@ -160,6 +160,7 @@ class RowsLog(RowsJournal):
                 _append_rows(log, chunk.run, start, chunk.ordinals.tolist(), chunk.lengths.tolist())
                 start += int(chunk.lengths.sum())
             log.sync()
+            sync_folder(str(self.path.parent))  # before the file itself takes its place, whose folder may be synced first
         except BaseException:
             log.close()
             raise

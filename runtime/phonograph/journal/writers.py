@@ -12,7 +12,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from phonograph.errors import OutputError
 from phonograph.journal.earlier import Earlier
@@ -30,13 +31,20 @@ Stored = deque[tuple[int, StoredPart]]
 """Files that workers have committed, with the item's ordinal. Whoever ends a record takes its own."""
 
 
-class Begun(NamedTuple):
+class Begun(msgspec.Struct, frozen=True):
     """A file that a run was about to make."""
 
     run: int
     ordinal: int
     path: str
     temporary: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    begun: Begun
+
+
+_BEGUN = msgspec.json.Decoder(_Line)
 
 
 class JournalWriter(Writer):
@@ -103,8 +111,10 @@ def begun_in(path: Path) -> Iterator[Begun]:
     """The files that a worker was about to make, as far as the journal can be read. Raises OSError."""
     for group in groups(path):
         if group.is_whole and group.body.startswith(b'{"begun":'):
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                yield Begun(**json.loads(group.body)["begun"])
+            try:
+                yield _BEGUN.decode(group.body).begun
+            except msgspec.DecodeError:  # lone surrogates, of names that are not UTF-8, which msgspec does not take
+                yield msgspec.convert(json.loads(group.body), _Line).begun
 
 
 def orphans(journal: Path, earlier: Earlier) -> set[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from crashes import Loss
+from phonograph import points
 from stopped import GRAPH, IN_ORDER, Stopped
 
 EVERY = 11
@@ -54,6 +55,14 @@ def test_a_run_that_goes_on_may_stop_anywhere_too(second: Stopped, loss: Loss) -
     """The same holds while what earlier runs made is taken over, replaced, left out and put in order."""
     for number in range(second.begin + len(loss), second.end + 1, EVERY):
         second.goes_on_after(number, loss)
+
+
+def test_every_named_step_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps at which a run may be stopped are those that there are."""
+    steps: dict[str, None] = {}
+    monkeypatch.setattr(points, "hook", steps.setdefault)
+    Stopped(tmp_path, IN_ORDER, goes_on=True)
+    assert set(steps) == set(points.STEPS)
 
 
 def test_nothing_is_left_to_do_behind_the_last_call(first: Stopped) -> None:

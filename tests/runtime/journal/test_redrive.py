@@ -191,7 +191,7 @@ def test_a_manifest_that_changed_is_refused_with_the_difference(folder: Path) ->
     run(folder)
     texts_in(folder, b="two", d="six")
     other = GRAPH.replace("path: out}", "path: elsewhere}")
-    with pytest.raises(RunDirectoryError, match=r"nodes.files.params.path was .*--resume=reuse"):
+    with pytest.raises(RunDirectoryError, match=r"nodes.files.params.path was .*--reuse"):
         redrive(folder, other)
     assert redrive(folder, other, resume="reuse").records.completed == 5
     assert run(folder, "same").resumed == 5
