@@ -170,8 +170,9 @@ def test_letters_of_another_manifest_are_refused(folder: Path) -> None:
     """A letter belongs to the runs that it is of."""
     report = run(folder)
     chosen = folder / "chosen.jsonl"
-    chosen.write_text(report.dead_letters_path.read_text().replace(dead_letters(report)[0]["fingerprint"], "0" * 12))
-    with pytest.raises(RunDirectoryError, match=r"chosen.jsonl:1: the dead letter of texts/b is of another manifest"):
+    first = dead_letters(report)[0]
+    chosen.write_text(report.dead_letters_path.read_text().replace(first["fingerprint"], "0" * 12))
+    with pytest.raises(RunDirectoryError, match=rf"chosen.jsonl:1: the dead letter of {first['key']} is of another manifest"):
         redrive(folder, letters=chosen)
 
 
