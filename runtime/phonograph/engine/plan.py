@@ -8,7 +8,7 @@ gather stand alone, and so do those that take several items in one call.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from phonograph.flow.gather import gather_type
@@ -103,7 +103,7 @@ def make_plan(graph: Graph, *, workers: int | None = None) -> Plan:
         if node.spec.kind == "source" or node.spec.type == TAP:
             continue
         before = line_of.get(node.inputs[0].source) if len(node.inputs) == 1 else None
-        if before is not None and before[-1].id not in opening and _fuses(before[-1], node):
+        if before is not None and before[-1].id not in opening and _fuses(before, node):
             before.append(node)
             line_of[node.id] = before
         else:
@@ -147,7 +147,8 @@ def _batch_as_dict(batch: Batching) -> Mapping[str, object]:
     }
 
 
-def _fuses(before: GraphNode, node: GraphNode) -> bool:
+def _fuses(line: Sequence[GraphNode], node: GraphNode) -> bool:
+    before = line[-1]
     return (
         before.spec.kind == node.spec.kind == "transform"
         and len(before.outputs) == 1
@@ -157,8 +158,14 @@ def _fuses(before: GraphNode, node: GraphNode) -> bool:
         and gather_type(before) is gather_type(node) is None
         and (before.run, before.memory) == (node.run, node.memory)
         and before.workers == node.workers
-        # What one call made of an item is lost with a worker that is left behind, so it must not be several items by then.
-        and not (before.spec.cardinality == "1:N" and (before.is_timed or node.is_timed))
+        and not _loses_several([*line, node])
+    )
+
+
+def _loses_several(line: Sequence[GraphNode]) -> bool:
+    """What was made of an item is lost with a worker that is left behind: whether that may be several items by then."""
+    return any(
+        node.spec.cardinality == "1:N" and any(later.is_timed for later in line[number:]) for number, node in enumerate(line[:-1])
     )
 
 

@@ -11,6 +11,7 @@ from flow_graphs import TYPES
 from flow_runs import HEAD, Keep, run_flow
 from phonograph.engine.plan import Plan
 from phonograph.errors import GraphError
+from slow_nodes import SLOW
 from small_runs import executor_for
 
 DIAMOND = """
@@ -64,6 +65,29 @@ def test_nothing_is_fused_behind_an_opener(tmp_path: Path) -> None:
     )
     assert [segment.name for segment in plan.segments] == ["work", "next", "both", "out"]
     assert plan.openers == {"both": ("work",)}
+
+
+@pytest.mark.parametrize(
+    ("timed", "segments"),
+    [
+        ("", ["parts+next+late", "out"]),
+        ("parts", ["parts", "next+late", "out"]),
+        ("next", ["parts", "next+late", "out"]),
+        ("late", ["parts+next", "late", "out"]),
+    ],
+)
+def test_what_makes_several_is_not_lost_with_a_node_that_hangs(tmp_path: Path, timed: str, segments: list[str]) -> None:
+    """Between a node that makes several items of one and one with a time-out, wherever behind it, a segment ends."""
+    nodes = """
+  numbers: {type: testing.numbers}
+  parts: {type: slow.parts, input: numbers}
+  next: {type: slow.work, input: parts}
+  late: {type: slow.work, input: next}
+  out: {type: test.keep, input: late}
+"""
+    nodes = nodes.replace(f"  {timed}: {{", f"  {timed}: {{timeout: 1s, ")
+    plan = executor_for(tmp_path, HEAD + nodes, *SLOW, Keep).plan
+    assert [segment.name for segment in plan.segments] == segments
 
 
 def test_plan_json_names_what_gathers(tmp_path: Path) -> None:
