@@ -84,7 +84,8 @@ class Blocks:
 
     def give_back(self, block: Block) -> None:
         """Nothing of a block is in use any more."""
-        assert self._file is not None, "a run closes its workers first"
+        if self._file is None:  # the run did not wait for the worker that had it
+            return
         kept = sum(len(used) << kind + _SMALLEST for kind, used in enumerate(self._used))
         if kept + block.num_bytes <= KEPT_BYTES:
             self._used[block.kind].append(block.place)
