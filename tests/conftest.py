@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -18,6 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))  # tests import their own parts b
 from places import NEEDS_SOURCE_TREE, shared_folder, source_tree
 
 SETTLE_S = 5.0  # how long a thread that was told to end may take, on a machine that does other things too
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let the processes that tests start hear it, where a shell has started the tests in its background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

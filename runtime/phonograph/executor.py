@@ -21,6 +21,7 @@ from phonograph.engine.run_report import Progress, RunReport
 from phonograph.engine.scheduler import Scheduler
 from phonograph.engine.serving import Serving
 from phonograph.engine.sessions import Session, SessionLimits
+from phonograph.engine.threads import require_loop
 from phonograph.errors import ExecutorClosedError, RunDirectoryError
 from phonograph.flow.gather import mixes_records
 from phonograph.graph.builder import build_graph
@@ -220,6 +221,7 @@ class Executor:
             MemoryLimitError: `limits.memory` cannot be kept however long it waits.
             NodeError: the record failed at a node with `on_error: fail`.
             ExecutorClosedError: the executor is not open, or was closed or broke before the record had ended.
+            RuntimeError: called outside the event loop that it is open in; see `blocking`.
         """
         return await self._open_serving().submit(inputs, key, attributes)
 
@@ -253,6 +255,7 @@ class Executor:
             GraphError: a node cannot take chunks; every complaint at once.
             ExecutorClosedError: the executor is not open.
             ValueError: a session of this id is open.
+            RuntimeError: as of `submit`.
         """
         timeout_s = idle_timeout.total_seconds() if isinstance(idle_timeout, timedelta) else idle_timeout
         if timeout_s is not None and timeout_s <= 0:
@@ -281,6 +284,7 @@ class Executor:
     def _open_serving(self) -> Serving:
         if self._serving is None:
             raise ExecutorClosedError(self.graph.name)
+        require_loop(self._loop)
         return self._serving
 
     async def _close(

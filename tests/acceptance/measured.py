@@ -10,8 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.timing import ONE_THREAD
-
 from acceptance.claims import Figure
 from acceptance.processes import run, temporary_folder
 
@@ -42,6 +40,8 @@ def measured(module: str, *arguments: str, one_thread: bool = False) -> dict[str
     Args:
         one_thread: libraries that have thread pools use one thread.
     """
+    from benchmarks.timing import ONE_THREAD  # which is not there where an installed package is tested
+
     with temporary_folder() as folder:
         out = folder / "measured.json"
         command: list[str | Path] = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--out", out]

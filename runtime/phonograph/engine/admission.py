@@ -199,7 +199,7 @@ class Admission:
                 "memory_limit_too_small",
                 limit=size_in_words(self._limit),
                 process_holds=size_in_words(self._resident),
-                record_takes=size_in_words(int(weight)),
+                **({"record_takes": size_in_words(int(weight))} if weight else {}),  # of the first record nothing is known
                 hint="records pass one at a time where they do not fit; raise limits.memory",
             )
         return True

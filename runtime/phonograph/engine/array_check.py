@@ -4,8 +4,9 @@ Theory of operation. An array that a node has given belongs to those who read it
 are not seen otherwise, because what they spoil is another item's: a node that writes into what it takes, and one that gives a
 view of a buffer and fills that again for its next item. So the content of each array is summed up when a node gives it, and
 again when one takes it and has worked on it: whole records, chunks, batches, what comes at the end of a session. A sum that
-differs when the item is taken is the fault of the node that made the array; one that differs after the call, of the node that was
-called. Either is a failure of the item, told with the node's name.
+differs when the item is taken is the fault of the node that made the array; one that differs after the call, of the node that
+was called, whether it failed or not. Either is a failure of the item, told with the node's name. Nodes that read one array at the
+same time cannot be told apart, and the words say so.
 """
 
 from __future__ import annotations
@@ -50,8 +51,8 @@ class _Taken:
         for port, array, total in self.arrays:
             if _sum(array) != total:
                 return NodeContractError(
-                    f"node {node_id!r} changed the array on its input {port!r}, which others read too; expected that it "
-                    "works on a copy"
+                    f"node {node_id!r} changed the array on its input {port!r}, or a node beside it did that reads the same "
+                    "array at the same time; expected that each works on a copy"
                 )
         return None
 
@@ -82,7 +83,12 @@ class ArrayCheck:
             taken = _Taken(item)
             if breach := self._changed_before(taken):
                 raise breach
-            emitted = call(item, *state)
+            try:
+                emitted = call(item, *state)
+            except Exception as error:
+                if breach := taken.changed_by(node_id):
+                    raise breach from error
+                raise
             if breach := taken.changed_by(node_id):
                 raise breach
             return self._noted(emitted, node_id, taken)
@@ -140,7 +146,8 @@ class ArrayCheck:
             if given is not None and given.array() is array and given.sum != total:
                 return NodeContractError(
                     f"the array that node {given.node_id!r} gave for {given.key!r}, on input {port!r} here, has changed since; "
-                    f"expected that {given.node_id!r} gives memory of its own for each item, not a buffer that it uses again"
+                    f"expected that {given.node_id!r} gives memory of its own for each item, not a buffer that it uses again, "
+                    "and that no other node that reads it writes into it"
                 )
         return None
 

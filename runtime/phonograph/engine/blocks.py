@@ -84,7 +84,7 @@ class Blocks:
 
     def give_back(self, block: Block) -> None:
         """Nothing of a block is in use any more."""
-        if self._file is None:  # a process that was left behind has ended after its run
+        if self._file is None:  # the run did not wait for the worker that had it
             return
         kept = sum(len(used) << kind + _SMALLEST for kind, used in enumerate(self._used))
         if kept + block.num_bytes <= KEPT_BYTES:

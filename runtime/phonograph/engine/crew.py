@@ -256,22 +256,28 @@ class Crew:
             post.thread.stop()
         errors: list[PhonographError] = []
         stuck: set[asyncio.Future[None]] = set()
-        if closings:
-            done, stuck = await asyncio.wait(closings, timeout=timeout_s)
-            if stuck:  # what runs in a process need not be waited for, or left behind
-                for post in posts:
-                    post.kill()
-                now_done, stuck = await asyncio.wait(stuck, timeout=timeout_s)
-                done |= now_done
-            failures = [error for future in done if (error := future.exception()) is not None]
-            errors = [
-                error if isinstance(error, PhonographError) else NodeError("close", None, repr(error)) for error in failures
-            ]
-        for post in posts:
-            if not post.is_left:
-                post.thread.join(0.0 if timeout_s is not None else None)
-        if self._blocks is not None:
-            self._blocks.close()
+        try:
+            if closings:
+                done, stuck = await asyncio.wait(closings, timeout=timeout_s)
+                if stuck:  # what runs in a process need not be waited for, or left behind
+                    for post in posts:
+                        post.kill()
+                    now_done, stuck = await asyncio.wait(stuck, timeout=timeout_s)
+                    done |= now_done
+                failures = [error for future in done if (error := future.exception()) is not None]
+                errors = [
+                    error if isinstance(error, PhonographError) else NodeError("close", None, repr(error)) for error in failures
+                ]
+            for post in posts:
+                if not post.is_left:
+                    post.thread.join(0.0 if timeout_s is not None else None)
+        except asyncio.CancelledError:  # once more, and nobody waits any longer
+            for post in posts:
+                post.kill()
+            raise
+        finally:
+            if self._blocks is not None:
+                self._blocks.close()
         return errors, len(stuck)
 
     def _all_workers(self) -> Iterable[Post[SegmentWorker | ProcessWorker]]:

@@ -24,6 +24,7 @@ from phonograph.audio import AudioChunk
 from phonograph.engine.delivery import END
 from phonograph.engine.identity import Owner
 from phonograph.engine.requests import described
+from phonograph.engine.threads import require_loop
 from phonograph.errors import PhonographError, SessionEndedError
 from phonograph.item import Item, Outcome
 from phonograph.journal import DeadLetter
@@ -63,7 +64,7 @@ class Stage(Protocol):
 
 
 class Session:
-    """Made by `Executor.session`. All methods are for the event loop of the executor.
+    """Made by `Executor.session`. All methods are for the event loop of the executor; elsewhere they raise RuntimeError.
 
     It is an iterator of what comes to the manifest's outputs, as items whose payload is under the output's name.
 
@@ -105,7 +106,7 @@ class Session:
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Cancel what is not at its end yet. Waits for nothing."""
-        self.cancel()
+        self._cancel()
 
     async def send(self, chunk: Any, *, attributes: Mapping[str, Any] | None = None) -> None:
         """Send the next chunk; wait while too much of the session is on its way, or unread, or memory is short.
@@ -176,6 +177,7 @@ class Session:
             ExecutorClosedError: its executor was closed, or broke.
             NodeError: a chunk failed at a node with `on_error: fail`.
         """
+        require_loop(self._loop)
         while not self._unread:
             if self._ended is not None:
                 self._require_open()
@@ -198,7 +200,8 @@ class Session:
 
     def cancel(self) -> None:
         """End now: what waits of it ends as cancelled, ahead of everything, and its state is let go of. May be called again."""
-        self.end(SessionEndedError(self.id, "cancelled", "it was cancelled"))
+        require_loop(self._loop)
+        self._cancel()
 
     def control(self, message: object) -> None:
         """Send a message to the nodes that have `control`, ahead of all chunks that wait. Returns at once.
@@ -208,6 +211,7 @@ class Session:
         Raises:
             SessionEndedError: the session has ended.
         """
+        require_loop(self._loop)
         if self._ended is not None or self._is_over:
             self._require_open()
         self._moved()
@@ -258,6 +262,9 @@ class Session:
 
     # Inside.
 
+    def _cancel(self) -> None:
+        self.end(SessionEndedError(self.id, "cancelled", "it was cancelled"))
+
     def _meet_doom(self) -> None:
         assert self._doom is not None, "the reason to call this"
         self.end(self._doom)
@@ -299,6 +306,7 @@ class Session:
 
     async def _turn(self) -> None:
         """Wait until those who wanted to send before have done so. Raises SessionEndedError."""
+        require_loop(self._loop)
         self._require_open()
         while self._is_sending:
             await self._change()

@@ -15,6 +15,14 @@ from typing import Any, Protocol, TypeVar
 ResultT = TypeVar("ResultT")
 
 
+def require_loop(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Raises RuntimeError outside the event loop that an executor is open in, where nobody would wake who waits."""
+    if asyncio._get_running_loop() is not loop:
+        raise RuntimeError(
+            "called outside the event loop that the executor is open in; expected `executor.blocking()` in other threads"
+        )
+
+
 class Worker(Protocol):
     """Runs calls for an event loop, one after another."""
 

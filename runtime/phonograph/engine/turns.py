@@ -215,7 +215,7 @@ class TurnTaking(Scheduler):
             if is_empty or session.is_gone:
                 self.ledger.end(item.ordinal, Outcome.FILTERED if is_empty else Outcome.CANCELLED)
             else:
-                await self._settle_live(lane, seat, Entry(item, self._now(), 0, await self._tickets(lane)), result)
+                await self._settle_live(lane, seat, Entry(item, self._now(), 0, await self._tickets(lane, session)), result)
         self._end_lost(visits)
 
     async def _told(self, visits: Visits, item: Item, message: object) -> LivePass:
@@ -232,11 +232,15 @@ class TurnTaking(Scheduler):
             result.refusal = error
         return result
 
-    async def _tickets(self, lane: ServingLane) -> Held:
-        """Tickets for what begins in the middle of the graph, to each node that brings branches together beyond."""
+    async def _tickets(self, lane: ServingLane, session: Session) -> Held:
+        """Tickets for what begins in the middle of the graph, to each node that brings branches together beyond.
+
+        They stand in a line of the session's messages: its chunks have numbers already that come later, and other sessions wait
+        for nobody.
+        """
         reached = united((lane.exit.reach, *(node.letters.reach for node in lane.nodes)))
         gates = {gate.gather: gate for gate in self._assembly.gates if gate.gather in reached}
-        return tuple([(await gate.open(), gate.ports) for gate in gates.values()])
+        return tuple([(await gate.open((session.id, "messages")), gate.ports) for gate in gates.values()])
 
     def _end_lost(self, visits: Visits) -> None:
         """End the sessions whose state a process had that has died."""

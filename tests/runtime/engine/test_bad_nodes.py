@@ -13,7 +13,7 @@ import pytest
 
 from phonograph.audio import AudioChunk
 from phonograph.engine.array_check import ArrayCheck
-from phonograph.errors import NodeContractError, RunDirectoryError
+from phonograph.errors import BadInputError, NodeContractError, RunDirectoryError
 from phonograph.executor import Executor, RunReport
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
@@ -85,6 +85,18 @@ def test_a_node_that_writes_into_its_input_is_named(tmp_path: Path) -> None:
     assert {one["node"] for one in letters} == {"mutates"}
     assert {one["code"] for one in letters} == {"node_contract"}
     assert all("node 'mutates' changed the array on its input 'features'" in one["message"] for one in letters)
+
+
+def test_a_node_that_writes_into_its_input_and_then_fails_is_named() -> None:
+    """What it has changed is told rather than what it raised, which is the cause of that."""
+
+    def spoils(item: Item) -> Item:
+        item.payload["features"][:] = 0
+        raise BadInputError("no use")
+
+    with pytest.raises(NodeContractError, match="node 'spoils' changed the array on its input 'features'") as caught:
+        ArrayCheck()._one(spoils, "spoils")(item_with({"features": np.ones(4, np.float32)}))
+    assert isinstance(caught.value.__cause__, BadInputError)
 
 
 def test_a_node_that_gives_one_buffer_again_is_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -339,21 +340,31 @@ nodes:
     assert [node_metrics(report)[name].items_in for name in ("first", "second")] == [5, 5]
 
 
-def test_cancelled_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that would not return is ended with its process when the run is cancelled, and no thread is left behind."""
-    monkeypatch.setattr(scheduler, "_STUCK_AFTER_S", 0.05)
+@pytest.mark.parametrize("is_impatient", [False, True])
+def test_cancelled_run_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_impatient: bool) -> None:
+    """A call that would not return is ended with its process when the run is cancelled, at once when it is cancelled again."""
+    monkeypatch.setattr(scheduler, "_STUCK_AFTER_S", 60 if is_impatient else 0.05)
     os.mkfifo(tmp_path / "diary")
     executor = executor_for(tmp_path, badly("{'*': sleep}", diary=tmp_path / "diary"), Badly)
 
     async def scenario() -> int:
         running = asyncio.create_task(executor.run_async())
         process = await asyncio.to_thread(asleep, tmp_path / "diary")
+        assert executor._scheduler is not None
+        aborted = asyncio.Event()
+        executor._scheduler._course.on_abort = aborted.set
         running.cancel()
+        if is_impatient:
+            await aborted.wait()
+            running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         return process
 
     process = asyncio.run(scenario())
+    for thread in threading.enumerate():
+        if is_impatient and thread.name.startswith("phonograph-"):
+            thread.join(30)
     assert not Path(f"/proc/{process}").exists()
     assert executor.report is not None
     assert executor.report.records.cancelled == executor.report.records.read > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,36 @@ def test_an_exception_that_leaves_the_block_ends_what_waits(tmp_path: Path) -> N
                 raise ZeroDivisionError
         done = await asyncio.gather(*sending, return_exceptions=True)
         assert all(isinstance(one, ExecutorClosedError) for one in done)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("call", ["submit", "session", "send", "finish", "receive", "control", "cancel"])
+def test_a_call_from_another_event_loop_is_refused(tmp_path: Path, call: str) -> None:
+    """It would wait for ever, because nobody would wake that loop; the error says what other threads use."""
+
+    async def scenario() -> None:
+        async with one_node(tmp_path, "testing.pass") as executor, executor.session() as session:
+
+            async def elsewhere() -> None:
+                calls: dict[str, Callable[[], object]] = {
+                    "submit": lambda: executor.submit(number(1)),
+                    "session": executor.session,
+                    "send": lambda: session.send(number(1)),
+                    "finish": session.finish,
+                    "receive": session.receive,
+                    "control": lambda: session.control("reset"),
+                    "cancel": session.cancel,
+                }
+                made = calls[call]()
+                if asyncio.iscoroutine(made):
+                    await made
+
+            with pytest.raises(RuntimeError, match=r"outside the event loop.*executor\.blocking"):
+                await asyncio.to_thread(lambda: asyncio.run(asyncio.wait_for(elsewhere(), 30)))
+            await session.send(number(1))
+            await session.finish()
+            assert len([item async for item in session]) == 1
 
     asyncio.run(scenario())
 

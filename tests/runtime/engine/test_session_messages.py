@@ -133,6 +133,42 @@ def test_an_answer_has_its_place_among_what_is_put_into_order_and_collected(tmp_
     asyncio.run(joined())
 
 
+def test_an_answer_waits_for_no_other_session(tmp_path: Path) -> None:
+    """Where answers are put into order, one that takes long on its way holds up those of its own session alone."""
+    gate = Gate()
+
+    @node("test.gated_first", **RECORDS)
+    class GatedFirst(Node[Params]):
+        """Wait with what the first session said."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.session == "first":
+                gate.pass_through()
+            return item
+
+    text = "inputs: {record: {type: record}}\noutputs: {out: ordered}\nnodes:\n"
+    text += "  work: {type: test.utterances, input: inputs.record, workers: 1}\n"
+    text += "  gated: {type: test.gated_first, input: work, workers: 2}\n  ordered: {type: flow.order, input: gated}\n"
+
+    async def scenario() -> None:
+        async with (
+            served(tmp_path, text, Utterances, GatedFirst, Order) as executor,
+            executor.session("first") as first,
+            executor.session("second") as second,
+        ):
+            for session in (first, second):
+                await sent(session, 1)
+                await taken(session)
+            first.control("endpoint")
+            await asyncio.to_thread(gate.entered.wait, 30)
+            second.control("endpoint")
+            assert await asyncio.wait_for(said(second), 30) == [1]
+            gate.leave.set()
+            assert await said(first) == [1]
+
+    asyncio.run(scenario())
+
+
 def test_an_answer_that_fails_further_on_is_a_dead_letter(tmp_path: Path) -> None:
     """It is judged like any other item; no record has failed by it, but the executor has not gone without errors."""
 

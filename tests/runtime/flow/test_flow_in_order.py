@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from phonograph.sink import Part
 from phonograph_nodes.writing.rows import Jsonl
 from small_runs import dead_letters, journalled, node_metrics, registry_with, run_text
 
-DONE: dict[int, threading.Event] = defaultdict(threading.Event)
+DONE: dict[int, threading.Event] = {}
 SEEN: list[int] = []
 
 
@@ -94,9 +93,14 @@ class FirstWaits(Node[Params]):
         return item
 
 
+def _begin_again() -> None:
+    """An event for each number, made before several threads ask for them."""
+    DONE.update((number, threading.Event()) for number in range(-100, 100))
+
+
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
-    DONE.clear()
+    _begin_again()
     SEEN.clear()
     yield
     for event in DONE.values():
@@ -125,7 +129,7 @@ def test_a_sink_in_order(tmp_path: Path) -> None:
     assert report.records.completed == 20
     metrics = node_metrics(report)
     assert (metrics["out~order"].type, metrics["out~order"].items_in, metrics["out~order"].items_out) == ("flow.order", 20, 20)
-    DONE.clear()
+    _begin_again()
     _, kept = run_flow(tmp_path, nodes.replace("ORDER", "false"), *NODES)
     assert keys(kept["out"]) != IN_ORDER
     assert sorted(keys(kept["out"])) == sorted(IN_ORDER)
