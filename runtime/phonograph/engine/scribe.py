@@ -48,13 +48,15 @@ class Scribe:
         await self._written()
 
     async def close(self) -> None:
-        """The same, and end the thread."""
-        await self.catch_up()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._thread is not None:
-            self._thread.stop()
-            self._thread.join()
+        """The same, and end the thread, also when nobody waits for the disk any longer."""
+        try:
+            await self.catch_up()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._thread is not None:
+                self._thread.stop()
+                self._thread.join()
 
     def _wait(self, num_waiting: int) -> None:
         if num_waiting >= MOST_ROWS:
