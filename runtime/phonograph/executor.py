@@ -366,6 +366,8 @@ class Executor:
                     memory_limit=scheduler.memory_limit_metrics(),
                     resumed=scheduler.ledger.num_adopted,
                     redrive=None if redrive is None else redrive.metrics(),
+                    failures=scheduler.failures.metrics(),
+                    failures_untold=scheduler.failures.num_untold,
                     left_behind=scheduler.left_metrics(),
                 )
             )
@@ -378,5 +380,7 @@ class Executor:
             total_time_s=total_time_s,
             resumed=scheduler.ledger.num_adopted,
             redrive=None if redrive is None else redrive.metrics(),
+            failures=scheduler.failures.metrics(),
+            failures_untold=scheduler.failures.num_untold,
             notes=() if redrive is None else tuple(redrive.notes),
         )

@@ -205,6 +205,23 @@ class LeftBehindMetrics(msgspec.Struct, frozen=True):
     returned: bool
 
 
+class FailureMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Items that were given up for one reason: the same code, node, line of code, and words but for keys, paths, numbers.
+
+    `example` is the key of the first of them, `message` what was said of it, with the remedy where one is known; `meaning` says
+    what the code stands for; `place` is where in the node's code it was raised, for errors that are not phonograph's own. `count`
+    is at least so many where a run has hundreds of reasons.
+    """
+
+    node: str
+    code: str
+    count: int
+    example: str
+    message: str
+    place: str
+    meaning: str
+
+
 class RedriveMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """What `run-pipeline redrive` did.
 
@@ -223,6 +240,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     `resumed` counts those of `records` that had ended in earlier runs, and were taken over as they were. Nodes saw nothing of
     them. `redrive` is null for a run that is none; `records` has what it healed among those that ended well.
+    `failures` are the most frequent reasons for which items were given up, at most 50; `failures_untold` counts items of others.
     """
 
     name: str
@@ -236,6 +254,8 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: MemoryLimitMetrics | None = None
     resumed: int = 0
     redrive: RedriveMetrics | None = None
+    failures: tuple[FailureMetrics, ...] = ()
+    failures_untold: int = 0
     left_behind: tuple[LeftBehindMetrics, ...] = ()
 
 

@@ -136,7 +136,7 @@ class Judge:
     def give_up(self, outbox: Outbox, node: NodeRun, entry: Entry, error: Exception, *, attempts: int) -> None:
         """End an item as the node's `on_error` says. The entry's tickets stay entered."""
         on_error, item, course = node.plan.on_error, entry.item, self._course
-        course.tell_failure(node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
+        course.tell_failure(node, item, error, attempts)
         is_read = bool(node.letters.outlets) and on_error == "dead_letter" and not course.is_aborting
         lose(entry.held, item.key, is_dead_letter=on_error != "skip", instead=node.letters.reach if is_read else {})
         if on_error == "skip":

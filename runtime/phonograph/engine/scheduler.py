@@ -28,6 +28,7 @@ from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, LeftBehind, Post
 from phonograph.engine.emission import payload_bytes
+from phonograph.engine.failures import Failures
 from phonograph.engine.guard import GRACE_S
 from phonograph.engine.identity import Identity
 from phonograph.engine.judge import Judge
@@ -94,7 +95,8 @@ class Scheduler:
         }
         self._course = Course(self._nodes, [source.id for source in plan.sources], run_directory, log, sync_every_s=sync_every_s)
         self._course.on_abort = self._abandon
-        self._budget = Budget(self._course, plan.graph.limits.error_rate)
+        rates = {node.id: node.error_rate for node in plan.graph.nodes.values() if node.error_rate < 1}
+        self._budget = Budget(self._course, plan.graph.limits.error_rate, rates)
         self._judge = Judge(self._course)
         self._crew: Crew | None = None
         self._settling = Settling(self._course, self._judge)
@@ -118,6 +120,10 @@ class Scheduler:
     def has_losses(self) -> bool:
         """Something was lost besides records: of the end of a session, or a thread that has not come back."""
         return self.ledger.has_lost_of_marks or any(not one.returned for one in self.left_metrics())
+
+    @property
+    def failures(self) -> Failures:
+        return self._course.failures
 
     @property
     def redrive(self) -> Redrive | None:

@@ -188,6 +188,9 @@ class _Explainer:
             position = entry.origins.get("on_error")
             yield Fact("on_error", node.on_error, self._place(position, node.position.note) if position else "")
 
+        if node.error_rate < 1 and (position := entry.origins.get("error_rate")):
+            yield Fact("error_rate", f"{node.error_rate:g}", self._place(position, node.position.note))
+
     def _segment(self, segment: SegmentPlan) -> SegmentFacts:
         first = segment.nodes[0]
         return SegmentFacts(

@@ -31,6 +31,7 @@ def node_of(node: BoundNode) -> GraphNode:
         breaker=replace(BreakerPolicy(), **entry.breaker),
         timeout=timeout_of(entry, spec),
         on_error=entry.on_error,
+        error_rate=entry.error_rate,
         workers=1 if entry.order else entry.workers,
         asked_run=asked_run(entry, spec),
         memory=entry.memory,

@@ -23,7 +23,7 @@ AskedRun = Literal["thread", "process"]
 Settings = Mapping[str, Any]
 """Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
 
-KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "auto_convert")
+KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "error_rate", "auto_convert")
 
 MIN_MEMORY = 16 * 2**20
 """Bytes; with less, a worker process cannot even report that it has too little."""
@@ -56,6 +56,7 @@ class Policies:
     breaker: Settings = field(default_factory=lambda: MappingProxyType({}))
     timeout: TimeoutPolicy = UNBOUNDED
     on_error: OnError = "dead_letter"
+    error_rate: float = 1.0
     workers: int | None = None
     run: AskedRun | None = None
     memory: int | None = None
@@ -78,6 +79,7 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
             else:
                 origins[key] = located.position
     on_error = found.read("on_error", fields.one_of(*get_args(OnError)))
+    error_rate = found.read("error_rate", fields.number(0, 1))
     workers = found.read("workers", _workers)
     run = cast(AskedRun | None, found.read("run", fields.one_of(*get_args(AskedRun))))
     memory = found.read("memory", _memory)
@@ -88,6 +90,7 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
         breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
         timeout=_timeout(found, before.timeout),
         on_error=cast(OnError, on_error or before.on_error),
+        error_rate=before.error_rate if error_rate is None else error_rate,
         workers=before.workers if workers is None else workers or None,
         run=run or before.run,
         memory=memory or before.memory,

@@ -149,6 +149,7 @@ def _policies(*, default: bool = False) -> Json:
         "timeout": ref("timeout"),
         "total_timeout": ref("total_timeout"),
         "on_error": ref("on_error"),
+        "error_rate": ref("node_error_rate"),
         "workers": ref("workers"),
         "run": ref("run"),
         "memory": ref("memory"),
@@ -247,6 +248,11 @@ def _language() -> Json:
         ),
         "order": described(
             "whether it gets what comes one by one, in the order in which the sources read it", {"type": "boolean"}, default=False
+        ),
+        "node_error_rate": described(
+            "share of records that may fail here, dead-lettered or skipped; above it the run fails",
+            {"type": "number", "minimum": 0, "maximum": 1},
+            default=1,
         ),
         "error_rate": described(
             "share of dead-lettered records above which the run fails", {"type": "number", "minimum": 0, "maximum": 1}, default=1
