@@ -100,11 +100,22 @@ def _stats_with(fields: dict[str, Any], buckets: dict[int, int]) -> NodeStats:
     return stats
 
 
-class BreakerMetrics(msgspec.Struct, frozen=True):
-    """The circuit breaker of a node at the end of the run."""
+BreakerStateName = Literal["closed", "open", "half-open"]
 
-    state: Literal["closed", "open", "half-open"]
+
+class BreakerTransition(msgspec.Struct, frozen=True):
+    """A breaker has changed its state: when, in milliseconds from the beginning of the run, and into which."""
+
+    at_ms: float
+    state: BreakerStateName
+
+
+class BreakerMetrics(msgspec.Struct, frozen=True):
+    """The circuit breaker of a node at the end of the run, and how it came there: of many transitions the first and the last."""
+
+    state: BreakerStateName
     opens: int
+    transitions: tuple[BreakerTransition, ...] = ()
 
 
 class LatencyMetrics(msgspec.Struct, frozen=True):
@@ -125,8 +136,8 @@ class BatchMetrics(msgspec.Struct, frozen=True):
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
 
-    `timeouts` counts the failed attempts that took too long. `items_dropped` are those that the queue in front of it dropped, as
-    its policy says.
+    `refused_retries` counts the attempts that the retry budget did not allow; `timeouts` the failed attempts that took too long.
+    `items_dropped` are those that the queue in front of it dropped, as its policy says.
     """
 
     id: str
@@ -142,6 +153,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     retries: int
     retried_items: int
+    refused_retries: int
     timeouts: int
     array_peak_mb: float
     native_peak_mb: float | None
@@ -278,6 +290,7 @@ class NodeTotals:
         self.retries = 0
         self.retried_items = 0
         self.healed_items = 0
+        self.refused_retries = 0
         self.timeouts = 0
         self.items_dropped = 0
         self.passed_over = 0
@@ -329,6 +342,7 @@ class NodeTotals:
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,
+            refused_retries=self.refused_retries,
             timeouts=self.timeouts,
             array_peak_mb=array_peak_mb,
             native_peak_mb=0.0 if self.sees_native_memory else None,

@@ -23,6 +23,7 @@ from phonograph.errors import NodeContractError
 from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Outcome
 from phonograph.metrics import NodeTotals
+from phonograph.retry import RetryBudget
 
 
 class NodeRun:
@@ -36,10 +37,16 @@ class NodeRun:
         self.plan = plan
         self.totals = totals
         self.breaker = breaker
+        self.budget = None if plan.retry.budget is None else RetryBudget(plan.retry.budget)
         self.exit = Exit()
         self.letters = Exit()
         self.held: deque[Entry] = deque()
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing is to be told of a call that succeeds at the first attempt."""
+        return self.breaker.is_closed and not self.breaker.failures and self.budget is None
 
 
 class Lane:
@@ -51,7 +58,7 @@ class Lane:
 
     Attributes:
         end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
-        is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
+        is_calm: nothing is to be told of calls that succeed: no breaker counts failures or is open, no budget counts items.
     """
 
     def __init__(
@@ -71,7 +78,7 @@ class Lane:
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
         self.num_idle = 0
-        self.is_calm = True
+        self.is_calm = all(node.is_at_rest for node in nodes)
         self._give_up = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
         self._backing_off: dict[Entry, asyncio.TimerHandle] = {}
@@ -173,7 +180,7 @@ class Lane:
 
     def review_calm(self) -> None:
         """To be called when a breaker of the lane may have changed."""
-        self.is_calm = all(node.breaker.is_closed and not node.breaker.failures for node in self.nodes)
+        self.is_calm = all(node.is_at_rest for node in self.nodes)
 
     def take_beyond(self, paused: Entry, position: int) -> Entry | None:
         """The next entry for a worker whose node at `position` has more to give for `paused`; None while too many wait beyond it.

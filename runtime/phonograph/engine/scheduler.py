@@ -19,7 +19,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import cast
 
-from phonograph.breaker import CircuitBreaker
+from phonograph.breaker import BreakerState, CircuitBreaker
 from phonograph.engine.admission import Admission
 from phonograph.engine.array_check import ArrayCheck
 from phonograph.engine.assembly import Assembly, connect
@@ -50,7 +50,15 @@ from phonograph.journal import RunDirectory
 from phonograph.journal.records import Again, RecordRow
 from phonograph.journal.redrive import Redrive
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, ConversionMetrics, LeftBehindMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import (
+    BreakerMetrics,
+    BreakerTransition,
+    ConversionMetrics,
+    LeftBehindMetrics,
+    MemoryLimitMetrics,
+    NodeMetrics,
+    NodeTotals,
+)
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -89,7 +97,7 @@ class Scheduler:
             node.id: NodeRun(
                 node,
                 NodeTotals(node.id, node.spec.type, sees_native_memory=node.spec.sees_native_memory),
-                CircuitBreaker(node.breaker),
+                CircuitBreaker(node.breaker, partial(self._breaker_changed, node.id)),
             )
             for node in plan.graph.nodes.values()
         }
@@ -104,6 +112,7 @@ class Scheduler:
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
         self._now = asyncio.get_running_loop().time
+        self._began = self._now()
         self._sources = {source.id: number for number, source in enumerate(plan.sources)}
         self._quotas = shares(sample, [source.id for source in plan.sources])
 
@@ -184,9 +193,19 @@ class Scheduler:
         self._course.is_draining = self.was_interrupted = True
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
-        return tuple(
-            run.totals.summarise(BreakerMetrics(run.breaker.state.value, run.breaker.opens)) for run in self._nodes.values()
-        )
+        return tuple(run.totals.summarise(self._breaker_metrics(run.breaker)) for run in self._nodes.values())
+
+    def _breaker_metrics(self, breaker: CircuitBreaker) -> BreakerMetrics:
+        transitions = (BreakerTransition(round((at - self._began) * 1e3, 6), state.value) for at, state in breaker.transitions)
+        return BreakerMetrics(breaker.state.value, breaker.opens, tuple(transitions))
+
+    def _breaker_changed(self, node_id: str, state: BreakerState, now: float) -> None:
+        breaker, facts = self._nodes[node_id].breaker, {}
+        if state is BreakerState.OPEN:
+            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
+        at_s = round(now - self._began, 3)
+        level = "info" if state is BreakerState.HALF_OPEN else "warning"
+        self._course.tell(level, "breaker", node=node_id, state=state.value, at_s=at_s, opens=breaker.opens, **facts)
 
     def conversion_metrics(self) -> tuple[ConversionMetrics, ...]:
         return tuple(

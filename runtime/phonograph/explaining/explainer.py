@@ -174,6 +174,9 @@ class _Explainer:
                 changed.append(f"{key} {duration_in_words(value) if field.name.endswith('_s') else value_in_words(value)}")
                 if position := entry.origins.get(f"{name}.{key}"):
                     origins.append(self._place(position, node.position.note))
+            if name == "retry" and (named := entry.retry.get("retryable")):
+                changed.append(f"retryable {value_in_words(named)}")
+                origins.append(self._place(entry.origins["retry.retryable"], node.position.note))
             if changed:
                 yield Fact(name, ", ".join(changed), ", ".join(dict.fromkeys(origins)))
         yield from self._timeouts(node, entry)

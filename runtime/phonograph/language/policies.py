@@ -21,7 +21,7 @@ _PER_AUDIO = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?x ?audio")
 OnError = Literal["fail", "skip", "dead_letter"]
 AskedRun = Literal["thread", "process"]
 Settings = Mapping[str, Any]
-"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
+"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds, errors by their names."""
 
 KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "error_rate", "auto_convert")
 
@@ -36,9 +36,12 @@ RETRY: _Table = {
     "factor": ("factor", fields.number(1)),
     "max_delay": ("max_delay_s", fields.duration),
     "jitter": ("jitter_s", fields.duration),
+    "budget": ("budget", fields.number(0, 1)),
+    "retryable": ("retryable", fields.names),
 }
 BREAKER: _Table = {
     "failure_threshold": ("failure_threshold", fields.integer(1)),
+    "window": ("window", fields.integer(1)),
     "reset_timeout": ("reset_timeout_s", fields.duration),
     "half_open_probes": ("half_open_probes", fields.integer(1)),
     "when_open": ("when_open", fields.one_of("wait", "shed", "skip")),

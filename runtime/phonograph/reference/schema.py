@@ -161,7 +161,8 @@ def _language() -> Json:
     """The parts that do not depend on the node types."""
     retry, rest, queue = RetryPolicy(), BreakerPolicy(), QueueBounds()
     breaker = {
-        "failure_threshold": described("records in a row that fail before it opens", _whole(1), default=rest.failure_threshold),
+        "failure_threshold": described("failed records that open it, in a row", _whole(1), default=rest.failure_threshold),
+        "window": described("count them among so many of the latest records, in a row or not", _whole(1)),
         "reset_timeout": described("until a record is tried again", DURATION, default=duration_in_words(rest.reset_timeout_s)),
         "half_open_probes": described("records tried then at one time", _whole(1), default=rest.half_open_probes),
         "max_open": described("how long it may hold records", DURATION, default=duration_in_words(rest.max_open_s)),
@@ -205,6 +206,14 @@ def _language() -> Json:
                     "factor": described("by which each delay is longer", {"type": "number", "minimum": 1}, default=retry.factor),
                     "max_delay": described("no delay is longer", DURATION, default=duration_in_words(retry.max_delay_s)),
                     "jitter": described("up to so much is added to each delay, at random", DURATION, default=0),
+                    "budget": described(
+                        "share of the items whose failures may be tried again, beyond the first few",
+                        {"type": "number", "minimum": 0, "maximum": 1},
+                    ),
+                    "retryable": described(
+                        "errors that may heal, besides those that always may: NAME of Python or phonograph, PACKAGE.MODULE.NAME",
+                        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+                    ),
                 }
             ),
         ),
