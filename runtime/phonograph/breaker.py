@@ -73,7 +73,19 @@ class CircuitBreaker:
     """
 
     __slots__ = (
-        *("_on_change", "_window", "changed_at", "failures", "is_closed", "opens", "out_since", "policy", "probes_out", "state"),
+        *(
+            "_on_change",
+            "_window",
+            "changed_at",
+            "closings",
+            "failures",
+            "is_closed",
+            "opens",
+            "out_since",
+            "policy",
+            "probes_out",
+            "state",
+        ),
         "transitions",
     )
 
@@ -88,7 +100,7 @@ class CircuitBreaker:
         self.out_since = float("-inf")  # when it last left `closed`
         self.failures = 0
         self.probes_out = 0
-        self.opens = 0
+        self.opens = self.closings = 0
 
     def admit(self, now: float) -> bool:
         """Whether a record may go to the node now. In half-open a True takes a probe's place until its end is reported."""
@@ -115,6 +127,7 @@ class CircuitBreaker:
         if self.state is BreakerState.CLOSED:
             self._count(False)
             return False
+        self.closings += 1
         self._enter(BreakerState.CLOSED, now)
         return True
 

@@ -45,6 +45,10 @@ class RetryPolicy:
         object.__setattr__(self, "_stop", tenacity.stop_after_attempt(self.max_retries + 1))
         object.__setattr__(self, "_wait", wait)
 
+    def may_heal(self, error: BaseException) -> bool:
+        """Whether it is an error that is tried again, if there are attempts left."""
+        return isinstance(error, TRANSIENT + self.retryable)
+
     def delay_after(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
 

@@ -38,6 +38,8 @@ from phonograph.journal import DeadLetter
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
+_MOST_WAITS = 3  # of an item that fails as a probe again and again
+
 DEAD_LETTER = "dead_letter"
 """The output of every node that its dead letters leave by."""
 
@@ -57,6 +59,8 @@ class Judge:
             node.totals.healed_items += 1
         elif node.budget is not None:
             node.budget.earn()
+        if node.suspects:
+            lane.convict(node, before=entry.began)
         if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._course.now()):
             self._breaker_changed(lane, node)
         lane.review_calm()
@@ -105,10 +109,45 @@ class Judge:
         if isinstance(error, BadInputError):
             node.breaker.release(again.began)
             lane.review(node)
-        elif node.breaker.fail(again.began, course.now()):
-            self._breaker_changed(lane, node)
+        else:
+            may_wait = self._may_wait(lane, node, again, error)
+            if node.breaker.fail(again.began, course.now()):
+                self._breaker_changed(lane, node)
+            if may_wait:
+                self._wait(lane, node, again, error)
+                return
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def _may_wait(self, lane: Lane, node: NodeRun, entry: Entry, error: Exception) -> bool:
+        """Whether an item that has failed for good waits until it is known whose fault that was; see `Lane`."""
+        if node.breaker.policy.when_open != "wait" or node.plan.on_error == "fail" or self._course.is_aborting:
+            return False
+        if not node.plan.retry.may_heal(error):
+            return False
+        if entry.waits and (
+            entry.waits == _MOST_WAITS or entry.waited_at < node.breaker.closings
+        ):  # it has worked for others since
+            return False
+        is_alone = lane.plan.batch is None and not lane.plan.nodes[0].order
+        return is_alone and self._ledger.identity(entry.item.ordinal).owner is None
+
+    def _wait(self, lane: Lane, node: NodeRun, entry: Entry, error: Exception) -> None:
+        entry.error = error
+        enter(entry.held)
+        if node.breaker.is_closed:
+            lane.review_calm()
+            entry.began = self._course.now()
+            lane.suspect(node, entry)
+        else:
+            lane.acquit(node)
+            lane.hold_again(node, entry)
+
+    def convicted(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """Give up an item that waited for a verdict."""
+        assert entry.error is not None, "it has failed"
+        self.give_up(lane.outbox, node, entry, entry.error, attempts=entry.attempt)
+        leave(entry.held)
 
     def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
         """Seconds until an item that failed is tried again; None when it is not."""

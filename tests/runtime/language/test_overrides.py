@@ -183,7 +183,8 @@ def test_path_that_is_overridden_starts_at_the_working_directory(path: Path, mon
         (
             "defaults.retry.max_retires=1",
             "FILE:5:19: override the override of 'defaults.retry.max_retires' leads nowhere: "
-            "'defaults.retry' has no 'max_retires'; expected one of max_retries, base_delay, factor, max_delay, jitter; "
+            "'defaults.retry' has no 'max_retires'; expected "
+            "one of max_retries, base_delay, factor, max_delay, jitter, budget, retryable; "
             "did you mean 'max_retries'?",
         ),
         (
