@@ -333,6 +333,11 @@ class Executor:
         if scheduler is not None and loop is not None:
             loop.call_soon_threadsafe(scheduler.drain)
 
+    def tell_running(self) -> None:
+        """Log what every thread is doing: node, record, stack. May be called from any thread."""
+        if self._scheduler is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._scheduler.tell_running)
+
     def progress(self) -> Progress | None:
         """Where the run stands; None when none is under way. For the event loop that runs it."""
         if self._scheduler is None:
@@ -369,6 +374,7 @@ class Executor:
                     failures=scheduler.failures.metrics(),
                     failures_untold=scheduler.failures.num_untold,
                     left_behind=scheduler.left_metrics(),
+                    stalls=scheduler.stall_metrics(),
                 )
             )
         return RunReport(

@@ -247,6 +247,14 @@ class RedriveMetrics(msgspec.Struct, frozen=True, kw_only=True):
     gone: int
 
 
+class StallMetrics(msgspec.Struct, frozen=True):
+    """Nothing in the run had moved for `stalled_ms`, and this call was running: of a node, for an item, or empty for a source."""
+
+    node: str
+    key: str
+    stalled_ms: float
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit.
 
@@ -269,6 +277,7 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[FailureMetrics, ...] = ()
     failures_untold: int = 0
     left_behind: tuple[LeftBehindMetrics, ...] = ()
+    stalls: tuple[StallMetrics, ...] = ()
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):

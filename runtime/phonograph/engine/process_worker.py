@@ -170,6 +170,14 @@ class ProcessWorker:
         return self._take(answer)
 
     @property
+    def called(self) -> str:
+        """The node that the process said last it was calling; the first one while it has said none."""
+        process, at = self._process, 0
+        with contextlib.suppress(ValueError):  # it has ended just now
+            at = 0 if process is None else max(process.position, 0)
+        return self._ids[at]
+
+    @property
     def is_running(self) -> bool:
         """Whether there is a process, as far as has been noticed."""
         return self._process is not None

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import inf
 from types import MappingProxyType
 from typing import cast
 
@@ -43,6 +44,7 @@ from phonograph.engine.settling import Settling
 from phonograph.engine.threads import Worker
 from phonograph.engine.under_way import calls_under_way
 from phonograph.engine.watch import Watch
+from phonograph.engine.watchdog import Watchdog, stack_in_words
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import AttemptTimeoutError, NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome
@@ -58,6 +60,7 @@ from phonograph.metrics import (
     MemoryLimitMetrics,
     NodeMetrics,
     NodeTotals,
+    StallMetrics,
 )
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
@@ -107,6 +110,7 @@ class Scheduler:
         self._budget = Budget(self._course, plan.graph.limits.error_rate, rates)
         self._judge = Judge(self._course)
         self._crew: Crew | None = None
+        self._watchdog: Watchdog | None = None
         self._settling = Settling(self._course, self._judge)
         self._assembly = self._connect()
         limit = plan.graph.limits.memory
@@ -222,14 +226,39 @@ class Scheduler:
         left = () if self._crew is None else self._crew.left
         return tuple(LeftBehindMetrics(one.node, one.key, round(one.waited_s * 1e3, 6), one.is_back) for one in left)
 
+    def stall_metrics(self) -> tuple[StallMetrics, ...]:
+        stalls = () if self._watchdog is None else self._watchdog.stalls
+        return tuple(StallMetrics(node, key, round(stalled_s * 1e3, 6)) for node, key, stalled_s in stalls)
+
+    def tell_running(self) -> None:
+        """Log what every thread is doing. Call it in the event loop."""
+        if self._watchdog is not None:
+            self._watchdog.tell()
+
     def _tell_left(self, left: LeftBehind, thread: Worker) -> None:
         self._course.tell(
-            "warning", "call_left_behind", node=left.node, key=left.key, waited_s=round(left.waited_s, 3), stack=thread.stack()
+            "warning",
+            "call_left_behind",
+            node=left.node,
+            key=left.key,
+            waited_s=round(left.waited_s, 3),
+            stack=stack_in_words(thread.frame()),
         )
 
     def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
         """Ctrl-C came in a node's call; `task` runs this."""
         task.cancel()
+
+    def _watch(self, group: asyncio.TaskGroup, crew: Crew) -> list[asyncio.Task[None]]:
+        """Begin to watch the run."""
+        tasks, after_s = [], self._plan.graph.limits.watchdog_s
+        self._watchdog = Watchdog(self._course, crew.threads, after_s)
+        if after_s < inf:
+            tasks.append(group.create_task(self._watchdog.run(), name="watchdog"))
+        watch = Watch(self._course, self._assembly, self._admission)
+        if watch.is_needed:
+            tasks.append(group.create_task(watch.run(), name="watch"))
+        return tasks
 
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
@@ -249,12 +278,11 @@ class Scheduler:
         course.on_interrupt = partial(self._interrupted, task)
         try:
             async with asyncio.TaskGroup() as group:
-                watching = Watch(course, self._assembly, self._admission)
-                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
+                watching = self._watch(group, crew)
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
-                if watch is not None:
-                    watch.cancel()
+                for one in watching:
+                    one.cancel()
         except asyncio.CancelledError:
             if course.interrupt is None or task.uncancel():  # somebody else cancelled it, too
                 raise

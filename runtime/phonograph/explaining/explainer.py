@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -299,7 +300,8 @@ class _Explainer:
 
     def _limits(self) -> tuple[Fact, ...]:
         limits = self._graph.limits
-        words = {"error_rate": f"{limits.error_rate:g}", "memory": size_in_words(limits.memory or 0)}
+        watchdog = "null" if limits.watchdog_s == inf else duration_in_words(limits.watchdog_s)
+        words = {"error_rate": f"{limits.error_rate:g}", "memory": size_in_words(limits.memory or 0), "watchdog": watchdog}
         return tuple(Fact(name, words[name], self._place(place)) for name, place in limits.places.items())
 
     def _path(self, path: str) -> str:

@@ -125,6 +125,9 @@ def _top() -> Json:
                 {
                     "error_rate": ref("error_rate"),
                     "memory": described("what the process should stay within; sources pause where it would not", SIZE),
+                    "watchdog": described(
+                        "how long nothing may move before it is told what is stuck; null: never", TOTAL_TIMEOUT, default="5m"
+                    ),
                 }
             ),
         ),
