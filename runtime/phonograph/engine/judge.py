@@ -38,7 +38,7 @@ from phonograph.journal import DeadLetter
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
-_MOST_WAITS = 3  # of an item that fails as a probe again and again
+_MOST_WAITS = 2  # of an item that fails as a probe again and again, while there is no other to probe the node
 
 DEAD_LETTER = "dead_letter"
 """The output of every node that its dead letters leave by."""

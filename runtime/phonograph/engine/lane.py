@@ -287,7 +287,7 @@ class Lane:
         self.review_calm()
         while node.held:
             if breaker.admit(now):
-                entry = node.held.popleft()
+                entry = node.held.popleft() if breaker.is_closed else _least_tried(node.held)
                 entry.is_probe = not breaker.is_closed
                 entry.began = now
                 self.resume(entry)
@@ -316,3 +316,10 @@ class Lane:
                 node.timer = None
         self.queue.nudge()
         return waiting
+
+
+def _least_tried(held: deque[Entry]) -> Entry:
+    """Take out the entry that is to probe a node: the first of those that have failed there least often."""
+    entry = min(held, key=lambda entry: entry.waits)
+    held.remove(entry)
+    return entry

@@ -111,7 +111,7 @@ def test_one_seed_gives_one_run(tmp_path: Path) -> None:
 
 def test_time_passes_only_in_simulation(tmp_path: Path) -> None:
     """A breaker's minutes pass at once, on the loop's clock."""
-    text = GRAPH.replace("reset_timeout: 5s", "reset_timeout: 100s")
+    text = GRAPH.replace("reset_timeout: 5s", "reset_timeout: 40s")
     executor = flaky_run(tmp_path, text)
 
     async def main() -> float:
