@@ -34,7 +34,9 @@ def summarise(report: RunReport, graph: Graph) -> str:
         lines.append(f"  {report.resumed} of them had ended in earlier runs, and were taken over")
     if report.redrive is not None:
         lines += [f"  {line}" for line in _redriven(report.redrive, report.notes)]
-    lines += [f"  {line}" for line in (*_dropped(report, graph), *_dead_letters(report, graph, shown))]
+    lines += [
+        f"  {line}" for line in (*_dropped(report, graph), *_left_behind(report, shown), *_dead_letters(report, graph, shown))
+    ]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
     lines.append("")
@@ -75,6 +77,14 @@ def _dropped(report: RunReport, graph: Graph) -> Iterator[str]:
             full = next(link.queue.full for link in graph.nodes[node.id].inputs if link.queue is not None)
             what = "1 item" if node.items_dropped == 1 else f"{node.items_dropped} items"
             yield f"dropped in front of {node.id}, whose queue was full: {what} (full: {full})"
+
+
+def _left_behind(report: RunReport, shown: Callable[[str], str]) -> Iterator[str]:
+    """Calls that did not come back after their time-outs."""
+    for one in report.metrics.pipeline_execution.left_behind if report.metrics is not None else ():
+        if not one.returned:
+            of = f" of record {shown(one.key)}" if one.key else ""
+            yield f"a call of {one.node}{of} has not come back after its time-out; its thread was left behind"
 
 
 def _dead_letters(report: RunReport, graph: Graph, shown: Callable[[str], str]) -> Iterator[str]:

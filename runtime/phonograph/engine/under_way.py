@@ -38,7 +38,7 @@ def call_under_way(innermost: FrameType) -> UnderWay | None:
         if isinstance(owner, SourceReader) and frame.f_code is SourceReader.read_on.__code__:
             return UnderWay(owner.node_id, "", None)
         if isinstance(owner, ProcessWorker) and frame.f_code is ProcessWorker.call.__code__:
-            return UnderWay(owner.called, _key(found), None)
+            return UnderWay(owner.calls.called, _key(found), None)
         frame = frame.f_back
     return None
 
