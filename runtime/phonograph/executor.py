@@ -337,6 +337,11 @@ class Executor:
         if scheduler is not None and loop is not None:
             loop.call_soon_threadsafe(scheduler.drain)
 
+    def tell_running(self) -> None:
+        """Log what every thread is doing: node, record, stack. May be called from any thread."""
+        if self._scheduler is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._scheduler.tell_running)
+
     def progress(self) -> Progress | None:
         """Where the run stands; None when none is under way. For the event loop that runs it."""
         if self._scheduler is None:
@@ -370,7 +375,10 @@ class Executor:
                     memory_limit=scheduler.memory_limit_metrics(),
                     resumed=scheduler.ledger.num_adopted,
                     redrive=None if redrive is None else redrive.metrics(),
+                    failures=scheduler.failures.metrics(),
+                    failures_untold=scheduler.failures.num_untold,
                     left_behind=scheduler.left_metrics(),
+                    stalls=scheduler.stall_metrics(),
                 )
             )
         return RunReport(
@@ -382,5 +390,7 @@ class Executor:
             total_time_s=total_time_s,
             resumed=scheduler.ledger.num_adopted,
             redrive=None if redrive is None else redrive.metrics(),
+            failures=scheduler.failures.metrics(),
+            failures_untold=scheduler.failures.num_untold,
             notes=() if redrive is None else tuple(redrive.notes),
         )

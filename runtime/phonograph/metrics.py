@@ -100,11 +100,22 @@ def _stats_with(fields: dict[str, Any], buckets: dict[int, int]) -> NodeStats:
     return stats
 
 
-class BreakerMetrics(msgspec.Struct, frozen=True):
-    """The circuit breaker of a node at the end of the run."""
+BreakerStateName = Literal["closed", "open", "half-open"]
 
-    state: Literal["closed", "open", "half-open"]
+
+class BreakerTransition(msgspec.Struct, frozen=True):
+    """A breaker has changed its state: when, in milliseconds from the beginning of the run, and into which."""
+
+    at_ms: float
+    state: BreakerStateName
+
+
+class BreakerMetrics(msgspec.Struct, frozen=True):
+    """The circuit breaker of a node at the end of the run, and how it came there: of many transitions the first and the last."""
+
+    state: BreakerStateName
     opens: int
+    transitions: tuple[BreakerTransition, ...] = ()
 
 
 class LatencyMetrics(msgspec.Struct, frozen=True):
@@ -125,8 +136,8 @@ class BatchMetrics(msgspec.Struct, frozen=True):
 class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
 
-    `timeouts` counts the failed attempts that took too long. `items_dropped` are those that the queue in front of it dropped, as
-    its policy says.
+    `refused_retries` counts the attempts that the retry budget did not allow; `timeouts` the failed attempts that took too long.
+    `items_dropped` are those that the queue in front of it dropped, as its policy says.
     """
 
     id: str
@@ -142,6 +153,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     retries: int
     retried_items: int
+    refused_retries: int
     timeouts: int
     array_peak_mb: float
     native_peak_mb: float | None
@@ -205,6 +217,23 @@ class LeftBehindMetrics(msgspec.Struct, frozen=True):
     returned: bool
 
 
+class FailureMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Items that were given up for one reason: the same code, node, line of code, and words but for keys, paths, numbers.
+
+    `example` is the key of the first of them, `message` what was said of it, with the remedy where one is known; `meaning` says
+    what the code stands for; `place` is where in the node's code it was raised, for errors that are not phonograph's own. `count`
+    is at least so many where a run has hundreds of reasons.
+    """
+
+    node: str
+    code: str
+    count: int
+    example: str
+    message: str
+    place: str
+    meaning: str
+
+
 class RedriveMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """What `run-pipeline redrive` did.
 
@@ -218,11 +247,20 @@ class RedriveMetrics(msgspec.Struct, frozen=True, kw_only=True):
     gone: int
 
 
+class StallMetrics(msgspec.Struct, frozen=True):
+    """Nothing in the run had moved for `stalled_ms`, and this call was running: of a node, for an item, or empty for a source."""
+
+    node: str
+    key: str
+    stalled_ms: float
+
+
 class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one manifest. `isa` is the instruction set that the kernels use; `memory_limit` is null without a limit.
 
     `resumed` counts those of `records` that had ended in earlier runs, and were taken over as they were. Nodes saw nothing of
     them. `redrive` is null for a run that is none; `records` has what it healed among those that ended well.
+    `failures` are the most frequent reasons for which items were given up, at most 50; `failures_untold` counts items of others.
     """
 
     name: str
@@ -236,7 +274,10 @@ class PipelineMetrics(msgspec.Struct, frozen=True, kw_only=True):
     memory_limit: MemoryLimitMetrics | None = None
     resumed: int = 0
     redrive: RedriveMetrics | None = None
+    failures: tuple[FailureMetrics, ...] = ()
+    failures_untold: int = 0
     left_behind: tuple[LeftBehindMetrics, ...] = ()
+    stalls: tuple[StallMetrics, ...] = ()
 
 
 class MetricsDocument(msgspec.Struct, frozen=True):
@@ -258,6 +299,7 @@ class NodeTotals:
         self.retries = 0
         self.retried_items = 0
         self.healed_items = 0
+        self.refused_retries = 0
         self.timeouts = 0
         self.items_dropped = 0
         self.passed_over = 0
@@ -309,6 +351,7 @@ class NodeTotals:
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,
+            refused_retries=self.refused_retries,
             timeouts=self.timeouts,
             array_peak_mb=array_peak_mb,
             native_peak_mb=0.0 if self.sees_native_memory else None,

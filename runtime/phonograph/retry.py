@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ class RetryPolicy:
     Args:
         max_retries: attempts after the first; 0 turns retrying off.
         base_delay_s, max_delay_s, jitter_s: seconds.
+        budget: share of the items whose failures may be tried again, see `RetryBudget`; None: all.
         retryable: exceptions that count as transient besides `TRANSIENT`.
     """
 
@@ -29,6 +31,7 @@ class RetryPolicy:
     factor: float = 2.0
     max_delay_s: float = 0.8
     jitter_s: float = 0.0
+    budget: float | None = None
     retryable: tuple[type[Exception], ...] = ()
     _retry: Callable[[tenacity.RetryCallState], Any] = field(init=False, repr=False, compare=False)
     _stop: Callable[[tenacity.RetryCallState], Any] = field(init=False, repr=False, compare=False)
@@ -38,22 +41,55 @@ class RetryPolicy:
         wait: tenacity.wait.wait_base = tenacity.wait_exponential(
             multiplier=self.base_delay_s, exp_base=self.factor, max=self.max_delay_s
         )
-        if self.jitter_s:
-            wait = wait + tenacity.wait_random(0, self.jitter_s)
         object.__setattr__(self, "_retry", tenacity.retry_if_exception_type(TRANSIENT + self.retryable))
         object.__setattr__(self, "_stop", tenacity.stop_after_attempt(self.max_retries + 1))
         object.__setattr__(self, "_wait", wait)
 
-    def delay_after(self, attempt: int, error: BaseException) -> float | None:
+    def may_heal(self, error: BaseException) -> bool:
+        """Whether it is an error that is tried again, if there are attempts left."""
+        return isinstance(error, TRANSIENT + self.retryable)
+
+    def delay_after(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
 
         Args:
             attempt: number of the attempt that failed, from 1.
             error: what it raised.
+            draw: gives numbers from 0 to 1 for the jitter.
         """
         state = tenacity.RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the predicates look at it
         state.attempt_number = attempt
         state.set_exception((type(error), error, error.__traceback__))
         if not self._retry(state) or self._stop(state):
             return None
-        return float(self._wait(state))
+        return float(self._wait(state)) + (self.jitter_s * draw() if self.jitter_s else 0.0)
+
+
+class RetryBudget:
+    """Bounds the retries of one node to a share of its items, so that a service that is down is not called all the more.
+
+    Theory of operation. Each item brings `share` of a retry when its first attempt has ended, however it did; each retry takes a
+    whole one. At most `RESERVE` are kept, and as many there are to begin with, so that a few failures here and there are always
+    tried again. While everything fails, calls are at most 1 + `share` for an item. (Finagle's retry budget, counted by items.)
+    """
+
+    RESERVE = 10.0
+
+    __slots__ = ("_left", "_share")
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._left = self.RESERVE
+
+    def earn(self) -> None:
+        """The first attempt for an item has ended."""
+        self._left = min(self.RESERVE, self._left + self._share)
+
+    @property
+    def is_left(self) -> bool:
+        """Whether there is a retry to be had."""
+        return self._left >= 1.0
+
+    def spend(self) -> None:
+        """An item is tried again."""
+        self._left -= 1.0

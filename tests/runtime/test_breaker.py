@@ -102,3 +102,50 @@ def test_the_time_out_of_service_counts_through_failed_probes() -> None:
     for _ in range(POLICY.failure_threshold):
         breaker.fail(began=90.0, now=91.0)
     assert breaker.out_since == 91.0
+
+
+def test_failures_of_a_window_need_not_be_in_a_row() -> None:
+    """With a window of five, the third failure among the latest five records opens it; older ones have left."""
+    windowed = BreakerPolicy(failure_threshold=3, window=5)
+    failing = CircuitBreaker(windowed)
+    results = [True, False, True, False, True]
+    assert [failing.fail(0.0, 1.0) if failed else failing.succeed(0.0, 1.0) for failed in results] == [*[False] * 4, True]
+    spread = CircuitBreaker(windowed)
+    for failed in [True, False, False, True, False, False] * 5:
+        assert not (spread.fail(0.0, 1.0) if failed else spread.succeed(0.0, 1.0))
+    assert spread.is_closed and spread.failures == 1
+
+
+def test_a_window_without_failures_is_at_rest() -> None:
+    """When the last failure has left the window, nothing is counted until the next one."""
+    breaker = CircuitBreaker(BreakerPolicy(failure_threshold=2, window=3))
+    breaker.fail(0.0, 1.0)
+    counts = []
+    for _ in range(3):
+        breaker.succeed(0.0, 2.0)
+        counts.append(breaker.failures)
+    assert counts == [1, 1, 0]
+    breaker.fail(0.0, 3.0)
+    assert breaker.failures == 1 and breaker.is_closed
+
+
+def test_transitions_are_kept_with_their_times() -> None:
+    """Every change of state is told and kept, in order; of more than a thousand the first ones and the last."""
+    told: list[tuple[BreakerState, float]] = []
+    breaker = CircuitBreaker(
+        BreakerPolicy(failure_threshold=1, reset_timeout_s=10.0), lambda state, now: told.append((state, now))
+    )
+    breaker.fail(0.0, 1.0)
+    breaker.admit(11.0)
+    breaker.fail(11.0, 12.0)
+    breaker.admit(22.0)
+    breaker.succeed(22.0, 23.0)
+    states = [BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.OPEN, BreakerState.HALF_OPEN, BreakerState.CLOSED]
+    assert breaker.transitions == list(zip([1.0, 11.0, 12.0, 22.0, 23.0], states, strict=True))
+    assert told == [(state, at) for at, state in breaker.transitions]
+    for turn in range(2000):
+        breaker.fail(100.0 + turn, 100.0 + turn)
+        breaker.admit(1e6 + turn)
+        breaker.succeed(1e6 + turn, 100.5 + turn)
+    assert len(breaker.transitions) == 1000
+    assert breaker.transitions[-1][0] > breaker.transitions[998][0]

@@ -3,7 +3,7 @@
 import pytest
 
 from phonograph.errors import AudioDecodeError, BadInputError, TransientError
-from phonograph.retry import RetryPolicy
+from phonograph.retry import RetryBudget, RetryPolicy
 
 
 def test_delays_grow_by_the_factor_up_to_the_cap() -> None:
@@ -49,3 +49,33 @@ def test_jitter_stays_in_its_range() -> None:
     delays = [policy.delay_after(1, TransientError()) or 0.0 for _ in range(50)]
     assert all(0.1 <= delay <= 0.15 for delay in delays)
     assert len(set(delays)) > 1
+
+
+def test_jitter_is_drawn_by_who_asks() -> None:
+    """With a generator of one's own, delays are the same each time."""
+    policy = RetryPolicy(jitter_s=0.05)
+    assert policy.delay_after(1, TransientError(), lambda: 0.5) == pytest.approx(0.125)
+
+
+def test_a_budget_allows_a_share_of_retries() -> None:
+    """When everything fails, retries are a tenth of the items beyond the reserve, however many are asked for."""
+    budget, retries = RetryBudget(0.1), 0
+    for _ in range(1000):
+        budget.earn()
+        for _ in range(3):
+            if budget.is_left:
+                budget.spend()
+                retries += 1
+    assert 100 <= retries <= 100 + RetryBudget.RESERVE
+
+
+def test_a_budget_does_not_save_up_for_ever() -> None:
+    """After a long time without failures, no more than the reserve may be tried again at once."""
+    budget = RetryBudget(0.5)
+    for _ in range(1000):
+        budget.earn()
+    burst = 0
+    while budget.is_left:
+        budget.spend()
+        burst += 1
+    assert burst == RetryBudget.RESERVE

@@ -28,6 +28,7 @@ CONTRACTS = (
     "manifest.schema.json",
     "metrics.schema.json",
     "nodes.json",
+    "status.schema.json",
 )
 EXTRAS = {
     "graph": "draws graphs as SVG",

@@ -98,7 +98,7 @@ def command(
     """Run MANIFEST, a YAML file or the name of a shipped one.
 
     Exit status: 0 done, 1 failed, 2 wrong manifest or command line (nothing ran), 130 interrupted. Ctrl-C and SIGTERM let what
-    is in flight end; a second one stops at once.
+    is in flight end; a second one stops at once. SIGUSR1 logs what every thread is doing.
     """
     from phonograph.cli.complaints import show_complaints
     from phonograph.errors import GraphError
@@ -196,6 +196,7 @@ async def _run(executor: Executor, show: Show | None) -> None:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, interrupt)
+    loop.add_signal_handler(signal.SIGUSR1, executor.tell_running)
     watching = asyncio.create_task(_watch(executor, show)) if show is not None else None
     try:
         await executor.run_async()

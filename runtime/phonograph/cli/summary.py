@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 
 from phonograph.executor import RunReport
 from phonograph.graph.model import Graph, GraphNode
@@ -13,7 +11,7 @@ from phonograph.item import Outcome
 from phonograph.metrics import NodeMetrics, RedriveMetrics
 from phonograph.spec import path_fields
 
-_DEAD_LETTERS_SHOWN = 5
+_REASONS_SHOWN = 5
 _STATUS_WORDS = {
     "success": "done",
     "completed_with_errors": "done, with errors",
@@ -36,7 +34,9 @@ def summarise(report: RunReport, graph: Graph) -> str:
         lines.append(f"  {report.resumed} of them had ended in earlier runs, and were taken over")
     if report.redrive is not None:
         lines += [f"  {line}" for line in _redriven(report.redrive, report.notes)]
-    lines += [f"  {line}" for line in (*_dropped(report, graph), *_dead_letters(report, graph, shown))]
+    lines += [
+        f"  {line}" for line in (*_dropped(report, graph), *_left_behind(report, shown), *_dead_letters(report, graph, shown))
+    ]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
     lines.append("")
@@ -79,25 +79,42 @@ def _dropped(report: RunReport, graph: Graph) -> Iterator[str]:
             yield f"dropped in front of {node.id}, whose queue was full: {what} (full: {full})"
 
 
+def _left_behind(report: RunReport, shown: Callable[[str], str]) -> Iterator[str]:
+    """Calls that did not come back after their time-outs."""
+    for one in report.metrics.pipeline_execution.left_behind if report.metrics is not None else ():
+        if not one.returned:
+            of = f" of record {shown(one.key)}" if one.key else ""
+            yield f"a call of {one.node}{of} has not come back after its time-out; its thread was left behind"
+
+
 def _dead_letters(report: RunReport, graph: Graph, shown: Callable[[str], str]) -> Iterator[str]:
-    """The first dead letters of the run directory, and where all lie; those that a node read lie where that put them."""
+    """Why records failed, and where all dead letters lie; those that a node read lie where that put them."""
+    yield from _reasons(report)
     if not report.records.dead_lettered:
         return
     path = report.dead_letters_path
-    with path.open(encoding="utf-8") as file:
-        first = [json.loads(line) for line in islice(file, _DEAD_LETTERS_SHOWN + 1)]
-    yield from (f"{letter['key']} at {letter['node']}: {letter['message']}" for letter in first[:_DEAD_LETTERS_SHOWN])
-    if len(first) > _DEAD_LETTERS_SHOWN:
-        yield "..."
     readers = _readers_of_dead_letters(graph)
     if not readers:
         yield f"all dead letters: {shown(str(path))}"
         return
-    if first:
+    if path.exists() and path.stat().st_size:
         yield f"dead letters that no node took: {shown(str(path))}"
     for reader in readers:
         places = " and ".join(map(shown, _written_by(reader)))
         yield f"dead letters went to {reader.id}" + (f": {places}" if places else "")
+
+
+def _reasons(report: RunReport) -> Iterator[str]:
+    """The most frequent reasons, each with its first item."""
+    for reason in report.failures[:_REASONS_SHOWN]:
+        words = reason.message.replace("\n", " ")
+        if reason.count == 1:
+            yield f"{reason.example} at {reason.node}: {words}"
+        else:
+            yield f"{reason.count} at {reason.node}, such as {reason.example}: {words}"
+    rest = sum(reason.count for reason in report.failures[_REASONS_SHOWN:]) + report.failures_untold
+    if rest:
+        yield f"... and {rest} for other reasons"
 
 
 def _readers_of_dead_letters(graph: Graph) -> list[GraphNode]:

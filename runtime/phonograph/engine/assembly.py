@@ -70,6 +70,7 @@ def connect(
             targets[head] = gatherings[-1]
         else:
             lanes.append(lane(segment, members, producers[head], judge.shed_held))
+            lanes[-1].on_convicted = judge.convicted
             lanes[-1].queue.drop = partial(course.drop, members[0], segment.queue.full)
             targets[head] = lanes[-1]
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from phonograph.engine.delivery import END, Entry
+from phonograph.engine.failures import Failures
 from phonograph.engine.identity import Identity
 from phonograph.engine.lane import NodeRun
 from phonograph.engine.ledger import Ledger
@@ -46,7 +47,9 @@ class Course:
         is_draining: no more records are read. is_aborting: nothing that waits goes on.
         on_abort: is called when the run is to be stopped, perhaps more than once. on_interrupt: to cancel it, with the Ctrl-C.
         on_end: are called with the outcome of each record that ends.
+        on_failure: are called with each node that gave up an item, and the ordinals of the records that this was of.
         num_calls: calls that threads work on.
+        failures: what was given up, by its reasons.
         num_events: counts whatever happens, so that one can see whether anything does.
     """
 
@@ -72,9 +75,11 @@ class Course:
         self.on_abort: Callable[[], None] = lambda: None
         self.on_interrupt: Callable[[KeyboardInterrupt], object] = lambda interrupt: None
         self.on_end: list[Callable[[Outcome], None]] = []
+        self.on_failure: list[Callable[[str, frozenset[int]], None]] = []
         self.num_calls = 0
         self.num_events = 0
         self._num_failures = 0
+        self.failures = Failures(run_directory.secrets)
         self._log: Logger | None = log
 
     def fail(self, error: PhonographError, *, abort: bool = True) -> None:
@@ -144,12 +149,16 @@ class Course:
             letter = msgspec.structs.replace(letter, attempts=directory.redrive.with_attempts(letter))
         return letter
 
-    def tell_failure(self, **facts: object) -> None:
-        """Log that an item was given up; of many, only the first as warnings, because the dead letters tell it all again."""
+    def tell_failure(self, node: NodeRun, item: Item, error: Exception, attempts: int) -> None:
+        """Count and log that an item was given up; of many, only the first as warnings: the dead letters tell it all again."""
+        self.failures.add(node.plan.id, item.key, error)
+        for listener in self.on_failure:
+            listener(node.plan.id, self.ledger.records(item.ordinal))
         self._num_failures += 1
         if self._num_failures == _TOLD_FAILURES + 1:
             self.tell("warning", "more_records_failed", hint="each is logged at --log-level info", told=_TOLD_FAILURES)
-        self.tell("warning" if self._num_failures <= _TOLD_FAILURES else "info", "record_failed", **facts)
+        level = "warning" if self._num_failures <= _TOLD_FAILURES else "info"
+        self.tell(level, "record_failed", node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
 
     def tell_resumed(self) -> None:
         """Log what of earlier runs was taken over, and why not all of it."""

@@ -204,6 +204,10 @@ class Crew:
                 in_order = step.node.node_id in self._in_order
                 step.node.writer = self._directory.writer(step.node.node_id, number, in_order=in_order)
 
+    def threads(self) -> list[Worker]:
+        """Those that work now, and not those that were left behind."""
+        return [*(post.thread for post in self._all_workers()), *(post.thread for post in self.readers.values())]
+
     def equip(self, equip: Callable[[Iterable[Step]], None]) -> None:
         """Have something done to every node of every worker of this process, now that they are open, and of those to come."""
         self._equipping.append(equip)

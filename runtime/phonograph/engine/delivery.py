@@ -33,11 +33,25 @@ class Entry:
     """An item and where in its segment it goes on.
 
     `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
-    breaker let the item through; `deadline` is when the node has no time left for it; `given` counts what attempts before have
-    handed on. `held` is what it carries: tickets, and the dead letter that it is or was made of.
+    breaker let the item through; `deadline` is when the node has no time left for it; `waits` counts how often it failed there
+    and then waited for the breaker, which had closed `waited_at` times by then; `given` counts what attempts before have handed
+    on. `held` is what it carries: tickets, and the dead letter that it is or was made of.
     """
 
-    __slots__ = ("attempt", "began", "deadline", "error", "given", "held", "is_probe", "item", "position", "queued_at")
+    __slots__ = (
+        "attempt",
+        "began",
+        "deadline",
+        "error",
+        "given",
+        "held",
+        "is_probe",
+        "item",
+        "position",
+        "queued_at",
+        "waited_at",
+        "waits",
+    )
 
     def __init__(self, item: Item, queued_at: float, position: int = 0, held: Held = ()) -> None:
         self.item = item
@@ -50,6 +64,7 @@ class Entry:
         self.is_probe = False
         self.began = queued_at
         self.deadline = inf
+        self.waits = self.waited_at = 0
 
 
 class Target(Protocol):

@@ -7,11 +7,15 @@ and so does one that no reader ended well (see `phonograph.engine.letters`).
 
 from __future__ import annotations
 
+import asyncio
+import random
+from collections.abc import Callable
 from math import inf
 from types import MappingProxyType
 
 import msgspec
 
+from phonograph.breaker import BreakerPolicy
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.delivery import Entry, Outbox
 from phonograph.engine.lane import Lane, NodeRun
@@ -34,6 +38,8 @@ from phonograph.journal import DeadLetter
 
 _NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
+_MOST_WAITS = 2  # of an item that fails as a probe again and again, while there is no other to probe the node
+
 DEAD_LETTER = "dead_letter"
 """The output of every node that its dead letters leave by."""
 
@@ -44,12 +50,17 @@ class Judge:
     def __init__(self, course: Course) -> None:
         self._course = course
         self._ledger = course.ledger
+        self._draw: Callable[[], float] = getattr(asyncio.get_running_loop(), "random", random).random  # a simulation has its own
 
     def credit(self, lane: Lane, entry: Entry, position: int) -> None:
         """A call of the node at `position` succeeded."""
         node = lane.nodes[position]
         if position == entry.position and entry.attempt > 1:
             node.totals.healed_items += 1
+        elif node.budget is not None:
+            node.budget.earn()
+        if node.suspects:
+            lane.convict(node, before=entry.began)
         if (node.breaker.failures or not node.breaker.is_closed) and node.breaker.succeed(entry.began, self._course.now()):
             self._breaker_changed(lane, node)
         lane.review_calm()
@@ -76,11 +87,15 @@ class Judge:
             course.fail(error)
             self._ledger.end(again.item.ordinal, Outcome.CANCELLED)
             return
+        if node.budget is not None and again.attempt == 1:
+            node.budget.earn()
         delay_s = self.delay_after(node, again, error)
         if delay_s is not None and (too_long := self._out_of_time(node, again, failure.began, delay_s)) is not None:
             too_long.__cause__ = error
             delay_s, error = None, too_long
         if delay_s is not None:
+            if node.budget is not None:
+                node.budget.spend()
             node.totals.retries += 1
             node.totals.retried_items += again.attempt == 1
             course.tell(
@@ -94,16 +109,55 @@ class Judge:
         if isinstance(error, BadInputError):
             node.breaker.release(again.began)
             lane.review(node)
-        elif node.breaker.fail(again.began, course.now()):
-            self._breaker_changed(lane, node)
+        else:
+            may_wait = self._may_wait(lane, node, again, error)
+            if node.breaker.fail(again.began, course.now()):
+                self._breaker_changed(lane, node)
+            if may_wait:
+                self._wait(lane, node, again, error)
+                return
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def _may_wait(self, lane: Lane, node: NodeRun, entry: Entry, error: Exception) -> bool:
+        """Whether an item that has failed for good waits until it is known whose fault that was; see `Lane`."""
+        if node.breaker.policy.when_open != "wait" or node.plan.on_error == "fail" or self._course.is_aborting:
+            return False
+        if not node.plan.retry.may_heal(error):
+            return False
+        if entry.waits and (
+            entry.waits == _MOST_WAITS or entry.waited_at < node.breaker.closings
+        ):  # it has worked for others since
+            return False
+        is_alone = lane.plan.batch is None and not lane.plan.nodes[0].order
+        return is_alone and self._ledger.identity(entry.item.ordinal).owner is None
+
+    def _wait(self, lane: Lane, node: NodeRun, entry: Entry, error: Exception) -> None:
+        entry.error = error
+        enter(entry.held)
+        if node.breaker.is_closed:
+            lane.review_calm()
+            entry.began = self._course.now()
+            lane.suspect(node, entry)
+        else:
+            lane.acquit(node)
+            lane.hold_again(node, entry)
+
+    def convicted(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """Give up an item that waited for a verdict."""
+        assert entry.error is not None, "it has failed"
+        self.give_up(lane.outbox, node, entry, entry.error, attempts=entry.attempt)
+        leave(entry.held)
 
     def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
         """Seconds until an item that failed is tried again; None when it is not."""
         if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
             return None
-        return node.plan.retry.delay_after(entry.attempt, error)
+        delay_s = node.plan.retry.delay_after(entry.attempt, error, self._draw)
+        if delay_s is not None and node.budget is not None and not node.budget.is_left:
+            node.totals.refused_retries += 1
+            return None
+        return delay_s
 
     def _out_of_time(self, node: NodeRun, entry: Entry, began: float | None, delay_s: float) -> TotalTimeoutError | None:
         """Why an item may not be tried again after a delay: all attempts together would take too long."""
@@ -127,8 +181,8 @@ class Judge:
     def _shed(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         breaker = node.breaker
         error = CircuitOpenError(
-            f"the circuit breaker of node {node.plan.id!r} is open: {breaker.policy.failure_threshold} records failed there in a "
-            f"row; it is tried again every {breaker.policy.reset_timeout_s:g} s"
+            f"the circuit breaker of node {node.plan.id!r} is open: {breaker.policy.failure_threshold} records failed there "
+            f"{_within(breaker.policy)}; it is tried again every {breaker.policy.reset_timeout_s:g} s"
         )
         error.__cause__ = entry.error
         self.give_up(lane.outbox, node, entry, error, attempts=entry.attempt - 1)
@@ -136,7 +190,7 @@ class Judge:
     def give_up(self, outbox: Outbox, node: NodeRun, entry: Entry, error: Exception, *, attempts: int) -> None:
         """End an item as the node's `on_error` says. The entry's tickets stay entered."""
         on_error, item, course = node.plan.on_error, entry.item, self._course
-        course.tell_failure(node=node.plan.id, key=item.key, attempts=attempts, error=in_words(error))
+        course.tell_failure(node, item, error, attempts)
         is_read = bool(node.letters.outlets) and on_error == "dead_letter" and not course.is_aborting
         lose(entry.held, item.key, is_dead_letter=on_error != "skip", instead=node.letters.reach if is_read else {})
         if on_error == "skip":
@@ -199,13 +253,13 @@ class Judge:
         lane.resume(entry)
 
     def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
-        breaker, facts = node.breaker, {}
-        if not breaker.is_closed:
-            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
-        self._course.tell("warning", "breaker", node=node.plan.id, state=breaker.state.value, opens=breaker.opens, **facts)
         lane.review(node)
 
 
 def _has_lost_its_state(node: NodeRun, item: Item) -> bool:
     """Whether an item of a session would meet another state if it were tried again; in a run, each attempt makes a fresh one."""
     return item.session is not None and manner(node.plan) == "state"
+
+
+def _within(policy: BreakerPolicy) -> str:
+    return "in a row" if policy.window is None else f"of the latest {policy.window}"

@@ -1,8 +1,10 @@
 """Lane: a segment at run time, with every place where an item can wait for it.
 
-An item waits in one of three places. The queue holds what upstream sent. Back-off holds items whose node failed and will be
-tried again. `held` holds items that an open breaker refused. The last two are bounded by not taking from the queue while they
-are full, so back-pressure reaches the sources.
+An item waits in one of four places. The queue holds what upstream sent. Back-off holds items whose node failed and will be
+tried again. `held` holds items that an open breaker refused. These two are bounded by not taking from the queue while they are
+full, so back-pressure reaches the sources. `suspects` are items whose attempts are used up while it is not known yet whether
+that is their fault or the node's: when the next one succeeds, it was theirs, and they are given up; when the breaker opens, it
+was the node's, and they are held with the others. They are fewer than open the breaker, and nothing waits for them long.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from phonograph.errors import NodeContractError
 from phonograph.graph.model import GraphNode, Link
 from phonograph.item import Outcome
 from phonograph.metrics import NodeTotals
+from phonograph.retry import RetryBudget
 
 
 class NodeRun:
@@ -36,10 +39,18 @@ class NodeRun:
         self.plan = plan
         self.totals = totals
         self.breaker = breaker
+        self.budget = None if plan.retry.budget is None else RetryBudget(plan.retry.budget)
         self.exit = Exit()
         self.letters = Exit()
         self.held: deque[Entry] = deque()
+        self.suspects: list[Entry] = []
+        self.verdict: asyncio.TimerHandle | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing is to be told of a call that succeeds at the first attempt."""
+        return self.breaker.is_closed and not self.breaker.failures and self.budget is None
 
 
 class Lane:
@@ -50,8 +61,9 @@ class Lane:
         give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
 
     Attributes:
+        on_convicted: called with (lane, node, entry) for a suspect that is given up.
         end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
-        is_calm: no breaker in it counts failures or is open, so that nothing is to be told of calls that succeed.
+        is_calm: nothing is to be told of calls that succeed: no breaker counts failures or is open, no budget counts items.
     """
 
     def __init__(
@@ -71,8 +83,9 @@ class Lane:
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
         self.num_idle = 0
-        self.is_calm = True
+        self.is_calm = all(node.is_at_rest for node in nodes)
         self._give_up = give_up
+        self.on_convicted: Callable[[Lane, NodeRun, Entry], None] = give_up
         self._ready: deque[Entry] = deque()  # back from back-off or from a breaker
         self._backing_off: dict[Entry, asyncio.TimerHandle] = {}
         self._loop = asyncio.get_running_loop()
@@ -91,6 +104,8 @@ class Lane:
     @property
     def is_finished(self) -> bool:
         if not self.queue.is_exhausted or self._ready or self.num_waiting or self.outbox.letters:
+            return False
+        if any(node.suspects for node in self.nodes):
             return False
         return not any(load.waiting for load in self.loads)  # which may come back to the queue
 
@@ -119,6 +134,8 @@ class Lane:
             return
         if not self._take_queued(load, min(load.most, -(-len(self.queue) // (1 + self.num_idle)))):
             self._take_over(load)
+            if not load.waiting:
+                self._judge_the_last()
 
     def fill_ahead(self, load: Load) -> bool:
         """Give a worker whose calls take long the next entry of the queue, where that is of use and nobody else waits for it."""
@@ -173,7 +190,7 @@ class Lane:
 
     def review_calm(self) -> None:
         """To be called when a breaker of the lane may have changed."""
-        self.is_calm = all(node.breaker.is_closed and not node.breaker.failures for node in self.nodes)
+        self.is_calm = all(node.is_at_rest for node in self.nodes)
 
     def take_beyond(self, paused: Entry, position: int) -> Entry | None:
         """The next entry for a worker whose node at `position` has more to give for `paused`; None while too many wait beyond it.
@@ -189,8 +206,11 @@ class Lane:
         return None if waiting >= self._may_wait else paused
 
     def hurry(self) -> bool:
-        """Nothing else in the run can move: let go what waits for company. Whether something does."""
-        return False
+        """Nothing else in the run can move: let go what waits for company, or for a verdict. Whether something does."""
+        suspicious = [node for node in self.nodes if node.suspects]
+        for node in suspicious:
+            self.convict(node)
+        return bool(suspicious)
 
     def resume(self, entry: Entry) -> None:
         """Run the entry as soon as a worker is free."""
@@ -214,6 +234,50 @@ class Lane:
         entry.deadline = inf  # this wait is not the node's own, and `max_open` bounds it
         self.review(node)
 
+    def suspect(self, node: NodeRun, entry: Entry) -> None:
+        """Keep an entry whose attempts are used up until it is known whether others fail there too."""
+        node.suspects.append(entry)
+        if node.verdict is not None:
+            node.verdict.cancel()
+        node.verdict = self._loop.call_later(node.breaker.policy.reset_timeout_s, self.convict, node)
+
+    def convict(self, node: NodeRun, before: float = inf) -> None:
+        """It was the fault of those that failed before a time: the node has worked since."""
+        suspects = self._acquitted(node)
+        for entry in suspects:
+            if entry.began <= before:
+                self.on_convicted(self, node, entry)
+            else:
+                self.suspect(node, entry)
+        self.queue.nudge()
+
+    def acquit(self, node: NodeRun) -> None:
+        """It was the fault of the node: its breaker has opened."""
+        for entry in self._acquitted(node):
+            self.hold_again(node, entry)
+
+    def hold_again(self, node: NodeRun, entry: Entry) -> None:
+        """Keep an entry that failed until the node's breaker lets it through, as if it had not been there."""
+        entry.attempt, entry.is_probe = 1, False
+        entry.waits += 1
+        entry.waited_at = node.breaker.closings
+        self.hold(node, entry)
+
+    @staticmethod
+    def _acquitted(node: NodeRun) -> list[Entry]:
+        if node.verdict is not None:
+            node.verdict.cancel()
+            node.verdict = None
+        suspects, node.suspects = node.suspects, []
+        return suspects
+
+    def _judge_the_last(self) -> None:
+        """When nothing comes any more that could tell, the items are at fault."""
+        if not any(node.suspects for node in self.nodes) or not self.queue.is_exhausted or self._ready or self.num_waiting:
+            return
+        if not any(load.running or load.waiting or load.done for load in self.loads) and self.hurry():
+            self._loop.call_soon(self.queue.nudge)  # soon, for who asks is about to wait
+
     def review(self, node: NodeRun) -> None:
         """Let go of held entries as the breaker now allows; to be called whenever it may have changed its mind."""
         now, policy, breaker = self._loop.time(), node.breaker.policy, node.breaker
@@ -223,7 +287,7 @@ class Lane:
         self.review_calm()
         while node.held:
             if breaker.admit(now):
-                entry = node.held.popleft()
+                entry = node.held.popleft() if breaker.is_closed else _least_tried(node.held)
                 entry.is_probe = not breaker.is_closed
                 entry.began = now
                 self.resume(entry)
@@ -245,9 +309,17 @@ class Lane:
         self._backing_off.clear()
         for node in self.nodes:
             waiting.extend(node.held)
+            waiting.extend(self._acquitted(node))
             node.held.clear()
             if node.timer is not None:
                 node.timer.cancel()
                 node.timer = None
         self.queue.nudge()
         return waiting
+
+
+def _least_tried(held: deque[Entry]) -> Entry:
+    """Take out the entry that is to probe a node: the first of those that have failed there least often."""
+    entry = min(held, key=lambda entry: entry.waits)
+    held.remove(entry)
+    return entry

@@ -7,6 +7,7 @@ grace: nothing of it is lost to this side that a thread would save. The call end
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 from phonograph.cancellation import NEVER
@@ -26,9 +27,14 @@ class Process(Protocol):
 
 
 class BoundedCalls:
-    """The calls of one worker in processes, one after another. `attempt` and `interrupt` are for the event loop."""
+    """The calls of one worker in processes, one after another. `attempt`, `called` and `interrupt` are for the event loop.
 
-    def __init__(self) -> None:
+    Args:
+        ids: of the nodes in its segment.
+    """
+
+    def __init__(self, ids: Sequence[str]) -> None:
+        self._ids = ids
         self._lock = threading.Lock()
         self._process: Process | None = None
         self._item: Item | None = None  # None: no call runs
@@ -46,19 +52,24 @@ class BoundedCalls:
         with self._lock:
             self._item = None
 
-    def late(self, node_id: str) -> AttemptTimeoutError | None:
-        """It has died in a call of this node. Why, if it was killed because that took too long."""
+    def late(self, position: int) -> AttemptTimeoutError | None:
+        """It has died in a call of the node at this position. Why, if it was killed because that took too long."""
         with self._lock:
             attempt, self._item = self._attempt, None
             if not self._is_overdue or attempt is None:
                 return None
-        return AttemptTimeoutError(node_id, attempt.due - attempt.began, "ended with its process, which was killed")
+        return AttemptTimeoutError(self._ids[position], attempt.due - attempt.began, "ended with its process, which was killed")
 
     @property
     def attempt(self) -> Attempt | None:
         """The call that runs, where it may take only so long; the same object as long as it does."""
         with self._lock:
             return self._current()
+
+    @property
+    def called(self) -> str:
+        """The node that is called, where that is bounded in time; else all of the line."""
+        return "+".join(self._ids) if (attempt := self.attempt) is None else self._ids[attempt.position]
 
     def interrupt(self, attempt: Attempt) -> None:
         """Kill the process, unless the attempt has ended."""

@@ -72,7 +72,7 @@ class ProcessWorker:
         self._stats = () if totals is None else tuple(totals[node_id].new_worker() for node_id in self._ids)
         self._assignment = Assignment(Blueprint.of(plan.nodes), plan.memory, totals is not None, log_levels())
         self.on_death: Callable[[WorkerDiedError], None] = lambda died: None
-        self.calls = BoundedCalls()
+        self.calls = BoundedCalls(self._ids)
         self._blocks = blocks
         self._lock = threading.Lock()
         self._is_killed = False
@@ -162,7 +162,7 @@ class ProcessWorker:
         except ChannelClosedError:
             at = process.position
             died = self._ended(process, max(at, position))
-            late = self.calls.late(self._ids[max(at, position)])
+            late = self.calls.late(max(at, position))
             if at == _NOT_CALLED and may_repeat:
                 return self.call(name, *arguments, position=position, may_repeat=False, item=item)
             raise Died(late or died, max(at, position), start_ns) from None

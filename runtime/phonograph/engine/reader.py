@@ -58,6 +58,10 @@ class SourceReader:
         self._is_late = False
         self.token = CancellationToken() if plan.is_timed else NEVER
 
+    @property
+    def node_id(self) -> str:
+        return self._source.node_id
+
     def open(self) -> None:
         with naming_node(self._source.node_id, "could not be opened"):
             self._source.open()

@@ -9,7 +9,7 @@ import msgspec
 from phonograph.errors import PhonographError
 from phonograph.item import Outcome
 from phonograph.journal.letters import DEAD_LETTERS
-from phonograph.metrics import MetricsDocument, RecordCounts, RedriveMetrics, RunStatus
+from phonograph.metrics import FailureMetrics, MetricsDocument, RecordCounts, RedriveMetrics, RunStatus
 
 _EXIT_CODES: dict[RunStatus, int] = {"success": 0, "completed_with_errors": 0, "failed": 1, "interrupted": 130}
 
@@ -26,6 +26,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         error: why the run failed, else None.
         resumed: how many of the records had ended in earlier runs and were taken over.
         redrive: what became of those that were done again; None where none were to be.
+        failures: the reasons for which items were given up, most frequent first; `failures_untold` counts those of others.
         notes: what a redrive has to say of single records, the first few.
     """
 
@@ -37,6 +38,8 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     total_time_s: float
     resumed: int = 0
     redrive: RedriveMetrics | None = None
+    failures: tuple[FailureMetrics, ...] = ()
+    failures_untold: int = 0
     notes: tuple[str, ...] = ()
 
     @property

@@ -16,10 +16,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
+from math import inf
 from types import MappingProxyType
 from typing import cast
 
-from phonograph.breaker import CircuitBreaker
+from phonograph.breaker import BreakerState, CircuitBreaker
 from phonograph.engine.admission import Admission
 from phonograph.engine.array_check import ArrayCheck
 from phonograph.engine.assembly import Assembly, connect
@@ -28,6 +29,7 @@ from phonograph.engine.budget import Budget
 from phonograph.engine.course import Course, node_error
 from phonograph.engine.crew import Crew, LeftBehind, Post
 from phonograph.engine.emission import payload_bytes
+from phonograph.engine.failures import Failures
 from phonograph.engine.guard import GRACE_S
 from phonograph.engine.identity import Identity
 from phonograph.engine.judge import Judge
@@ -42,6 +44,7 @@ from phonograph.engine.settling import Settling
 from phonograph.engine.threads import Worker
 from phonograph.engine.under_way import calls_under_way
 from phonograph.engine.watch import Watch
+from phonograph.engine.watchdog import Watchdog, stack_in_words
 from phonograph.engine.worker import SegmentWorker
 from phonograph.errors import AttemptTimeoutError, NodeError, PhonographError
 from phonograph.item import NO_ATTRIBUTES, Item, Outcome
@@ -49,7 +52,16 @@ from phonograph.journal import RunDirectory
 from phonograph.journal.records import Again, RecordRow
 from phonograph.journal.redrive import Redrive
 from phonograph.log import Logger
-from phonograph.metrics import BreakerMetrics, ConversionMetrics, LeftBehindMetrics, MemoryLimitMetrics, NodeMetrics, NodeTotals
+from phonograph.metrics import (
+    BreakerMetrics,
+    BreakerTransition,
+    ConversionMetrics,
+    LeftBehindMetrics,
+    MemoryLimitMetrics,
+    NodeMetrics,
+    NodeTotals,
+    StallMetrics,
+)
 
 _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still running
 
@@ -88,20 +100,23 @@ class Scheduler:
             node.id: NodeRun(
                 node,
                 NodeTotals(node.id, node.spec.type, sees_native_memory=node.spec.sees_native_memory),
-                CircuitBreaker(node.breaker),
+                CircuitBreaker(node.breaker, partial(self._breaker_changed, node.id)),
             )
             for node in plan.graph.nodes.values()
         }
         self._course = Course(self._nodes, [source.id for source in plan.sources], run_directory, log, sync_every_s=sync_every_s)
         self._course.on_abort = self._abandon
-        self._budget = Budget(self._course, plan.graph.limits.error_rate)
+        rates = {node.id: node.error_rate for node in plan.graph.nodes.values() if node.error_rate < 1}
+        self._budget = Budget(self._course, plan.graph.limits.error_rate, rates)
         self._judge = Judge(self._course)
         self._crew: Crew | None = None
+        self._watchdog: Watchdog | None = None
         self._settling = Settling(self._course, self._judge)
         self._assembly = self._connect()
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
         self._now = asyncio.get_running_loop().time
+        self._began = self._now()
         self._sources = {source.id: number for number, source in enumerate(plan.sources)}
         self._quotas = shares(sample, [source.id for source in plan.sources])
 
@@ -118,6 +133,10 @@ class Scheduler:
     def has_losses(self) -> bool:
         """Something was lost besides records: of the end of a session, or a thread that has not come back."""
         return self.ledger.has_lost_of_marks or any(not one.returned for one in self.left_metrics())
+
+    @property
+    def failures(self) -> Failures:
+        return self._course.failures
 
     @property
     def redrive(self) -> Redrive | None:
@@ -178,9 +197,19 @@ class Scheduler:
         self._course.is_draining = self.was_interrupted = True
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
-        return tuple(
-            run.totals.summarise(BreakerMetrics(run.breaker.state.value, run.breaker.opens)) for run in self._nodes.values()
-        )
+        return tuple(run.totals.summarise(self._breaker_metrics(run.breaker)) for run in self._nodes.values())
+
+    def _breaker_metrics(self, breaker: CircuitBreaker) -> BreakerMetrics:
+        transitions = (BreakerTransition(round((at - self._began) * 1e3, 6), state.value) for at, state in breaker.transitions)
+        return BreakerMetrics(breaker.state.value, breaker.opens, tuple(transitions))
+
+    def _breaker_changed(self, node_id: str, state: BreakerState, now: float) -> None:
+        breaker, facts = self._nodes[node_id].breaker, {}
+        if state is BreakerState.OPEN:
+            facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
+        at_s = round(now - self._began, 3)
+        level = "info" if state is BreakerState.HALF_OPEN else "warning"
+        self._course.tell(level, "breaker", node=node_id, state=state.value, at_s=at_s, opens=breaker.opens, **facts)
 
     def conversion_metrics(self) -> tuple[ConversionMetrics, ...]:
         return tuple(
@@ -197,14 +226,39 @@ class Scheduler:
         left = () if self._crew is None else self._crew.left
         return tuple(LeftBehindMetrics(one.node, one.key, round(one.waited_s * 1e3, 6), one.is_back) for one in left)
 
+    def stall_metrics(self) -> tuple[StallMetrics, ...]:
+        stalls = () if self._watchdog is None else self._watchdog.stalls
+        return tuple(StallMetrics(node, key, round(stalled_s * 1e3, 6)) for node, key, stalled_s in stalls)
+
+    def tell_running(self) -> None:
+        """Log what every thread is doing. Call it in the event loop."""
+        if self._watchdog is not None:
+            self._watchdog.tell()
+
     def _tell_left(self, left: LeftBehind, thread: Worker) -> None:
         self._course.tell(
-            "warning", "call_left_behind", node=left.node, key=left.key, waited_s=round(left.waited_s, 3), stack=thread.stack()
+            "warning",
+            "call_left_behind",
+            node=left.node,
+            key=left.key,
+            waited_s=round(left.waited_s, 3),
+            stack=stack_in_words(thread.frame()),
         )
 
     def _interrupted(self, task: asyncio.Task[None], interrupt: KeyboardInterrupt) -> None:
         """Ctrl-C came in a node's call; `task` runs this."""
         task.cancel()
+
+    def _watch(self, group: asyncio.TaskGroup, crew: Crew) -> list[asyncio.Task[None]]:
+        """Begin to watch the run."""
+        tasks, after_s = [], self._plan.graph.limits.watchdog_s
+        self._watchdog = Watchdog(self._course, crew.threads, after_s)
+        if after_s < inf:
+            tasks.append(group.create_task(self._watchdog.run(), name="watchdog"))
+        watch = Watch(self._course, self._assembly, self._admission)
+        if watch.is_needed:
+            tasks.append(group.create_task(watch.run(), name="watch"))
+        return tasks
 
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
@@ -224,12 +278,11 @@ class Scheduler:
         course.on_interrupt = partial(self._interrupted, task)
         try:
             async with asyncio.TaskGroup() as group:
-                watching = Watch(course, self._assembly, self._admission)
-                watch = group.create_task(watching.run(), name="watch") if watching.is_needed else None
+                watching = self._watch(group, crew)
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
-                if watch is not None:
-                    watch.cancel()
+                for one in watching:
+                    one.cancel()
         except asyncio.CancelledError:
             if course.interrupt is None or task.uncancel():  # somebody else cancelled it, too
                 raise

@@ -337,7 +337,7 @@ class _Unlimited(Budget):
     """No number of failed records ends a service, whose callers may send what they like."""
 
     def __init__(self, course: Course) -> None:
-        super().__init__(course, 1.0)
+        super().__init__(course, 1.0, {})
 
     def is_exceeded(self, *, all_count: bool) -> bool:
         return False

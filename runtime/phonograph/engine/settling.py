@@ -51,8 +51,7 @@ class Settling:
             if isinstance(event, Failure):
                 self._judge.judge(lane, entry, event)
                 continue
-            breaker = lane.nodes[event].breaker
-            if entry.attempt > 1 or breaker.failures or not breaker.is_closed:
+            if entry.attempt > 1 or not lane.nodes[event].is_at_rest:
                 self._judge.credit(lane, entry, event)
         for _ in range(result.num_filtered):
             ledger.end(ordinal, Outcome.FILTERED)

@@ -19,9 +19,9 @@ import math
 import random
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, TypeVar
 
 from phonograph.engine.threads import as_failure, resolve
@@ -119,9 +119,9 @@ class SimulatedWorker:
         self._clock_ns += round(self._pause_s() * 1e9)
         return self._clock_ns
 
-    def stack(self) -> str:
+    def frame(self) -> FrameType | None:
         """It has none of its own."""
-        return ""
+        return None
 
     def _run(self) -> None:
         future, function, arguments = self._calls.popleft()
@@ -155,9 +155,8 @@ class SimulatedThread(SimulatedWorker):
         self._thread = threading.Thread(target=self._work, name=f"phonograph-{name}", daemon=True)
         self._thread.start()
 
-    def stack(self) -> str:
-        frame = sys._current_frames().get(self._thread.ident or 0)
-        return "" if frame is None else "".join(traceback.format_stack(frame))
+    def frame(self) -> FrameType | None:
+        return sys._current_frames().get(self._thread.ident or 0)
 
     def pause(self, seconds: float) -> None:
         """Let simulated time pass. In the thread."""

@@ -8,8 +8,8 @@ import queue
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -30,7 +30,7 @@ class Worker(Protocol):
     def stop(self) -> None: ...
     def join(self, timeout_s: float | None = None) -> None: ...
     def clock_ns(self) -> int: ...
-    def stack(self) -> str: ...
+    def frame(self) -> FrameType | None: ...
 
 
 def start_worker(name: str, *, may_stay: bool = False) -> Worker:
@@ -77,10 +77,9 @@ class WorkerThread:
         """Wait for the thread's end, at most for the time given."""
         self._thread.join(timeout_s)
 
-    def stack(self) -> str:
-        """Where it is, as Python shows it, the innermost call last; empty when it has ended."""
-        frame = sys._current_frames().get(self._thread.ident or 0)
-        return "" if frame is None else "".join(traceback.format_stack(frame))
+    def frame(self) -> FrameType | None:
+        """The innermost call that it is in; None when it has ended."""
+        return sys._current_frames().get(self._thread.ident or 0)
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,9 @@ class _Explainer:
                 changed.append(f"{key} {duration_in_words(value) if field.name.endswith('_s') else value_in_words(value)}")
                 if position := entry.origins.get(f"{name}.{key}"):
                     origins.append(self._place(position, node.position.note))
+            if name == "retry" and (named := entry.retry.get("retryable")):
+                changed.append(f"retryable {value_in_words(named)}")
+                origins.append(self._place(entry.origins["retry.retryable"], node.position.note))
             if changed:
                 yield Fact(name, ", ".join(changed), ", ".join(dict.fromkeys(origins)))
         yield from self._timeouts(node, entry)
@@ -187,6 +191,9 @@ class _Explainer:
         if node.on_error != "dead_letter":
             position = entry.origins.get("on_error")
             yield Fact("on_error", node.on_error, self._place(position, node.position.note) if position else "")
+
+        if node.error_rate < 1 and (position := entry.origins.get("error_rate")):
+            yield Fact("error_rate", f"{node.error_rate:g}", self._place(position, node.position.note))
 
     def _segment(self, segment: SegmentPlan) -> SegmentFacts:
         first = segment.nodes[0]
@@ -293,7 +300,8 @@ class _Explainer:
 
     def _limits(self) -> tuple[Fact, ...]:
         limits = self._graph.limits
-        words = {"error_rate": f"{limits.error_rate:g}", "memory": size_in_words(limits.memory or 0)}
+        watchdog = "null" if limits.watchdog_s == inf else duration_in_words(limits.watchdog_s)
+        words = {"error_rate": f"{limits.error_rate:g}", "memory": size_in_words(limits.memory or 0), "watchdog": watchdog}
         return tuple(Fact(name, words[name], self._place(place)) for name, place in limits.places.items())
 
     def _path(self, path: str) -> str:

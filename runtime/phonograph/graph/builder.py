@@ -13,7 +13,8 @@ from phonograph.graph.branches import strangers
 from phonograph.graph.isolation import obstacle, stays
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
-from phonograph.graph.nodes import asked_run, node_of, node_of_insertion, node_of_ordering
+from phonograph.graph.named_errors import UnknownErrorError, named_error
+from phonograph.graph.nodes import asked_run, breaker_of, node_of, node_of_insertion, node_of_ordering
 from phonograph.graph.order import flow_order
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.graph.unify import Unification
@@ -212,6 +213,7 @@ class _Builder:
             found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
             expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
             self._complain("wrong_value", entry.position, found, expected)
+        self._check_window(entry)
         params = None
         try:
             params = bind(
@@ -226,7 +228,7 @@ class _Builder:
             self._complain_of_code(entry, spec, "parameters", error)
         self._check_process(entry, spec, params)
         self._check_timeouts(entry, spec)
-        return BoundNode(entry, spec, params, self._ports(entry, spec, params))
+        return BoundNode(entry, spec, params, self._ports(entry, spec, params), self._retryable(entry))
 
     def _check_process(self, entry: NodeEntry, spec: NodeSpec, params: Params | None) -> None:
         """Whether it can run where it is to run. What `defaults` say holds for the nodes that it can hold for."""
@@ -242,6 +244,30 @@ class _Builder:
         elif run != "process" and "memory" in entry.own:
             expected = "it only beside 'run: process'; threads share the memory of this process"
             self._complain("process", entry.origins["memory"], f"'memory' on {what}", expected)
+
+    def _check_window(self, entry: NodeEntry) -> None:
+        breaker = breaker_of(entry)
+        if breaker.window is not None and breaker.window < breaker.failure_threshold:
+            found = (
+                f"'window' on node {entry.id!r} is {breaker.window} records, of which {breaker.failure_threshold} can never fail"
+            )
+            expected = f"at least {breaker.failure_threshold}, the 'failure_threshold'"
+            complaint = Complaint("wrong_value", entry.origins.get("breaker.window", entry.position), found, expected)
+            self.complaints.append(complaint)
+
+    def _retryable(self, entry: NodeEntry) -> tuple[type[Exception], ...]:
+        """The errors that a node is tried again after, as its entry names them. Those in `defaults` are complained of once."""
+        found: list[type[Exception]] = []
+        for name in entry.retry.get("retryable", ()):
+            try:
+                found.append(named_error(name, [path for path, _ in self._manifest.plugins]))
+            except UnknownErrorError as error:
+                position = entry.origins["retry.retryable"]
+                expected = "an exception that may heal, such as ConnectionError or PACKAGE.MODULE.NAME"
+                complaint = Complaint("wrong_value", position, f"'retryable' names {name!r}: {error}", expected, error.candidates)
+                if complaint not in self.complaints:
+                    self.complaints.append(complaint)
+        return tuple(found)
 
     def _check_timeouts(self, entry: NodeEntry, spec: NodeSpec) -> None:
         if spec.kind == "source" and "total_timeout" in entry.own:

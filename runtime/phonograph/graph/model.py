@@ -112,6 +112,7 @@ class GraphNode:
     asked_run: Run | None = None
     memory: int | None = None
     order: bool = False
+    error_rate: float = 1.0
 
     @property
     def run(self) -> Run:

@@ -27,10 +27,11 @@ def node_of(node: BoundNode) -> GraphNode:
         ports=ports,
         inputs=(),
         outputs=(),
-        retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
-        breaker=replace(BreakerPolicy(), **entry.breaker),
+        retry=retry_of(entry, spec.retryable + node.retryable),
+        breaker=breaker_of(entry),
         timeout=timeout_of(entry, spec),
         on_error=entry.on_error,
+        error_rate=entry.error_rate,
         workers=1 if entry.order else entry.workers,
         asked_run=asked_run(entry, spec),
         memory=entry.memory,
@@ -53,7 +54,7 @@ def node_of_insertion(insertion: Insertion, entry: NodeEntry) -> GraphNode:
         ports=(spec.inputs, spec.outputs),
         inputs=(),
         outputs=(),
-        retry=RetryPolicy(**entry.retry, retryable=spec.retryable),
+        retry=retry_of(entry, spec.retryable),
         # Passing over it would hand on what the next node does not take.
         breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
         timeout=entry.timeout,
@@ -91,6 +92,15 @@ def asked_run(entry: NodeEntry, spec: NodeSpec) -> Run | None:
     if "run" not in entry.own and (stays(spec) or spec.run == "inline"):
         return None
     return entry.run
+
+
+def retry_of(entry: NodeEntry, retryable: tuple[type[Exception], ...]) -> RetryPolicy:
+    """How a node is tried again, with these errors besides those of every policy."""
+    return RetryPolicy(**{**entry.retry, "retryable": retryable})
+
+
+def breaker_of(entry: NodeEntry) -> BreakerPolicy:
+    return replace(BreakerPolicy(), **entry.breaker)
 
 
 def timeout_of(entry: NodeEntry, spec: NodeSpec) -> TimeoutPolicy:

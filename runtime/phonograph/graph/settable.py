@@ -38,6 +38,7 @@ def _paths(manifest: Manifest, registry: Registry) -> Iterator[tuple[str, str]]:
     yield from _policies("defaults")
     yield "limits.error_rate", "share of dead letters above which a run fails"
     yield "limits.memory", "what the process should stay within"
+    yield "limits.watchdog", "how long nothing may move before it is told what is stuck"
     yield "name", "name of the pipeline"
     yield "description", "what it is for"
 

@@ -11,17 +11,16 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from phonograph.breaker import BreakerPolicy
 from phonograph.errors import Complaint
 from phonograph.graph.conversion import Converter, Insertion
 from phonograph.graph.mismatch import contradiction, mixed_families, other_family, refusal
 from phonograph.graph.model import Edge
+from phonograph.graph.nodes import breaker_of, retry_of
 from phonograph.graph.ordering import Ordering, ordering
 from phonograph.graph.registry import Registry
 from phonograph.graph.wiring import BoundNode, Wire
 from phonograph.language.entries import NodeEntry
 from phonograph.porttype import Bound, PortType, agreement
-from phonograph.retry import RetryPolicy
 from phonograph.spec import Port
 
 _ANY = PortType("any")
@@ -304,7 +303,7 @@ class Unification:
 def _policies(entry: NodeEntry) -> tuple[object, ...]:
     """What a node does about failures, and who works on it where; an inserted node does as its readers do."""
     where = (entry.workers, entry.run, entry.memory)
-    return RetryPolicy(**entry.retry), replace(BreakerPolicy(), **entry.breaker), entry.timeout, entry.on_error, where
+    return retry_of(entry, ()), entry.retry.get("retryable", ()), breaker_of(entry), entry.timeout, entry.on_error, where
 
 
 def _inside(wire: Wire, given: PortType) -> PortType:

@@ -35,12 +35,17 @@ _DEAD_LETTERS = Port(DEAD_LETTER, PortType("record"))
 
 @dataclass(frozen=True, slots=True)
 class BoundNode:
-    """A node of the manifest with what is known of it; None for what could not be told."""
+    """A node of the manifest with what is known of it; None for what could not be told.
+
+    Args:
+        retryable: the errors that its entry names as such.
+    """
 
     entry: NodeEntry
     spec: NodeSpec | None
     params: Params | None
     ports: Ports | None
+    retryable: tuple[type[Exception], ...] = ()
 
     @property
     def is_variadic(self) -> bool:

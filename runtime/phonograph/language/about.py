@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position
 from phonograph.language import fields
 from phonograph.language.fields import Fields, complain, describe
 from phonograph.language.parameters import ID
+
+_WATCHDOG_S = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,16 +21,18 @@ class Limits:
 
     Args:
         error_rate: share of dead-lettered records above which it fails.
+        watchdog_s: how long nothing may move before it is told what is stuck; inf: that is never told.
         memory: bytes that the process should stay within; None: no limit.
         places: where those that are given stand.
     """
 
     error_rate: float = 1.0
     memory: int | None = None
+    watchdog_s: float = _WATCHDOG_S
     places: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
 
-LIMITS = ("error_rate", "memory")
+LIMITS = ("error_rate", "memory", "watchdog")
 
 _SPELLING = "a-z, then a-z, 0-9, '_' or '-'"
 
@@ -56,9 +61,22 @@ def read_limits(found: Fields, complaints: list[Complaint]) -> Limits:
     given = Fields(located, what="'limits'", allowed=LIMITS, complaints=complaints)
     rate = given.read("error_rate", fields.number(0, 1))
     places = {name: written.position for name in LIMITS if (written := given.get(name)) is not None}
+    watchdog_s = given.read("watchdog", _watchdog)
     return Limits(
-        error_rate=1.0 if rate is None else rate, memory=given.read("memory", fields.size), places=MappingProxyType(places)
+        error_rate=1.0 if rate is None else rate,
+        memory=given.read("memory", fields.size),
+        watchdog_s=_WATCHDOG_S if watchdog_s is None else watchdog_s,
+        places=MappingProxyType(places),
     )
+
+
+def _watchdog(value: object) -> float:
+    if value is None:
+        return inf
+    seconds = fields.duration(value)
+    if not seconds:
+        raise fields.MismatchError("a duration of more than 0s, or null for none", code="wrong_value")
+    return seconds
 
 
 def check_subgraph(found: Fields, complaints: list[Complaint]) -> None:

@@ -91,6 +91,7 @@ class NodeEntry:
     own: frozenset[str] = frozenset()
     auto_convert: bool = True
     order: bool = False
+    error_rate: float = 1.0
     origins: Mapping[str, Position] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -226,6 +227,7 @@ class EntryReader:
             breaker=policy.breaker,
             timeout=policy.timeout,
             on_error=policy.on_error,
+            error_rate=policy.error_rate,
             workers=policy.workers,
             run=policy.run,
             memory=policy.memory,

@@ -139,6 +139,14 @@ def text(value: object) -> str:
     return str(value)
 
 
+def names(value: object) -> tuple[str, ...]:
+    """One name, or a list of names."""
+    listed = [one.value for one in value] if isinstance(value, tuple) else [value]
+    if not all(isinstance(one, str) and one for one in listed):
+        raise MismatchError("a name, or a list of names")
+    return tuple(map(str, listed))
+
+
 def path(value: object) -> str:
     """A path as it was written, with where it was written if that is known."""
     if not isinstance(value, str):

@@ -21,9 +21,9 @@ _PER_AUDIO = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?) ?x ?audio")
 OnError = Literal["fail", "skip", "dead_letter"]
 AskedRun = Literal["thread", "process"]
 Settings = Mapping[str, Any]
-"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds."""
+"""Arguments of RetryPolicy or BreakerPolicy that the manifest gives; times in seconds, errors by their names."""
 
-KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "auto_convert")
+KEYS = ("workers", "run", "memory", "retry", "breaker", "timeout", "total_timeout", "on_error", "error_rate", "auto_convert")
 
 MIN_MEMORY = 16 * 2**20
 """Bytes; with less, a worker process cannot even report that it has too little."""
@@ -36,9 +36,12 @@ RETRY: _Table = {
     "factor": ("factor", fields.number(1)),
     "max_delay": ("max_delay_s", fields.duration),
     "jitter": ("jitter_s", fields.duration),
+    "budget": ("budget", fields.number(0, 1)),
+    "retryable": ("retryable", fields.names),
 }
 BREAKER: _Table = {
     "failure_threshold": ("failure_threshold", fields.integer(1)),
+    "window": ("window", fields.integer(1)),
     "reset_timeout": ("reset_timeout_s", fields.duration),
     "half_open_probes": ("half_open_probes", fields.integer(1)),
     "when_open": ("when_open", fields.one_of("wait", "shed", "skip")),
@@ -56,6 +59,7 @@ class Policies:
     breaker: Settings = field(default_factory=lambda: MappingProxyType({}))
     timeout: TimeoutPolicy = UNBOUNDED
     on_error: OnError = "dead_letter"
+    error_rate: float = 1.0
     workers: int | None = None
     run: AskedRun | None = None
     memory: int | None = None
@@ -78,6 +82,7 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
             else:
                 origins[key] = located.position
     on_error = found.read("on_error", fields.one_of(*get_args(OnError)))
+    error_rate = found.read("error_rate", fields.number(0, 1))
     workers = found.read("workers", _workers)
     run = cast(AskedRun | None, found.read("run", fields.one_of(*get_args(AskedRun))))
     memory = found.read("memory", _memory)
@@ -88,6 +93,7 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
         breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
         timeout=_timeout(found, before.timeout),
         on_error=cast(OnError, on_error or before.on_error),
+        error_rate=before.error_rate if error_rate is None else error_rate,
         workers=before.workers if workers is None else workers or None,
         run=run or before.run,
         memory=memory or before.memory,

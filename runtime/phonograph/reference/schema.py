@@ -125,6 +125,9 @@ def _top() -> Json:
                 {
                     "error_rate": ref("error_rate"),
                     "memory": described("what the process should stay within; sources pause where it would not", SIZE),
+                    "watchdog": described(
+                        "how long nothing may move before it is told what is stuck; null: never", TOTAL_TIMEOUT, default="5m"
+                    ),
                 }
             ),
         ),
@@ -149,6 +152,7 @@ def _policies(*, default: bool = False) -> Json:
         "timeout": ref("timeout"),
         "total_timeout": ref("total_timeout"),
         "on_error": ref("on_error"),
+        "error_rate": ref("node_error_rate"),
         "workers": ref("workers"),
         "run": ref("run"),
         "memory": ref("memory"),
@@ -160,7 +164,8 @@ def _language() -> Json:
     """The parts that do not depend on the node types."""
     retry, rest, queue = RetryPolicy(), BreakerPolicy(), QueueBounds()
     breaker = {
-        "failure_threshold": described("records in a row that fail before it opens", _whole(1), default=rest.failure_threshold),
+        "failure_threshold": described("failed records that open it, in a row", _whole(1), default=rest.failure_threshold),
+        "window": described("count them among so many of the latest records, in a row or not", _whole(1)),
         "reset_timeout": described("until a record is tried again", DURATION, default=duration_in_words(rest.reset_timeout_s)),
         "half_open_probes": described("records tried then at one time", _whole(1), default=rest.half_open_probes),
         "max_open": described("how long it may hold records", DURATION, default=duration_in_words(rest.max_open_s)),
@@ -204,6 +209,14 @@ def _language() -> Json:
                     "factor": described("by which each delay is longer", {"type": "number", "minimum": 1}, default=retry.factor),
                     "max_delay": described("no delay is longer", DURATION, default=duration_in_words(retry.max_delay_s)),
                     "jitter": described("up to so much is added to each delay, at random", DURATION, default=0),
+                    "budget": described(
+                        "share of the items whose failures may be tried again, beyond the first few",
+                        {"type": "number", "minimum": 0, "maximum": 1},
+                    ),
+                    "retryable": described(
+                        "errors that may heal, besides those that always may: NAME of Python or phonograph, PACKAGE.MODULE.NAME",
+                        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+                    ),
                 }
             ),
         ),
@@ -247,6 +260,11 @@ def _language() -> Json:
         ),
         "order": described(
             "whether it gets what comes one by one, in the order in which the sources read it", {"type": "boolean"}, default=False
+        ),
+        "node_error_rate": described(
+            "share of records that may fail here, dead-lettered or skipped; above it the run fails",
+            {"type": "number", "minimum": 0, "maximum": 1},
+            default=1,
         ),
         "error_rate": described(
             "share of dead-lettered records above which the run fails", {"type": "number", "minimum": 0, "maximum": 1}, default=1

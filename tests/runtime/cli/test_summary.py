@@ -59,12 +59,15 @@ def test_paths_with_a_secret_are_shown_without_it(project: Path) -> None:
     assert not [name for name, text in kept.items() if TOKEN in text]
 
 
-def test_first_dead_letters_and_where_the_others_lie(project: Path) -> None:
-    """Five are shown, dots tell that there are more, and their file is named."""
+def test_failures_by_their_reasons_and_where_the_letters_lie(project: Path) -> None:
+    """What failed alike is one line with the first example, the most frequent first, and the file of letters is named."""
     (project / "failing.yaml").write_text(FAILING)
+    (project / "clips" / "empty.wav").write_bytes(b"")
     lines = run_pipeline("failing.yaml", "--run-dir", "run").stdout.splitlines()
-    assert sum("broken-" in line for line in lines) == 5
-    assert lines[lines.index("  ...") + 1] == f"  all dead letters: {project}/run/dead_letters.jsonl"
+    number = next(number for number, line in enumerate(lines) if "broken-" in line)
+    assert lines[number].startswith("  7 at audio, such as clips/broken-")
+    assert lines[number + 1].startswith("  clips/empty.wav at audio: ")
+    assert lines[number + 2] == f"  all dead letters: {project}/run/dead_letters.jsonl"
 
 
 def test_dead_letters_that_a_sink_read(project: Path) -> None:

@@ -124,6 +124,27 @@ def test_the_error_budget_stops_a_long_run(tmp_path: Path) -> None:
     assert 100 <= report.records.read < 100_000
 
 
+@pytest.mark.parametrize("on_error", ["dead_letter", "skip"])
+def test_a_node_has_a_budget_of_its_own(tmp_path: Path, on_error: str) -> None:
+    """What fails at a node, set aside or skipped, is held against what that node allows, and others are not."""
+    params = "{failures: 9, every: 10, error: bad_input}"
+    texts = [flaky(params, on_error=on_error).replace("workers: 1", f"workers: 1, error_rate: {rate}") for rate in (0.05, 0.1)]
+    over, within = (run_text(tmp_path, text) for text in texts)
+    assert (over.status, over.exit_code) == ("failed", 1)
+    assert "2 of 20 records failed at node 'flaky'; its error_rate allows 5.00%" in str(over.error)
+    assert (within.status, within.exit_code) == ("completed_with_errors", 0)
+    elsewhere = flaky(params, on_error=on_error).replace("input: flaky}", "input: flaky, error_rate: 0}")
+    assert run_text(tmp_path, elsewhere).exit_code == 0
+
+
+def test_the_budget_of_a_node_stops_a_long_run(tmp_path: Path) -> None:
+    """After 100 records a run of which too many fail at one node ends without reading on."""
+    text = flaky("{failures: 9, every: 2, error: bad_input}").replace("workers: 1", "workers: 1, error_rate: 5e-2")
+    report = run_text(tmp_path, text.replace("count: 20", "count: 100000"))
+    assert report.status == "failed"
+    assert 100 <= report.records.read < 100_000
+
+
 def failing_until(number: int) -> type[Node[Params]]:
     """A node that is down for the first `number` calls."""
     calls = []

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from phonograph.cli.summary import summarise
 from phonograph.errors import NodeError, OutputError, WorkersLeftError
 from phonograph.executor import RunReport
 from phonograph.log import command_logger
@@ -52,7 +53,9 @@ def test_a_call_that_asks_ends_and_is_tried_again(tmp_path: Path, seed: int) -> 
 def test_a_call_that_hangs_is_left_behind(tmp_path: Path, seed: int) -> None:
     """A call that never returns loses its worker; a fresh one heals the record and does the others; the status says so."""
     log = io.StringIO()
-    report = simulated(tmp_path, line("{takes: {'3': [0, 1]}}"), seed, log)
+    CALLS.clear()
+    one = executor_for(tmp_path, line("{takes: {'3': [0, 1]}}"), *SLOW, log=command_logger("console", "warning", log))
+    report = simulate(one.run_async(), seed=seed)
     metrics = node_metrics(report)["work"]
     assert report.metrics is not None
     (left,) = report.metrics.pipeline_execution.left_behind
@@ -62,6 +65,7 @@ def test_a_call_that_hangs_is_left_behind(tmp_path: Path, seed: int) -> None:
     assert (metrics.timeouts, metrics.errors, metrics.items_in, metrics.items_out) == (1, 1, 6, 6)
     assert "call_left_behind" in log.getvalue() and "in spend" in log.getvalue()
     assert CALLS.count("numbers/3") == 2 and len(CALLS) == 7
+    assert "a call of work of record numbers/3 has not come back after its time-out" in summarise(report, one.graph)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

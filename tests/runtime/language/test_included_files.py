@@ -129,7 +129,7 @@ def test_what_a_subgraph_says_of_itself_is_read(tmp_path: Path) -> None:
     assert [line.replace(" (included at main.yaml:3:22)", "") for line in lines] == [
         "part.yaml:1:7: wrong_type 'name' is the number 7; expected text; put it in quotes",
         "part.yaml:2:14: wrong_type 'description' is a list; expected text; put it in quotes",
-        "part.yaml:3:10: unknown_key unknown key 'error_rat' in 'limits'; expected one of error_rate, memory; "
+        "part.yaml:3:10: unknown_key unknown key 'error_rat' in 'limits'; expected one of error_rate, memory, watchdog; "
         "did you mean 'error_rate'?",
         "part.yaml:4:8: wrong_type 'tests' is the number 3; expected a list of cases",
     ]

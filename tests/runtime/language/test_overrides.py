@@ -168,7 +168,7 @@ def test_path_that_is_overridden_starts_at_the_working_directory(path: Path, mon
             "nodes.mono.parms.rate=1",
             "FILE:9:9: override the override of 'nodes.mono.parms.rate' leads nowhere: 'nodes.mono' has no 'parms'; "
             "expected one of type, input, params, workers, include, run, memory, retry, breaker, timeout, "
-            "total_timeout, on_error and 2 more; "
+            "total_timeout, on_error and 3 more; "
             "did you mean 'params'?",
         ),
         (
@@ -183,7 +183,8 @@ def test_path_that_is_overridden_starts_at_the_working_directory(path: Path, mon
         (
             "defaults.retry.max_retires=1",
             "FILE:5:19: override the override of 'defaults.retry.max_retires' leads nowhere: "
-            "'defaults.retry' has no 'max_retires'; expected one of max_retries, base_delay, factor, max_delay, jitter; "
+            "'defaults.retry' has no 'max_retires'; expected "
+            "one of max_retries, base_delay, factor, max_delay, jitter, budget, retryable; "
             "did you mean 'max_retries'?",
         ),
         (
