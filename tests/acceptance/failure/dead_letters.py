@@ -64,7 +64,7 @@ def _redriven_with_kills(num_kills: int) -> Figure:
             if ending.signal or (ending.status or 0) > 60 or letters or contents(folder / "out") != undisturbed:
                 faults.append(f"{ending}, {len(letters)} bytes of letters"[:200])
     text = (
-        f"{num_killed} kills, after which {num_redriven} records were left to run again, in {num_between} cases some and not all; "
+        f"{num_killed} kills, after which {num_redriven} records were left, in {num_between} cases some and not all; "
         f"{len(faults)} faults {'; '.join(faults)}"
     )
     return Figure(text, num_killed >= num_kills and not faults)
