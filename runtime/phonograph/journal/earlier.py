@@ -115,11 +115,13 @@ class Earlier:
                 raise _lost()
             self._live[run].remove(ordinals)
 
-    def lose_all(self) -> None:
-        """The same for all records."""
-        if self.redrive is not None and self._live:
+    def lose_until(self, run: int) -> None:
+        """The same for all records of the runs up to this one."""
+        lost = [number for number in self._live if number <= run]
+        if self.redrive is not None and lost:
             raise _lost()
-        self._live.clear()
+        for number in lost:
+            del self._live[number]
 
     def of_source(self, number: int) -> EarlierRecords | RedrivenRecords:
         """What is known of one source's records."""

@@ -91,6 +91,8 @@ class RowsLog(RowsJournal):
         self._sync_file: Callable[[], None] = lambda: None
         self._end = 0
         self._staying: Callable[[], Iterable[Chunk]] = tuple
+        self._lost: list[Chunk] = []  # were in a file that is gone
+        self._unknown_until = 0  # which rows runs up to this one had in the file is not known
         self._log: SealedFile | None = None
 
     @_storing
@@ -104,7 +106,8 @@ class RowsLog(RowsJournal):
             kept = self._found(self._earlier, final, partial)
         self._end = kept.num_bytes
         if kept.place == "nothing":
-            self._open_log.append(line_of({"file": os.path.basename(final)}))
+            self._open_log.append(line_of({"file": os.path.basename(final), "unknown_until": self._unknown_until}))
+            self._open_log.sync()
         return kept
 
     def syncs(self, sync: Callable[[], None]) -> None:
@@ -155,6 +158,11 @@ class RowsLog(RowsJournal):
         try:
             status = os.stat(path)
             log.append(line_of({"of": {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}}))
+            log.append(line_of({"unknown_until": self._unknown_until}))
+            for chunk in self._lost:
+                _append_rows(log, chunk.run, 0, chunk.ordinals.tolist(), chunk.lengths.tolist())
+            if self._lost:
+                log.append(line_of({"cut": 0}))
             start = 0
             for chunk in self._staying():
                 _append_rows(log, chunk.run, start, chunk.ordinals.tolist(), chunk.lengths.tolist())
@@ -200,8 +208,13 @@ class RowsLog(RowsJournal):
                 end = entry["cut"]
             elif "rows" in entry:
                 end = entry["rows"]["start"] + sum(entry["rows"]["lengths"])
+            self._unknown_until = max(self._unknown_until, entry.get("unknown_until", 0))
         if not is_known and self._must_be_there:
-            earlier.lose_all()
+            self._unknown_until = earlier.began.run
+        earlier.lose_until(self._unknown_until)
+        self._lost = list(self._chunks(are_cut=True))
+        for chunk in self._lost:
+            earlier.lose(chunk.run, chunk.ordinals)
         place: Place = "nothing"
         if is_finished:
             place = _place_of_finished(final, partial, size, mtime_ns)
@@ -210,7 +223,10 @@ class RowsLog(RowsJournal):
         if place == "nothing":
             for chunk in self._chunks():
                 earlier.lose(chunk.run, chunk.ordinals)
-            self._log = SealedFile(self.path)
+                self._lost.append(chunk)
+            self._log = SealedFile(self.path, after=last)
+            if last is not None:
+                self._log.append(line_of({"cut": 0}))  # whose rows there were stays known until their records are done again
             return Kept()
         self._log = SealedFile(self.path, after=last)
         self._staying = lambda: (chunk.only(earlier.are_live(chunk.run, chunk.ordinals)) for chunk in self._chunks())
@@ -233,10 +249,12 @@ class RowsLog(RowsJournal):
                 )
             yield group
 
-    def _chunks(self) -> Iterator[Chunk]:
-        """The rows of the file, as far as the journal knows them."""
+    def _chunks(self, *, are_cut: bool = False) -> Iterator[Chunk]:
+        """The rows of the file, as far as the journal knows them; or those that were there once and were cut off."""
         entries = [(number, _DECODER.decode(group.body)) for number, group in enumerate(self._groups()) if b'"cut"' in group.body]
         cuts = [(number, entry["cut"]) for number, entry in entries if "cut" in entry]
+        if are_cut and not cuts:
+            return
         for number, group in enumerate(self._groups()):
             told = _DECODER.decode(group.body).get("rows")
             if told is None:
@@ -245,7 +263,11 @@ class RowsLog(RowsJournal):
             starts = told["start"] + np.cumsum(lengths) - lengths
             chunk = Chunk(told["run"], np.array(told["ordinals"], np.int64), starts, lengths)
             limit = min((cut for at, cut in cuts if at > number), default=None)
-            yield chunk if limit is None else chunk.only(starts < limit)
+            if are_cut:
+                if limit is not None:
+                    yield chunk.only(starts >= limit)
+            else:
+                yield chunk if limit is None else chunk.only(starts < limit)
 
     def _without(self, superseded: set[tuple[int, int]]) -> Iterator[Chunk]:
         runs = {run: np.array([ordinal for of, ordinal in superseded if of == run]) for run in {run for run, _ in superseded}}

@@ -180,3 +180,21 @@ def test_rows_that_come_while_others_are_written_are_kept(folder: Path) -> None:
     """Every record has its row, however often the journal is written."""
     texts_in(folder, **{f"t{number}": "word" for number in range(40)})
     assert len(journalled(run(folder, sync_every=0))) == 43
+
+
+@pytest.mark.parametrize("gone", ["out/rows.jsonl", "run/journal/rows-0.rows.log"])
+def test_what_a_list_lost_is_known_after_a_kill_too(folder: Path, gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is to make a list again, and is stopped before it has, leaves that to the next one."""
+    run(folder)
+    made = outputs(folder)
+    (folder / gone).unlink()
+
+    def stop(step: str) -> None:
+        if step == "records.written":
+            raise OSError(5, "the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phonograph.points.hook", stop)
+        assert run(folder, "same", sync_every=0).error is not None
+    assert run(folder, "same").records.completed == 3
+    assert outputs(folder) == made
