@@ -12,7 +12,6 @@ the runs before is kept until then; where both are there, because the later run 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,11 +36,11 @@ from phonograph.journal.records import (
     Began,
     Ended,
     RecordRow,
-    StoredPart,
     beginning_of,
     contents_of,
     decoded,
     encoded,
+    fault_of,
     rows_of,
     version_of,
     write_beginning,
@@ -160,7 +159,7 @@ class Earlier:
         if (record.size, record.mtime_ns, record.digest) != (row.size, row.mtime_ns, row.digest):
             return "its input has changed"
         for part in row.parts:
-            if fault := _fault_of(part, verifies=self._verifies):
+            if fault := fault_of(part, verifies=self._verifies):
                 return fault
         return None
 
@@ -382,20 +381,3 @@ def _merge(later: Path, before: Path, began: Began) -> None:
 
 def _hashes(rows: list[RecordRow]) -> Numbers:
     return np.array([hash(row.key) for row in rows], np.int64)
-
-
-def _fault_of(part: StoredPart, *, verifies: bool) -> str | None:
-    """What is wrong with a file that a run has stored, in words."""
-    try:
-        status = os.stat(part.path)
-        if (status.st_size, status.st_mtime_ns) != (part.num_bytes, part.mtime_ns):
-            return f"{part.path} has been changed since it was written"
-        if verifies:
-            with open(part.path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
-                    return f"{part.path} does not hold what was written"
-    except FileNotFoundError:
-        return f"{part.path} is not there"
-    except OSError as error:
-        return f"{part.path} cannot be read: {error.strerror}"
-    return None

@@ -6,7 +6,9 @@ line for each record, those of earlier runs among them that this one took as the
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,3 +214,20 @@ def _began(group: Group) -> Began | None:
     except (ValueError, msgspec.ValidationError):
         return None
     return began if began.version == VERSION else None
+
+
+def fault_of(part: StoredPart, *, verifies: bool) -> str | None:
+    """What is wrong with a file that a run has stored, in words."""
+    try:
+        status = os.stat(part.path)
+        if (status.st_size, status.st_mtime_ns) != (part.num_bytes, part.mtime_ns):
+            return f"{part.path} has been changed since it was written"
+        if verifies:
+            with open(part.path, "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != part.sha256:
+                    return f"{part.path} does not hold what was written"
+    except FileNotFoundError:
+        return f"{part.path} is not there"
+    except OSError as error:
+        return f"{part.path} cannot be read: {error.strerror}"
+    return None

@@ -196,28 +196,16 @@ class RowsLog(RowsJournal):
 
     def _found(self, earlier: Earlier, final: str, partial: str) -> Kept:
         """What there is of earlier runs."""
-        last, is_known, is_finished, end, size, mtime_ns = None, False, False, 0, 0, 0
-        for group in self._groups():
-            last = group
-            entry = _DECODER.decode(group.body)
-            is_known = True
-            is_finished = "finish" in entry
-            if is_finished:
-                size, mtime_ns = entry["finish"]["bytes"], entry["finish"]["mtime_ns"]
-            elif "cut" in entry:
-                end = entry["cut"]
-            elif "rows" in entry:
-                end = entry["rows"]["start"] + sum(entry["rows"]["lengths"])
-            self._unknown_until = max(self._unknown_until, entry.get("unknown_until", 0))
-        if not is_known and self._must_be_there:
+        last, end, finished = self._told()
+        if last is None and self._must_be_there:
             self._unknown_until = earlier.began.run
         earlier.lose_until(self._unknown_until)
         self._lost = list(self._chunks(are_cut=True))
         for chunk in self._lost:
             earlier.lose(chunk.run, chunk.ordinals)
         place: Place = "nothing"
-        if is_finished:
-            place = _place_of_finished(final, partial, size, mtime_ns)
+        if finished is not None:
+            place = _place_of_finished(final, partial, finished["bytes"], finished["mtime_ns"])
         elif end and _size_of(partial) >= end:
             place = "partial"
         if place == "nothing":
@@ -239,6 +227,19 @@ class RowsLog(RowsJournal):
             self._log.sync()
             return Kept("partial", cut)
         return Kept(place, end, stays)
+
+    def _told(self) -> tuple[Group | None, int, Any]:
+        """The last group of the journal, where the rows that it knows end, and how the file was that has its name."""
+        last, end, finished = None, 0, None
+        for group in self._groups():
+            last, entry = group, _DECODER.decode(group.body)
+            finished = entry.get("finish")
+            if "cut" in entry:
+                end = entry["cut"]
+            elif "rows" in entry:
+                end = entry["rows"]["start"] + sum(entry["rows"]["lengths"])
+            self._unknown_until = max(self._unknown_until, entry.get("unknown_until", 0))
+        return last, end, finished
 
     def _groups(self) -> Iterator[Group]:
         for group in groups(self.path):
