@@ -21,7 +21,6 @@ from pathlib import Path
 import msgspec
 
 from phonograph.graph.model import Graph, GraphNode
-from phonograph.isa import ISA
 from phonograph.spec import path_fields
 
 _CODE = {".py", ".so", ".pyd"}
@@ -30,6 +29,8 @@ _DIGITS = 12  # of a digest, as it is shown
 
 def fingerprint(graph: Graph) -> Mapping[str, str]:
     """What the graph's results depend on, by name, in words that can be shown."""
+    from phonograph.isa import ISA  # raises under a wrong name, which whoever only names a run directory must not meet here
+
     clean = graph.secrets.clean
     found = {"name": graph.name, "instruction set": ISA}
     for node in graph.nodes.values():

@@ -66,8 +66,8 @@ class Manifest:
     files: tuple[Path, ...] = ()
     subgraphs: Mapping[str, Subgraph] = field(default_factory=lambda: MappingProxyType({}))
     secrets: Secrets = NO_SECRETS
-    given: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
-    overrides: tuple[str, ...] = ()
+    given: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}), repr=False)  # may hold secrets
+    overrides: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
