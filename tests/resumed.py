@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from phonograph.errors import BadInputError
 from phonograph.executor import Executor, RunReport
+from phonograph.flow.collect import Collect
 from phonograph.flow.merge import Merge
 from phonograph.flow.order import Order
 from phonograph.flow.zip import Zip
@@ -74,6 +75,17 @@ class Files(Sink[FilesParams]):
         return FilePart(output_path(self.params.path, item.key, ".txt"), write)
 
 
+@node("test.names", inputs={"item": "any"}, side_effects=True, sees_native_memory=True)
+class Names(Sink[FilesParams]):
+    """Write a file for each item, with its key in it."""
+
+    def stage(self, item: Item) -> Part:
+        def write(file: IO[bytes]) -> None:
+            file.write(item.key.encode())
+
+        return FilePart(output_path(self.params.path, item.key, ".txt"), write)
+
+
 def texts_in(folder: Path, **texts: str) -> None:
     """Write the inputs, `b="two words"` for the text b."""
     (folder / "texts").mkdir(exist_ok=True)
@@ -83,7 +95,7 @@ def texts_in(folder: Path, **texts: str) -> None:
 
 def executor(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> Executor:
     CALLS.clear()
-    return executor_for(folder, graph, Texts, Shout, Files, Jsonl, Order, Merge, Zip, resume=resume, **options)
+    return executor_for(folder, graph, Texts, Shout, Files, Names, Jsonl, Collect, Order, Merge, Zip, resume=resume, **options)
 
 
 def run(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> RunReport:

@@ -188,8 +188,6 @@ class RunDirectory:
             self._sort_parts()
         if self._parts and (parts := self._parts.pop(row.ordinal, None)) is not None:
             row.parts = tuple(parts)
-            if self._orphans:
-                self._orphans.difference_update(part.path for part in parts)
         if before is not None and before.parts:
             remove_stale(before.parts, row.parts)
         if self.redrive is not None:
@@ -284,11 +282,13 @@ class RunDirectory:
     def _sort_parts(self) -> None:
         while self._stored:
             ordinal, part = self._stored.popleft()
+            self._orphans.discard(part.path)
             if ordinal >= 0:  # of items that are made of several records there is no telling whose the part is
                 self._parts.setdefault(ordinal, []).append(part)
 
     def _forget_earlier(self) -> None:
         """All that there is has been seen, and nothing is being made."""
+        self._sort_parts()
         for orphan in self._orphans:
             remove(orphan)
         for path in file_logs(self._journal):

@@ -198,3 +198,26 @@ def test_what_a_list_lost_is_known_after_a_kill_too(folder: Path, gone: str, mon
         assert run(folder, "same", sync_every=0).error is not None
     assert run(folder, "same").records.completed == 3
     assert outputs(folder) == made
+
+
+def test_files_of_collected_records_are_not_left_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run had made of several records at once is made again, and stays."""
+    graph = """
+nodes:
+  texts: {type: test.texts, params: {path: texts}}
+  loud: {type: test.shout, input: texts}
+  some: {type: flow.collect, input: loud, params: {by: count, size: 2}}
+  files: {type: test.names, input: some, params: {path: out}}
+"""
+    run(folder, graph=graph)
+    made = outputs(folder)
+
+    def stop(step: str) -> None:
+        if step == "records.written":
+            raise OSError(5, "the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("phonograph.points.hook", stop)
+        assert run(folder, graph=graph).error is not None
+    assert run(folder, "same", graph).error is None
+    assert outputs(folder) == made
