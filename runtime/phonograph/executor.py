@@ -162,7 +162,7 @@ class Executor:
                 self._is_stopped = False
                 if report.metrics is not None:
                     directory.write_metrics(report.metrics)
-                directory.write_end(report.status, is_complete=scheduler.is_complete, has_read=scheduler.has_read)
+                scheduler.write_end(report.status)
         return report
 
     async def __aenter__(self) -> Self:
@@ -304,7 +304,7 @@ class Executor:
         self.report = self._report(serving, "success")
         if self.report.metrics is not None:
             directory.write_metrics(self.report.metrics)
-        directory.write_end(self.report.status, is_complete=True, has_read=True)
+        directory.write_end(self.report.status, has_read=True, has_seen_all=True, is_complete=True)
 
     def _opened_directory(self) -> RunDirectory:
         is_mixed = mixes_records(self.graph)

@@ -69,10 +69,6 @@ _STUCK_AFTER_S = 1.0  # how long a cancelled run waits for calls that are still 
 class Scheduler:
     """One run of a plan. Make it inside the event loop that runs it; use it once.
 
-    Attributes:
-        is_complete: it has seen all that the sources have, and stored all that it was to store.
-        has_read: it has read all that it was to read, and seen it through.
-
     Args:
         measure: time nodes and count their memory.
         sample: how many records to read, shared out over the sources; None: all.
@@ -91,8 +87,7 @@ class Scheduler:
         sync_every_s: float = 1.0,
     ) -> None:
         self.was_interrupted = False
-        self.is_complete = False
-        self.has_read = False
+        self._has_read = self._has_seen_all = self._is_complete = False
         self._plan = plan
         self._measure = measure
         self._check_arrays = check_arrays
@@ -163,14 +158,15 @@ class Scheduler:
             if self._check_arrays:
                 crew.equip(ArrayCheck().begin)
             await self._move(crew)
-            self.has_read = not course.is_draining
+            self._has_read = not course.is_draining
+            self._has_seen_all = self._has_read and all(quota is None for quota in self._quotas.values())
             if self.error is None and self._budget.is_exceeded(all_count=not self.was_interrupted):
                 course.fail(self._budget.error())
             await course.scribe.catch_up()  # what is complete from here on is made of records that are known to have ended
             if self.error is None and not self.was_interrupted:
                 if course.run_directory.finishes:
                     await crew.finish()
-                self.is_complete = all(quota is None for quota in self._quotas.values())
+                self._is_complete = self._has_seen_all
             timeout_s = None
         except NodeError as error:
             timeout_s = None
@@ -191,6 +187,12 @@ class Scheduler:
                 course.tell_resumed()
                 counts = {outcome.value: count for outcome, count in self.ledger.counts.items() if count}
                 course.tell("info", "run_ended", **counts)
+
+    def write_end(self, status: str) -> None:
+        """Say in the run directory how the run ended. Raises RunDirectoryError."""
+        self._course.run_directory.write_end(
+            status, has_read=self._has_read, has_seen_all=self._has_seen_all, is_complete=self._is_complete
+        )
 
     def drain(self) -> None:
         """Stop reading because someone asked; let what is in flight end. Call it in the event loop."""

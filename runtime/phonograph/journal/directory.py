@@ -220,17 +220,18 @@ class RunDirectory:
                 self._is_broken = True
                 raise
 
-    def write_end(self, status: str, *, is_complete: bool, has_read: bool) -> None:
+    def write_end(self, status: str, *, has_read: bool, has_seen_all: bool, is_complete: bool) -> None:
         """Say how the run ended, after its last record.
 
         Args:
-            is_complete, has_read: see `Ended`; of a redrive, so far as it was to see and to store anything.
+            has_read, is_complete: see `Ended`; of a redrive, so far as it was to see and to store anything.
+            has_seen_all: of what its sources have, so that nothing that earlier runs left unfinished is waited for.
         """
         self.store(self.take())
         if self._is_broken:
             return
         with self._writing():
-            if is_complete:
+            if has_seen_all:
                 self._forget_earlier()
             if self.redrive is not None:
                 self._dead_letters.drop(self.redrive.is_settled)
@@ -350,7 +351,7 @@ class NoRunDirectory(RunDirectory):
     def store(self, rows: Sequence[RecordRow]) -> None:
         pass
 
-    def write_end(self, status: str, *, is_complete: bool, has_read: bool) -> None:
+    def write_end(self, status: str, *, has_read: bool, has_seen_all: bool, is_complete: bool) -> None:
         pass
 
     def add_dead_letter(self, letter: DeadLetter) -> None:

@@ -158,8 +158,8 @@ class LetterFile:
     def __init__(self, path: Path, *, keeps: bool) -> None:
         self._path = path
         self._is_synced = True
-        self._file = path.open("r+b" if keeps and path.exists() else "w+b", buffering=0)
-        self._length = self._start = _whole_lines(self._file)
+        self._length = self._start = _whole_lines(path) if keeps else 0
+        self._file = path.open("r+b" if self._length else "wb", buffering=0)
         os.ftruncate(self._file.fileno(), self._length)
 
     def add(self, letter: DeadLetter) -> None:
@@ -178,25 +178,25 @@ class LetterFile:
             os.fdatasync(self._file.fileno())
 
     def forget_earlier(self) -> None:
-        """Drop the letters of earlier runs, for all that they were about has been done again."""
+        """Drop the lines of earlier runs, for all that they were about has been done again. Raises OSError."""
         if self._start:
-            aside = self._path.with_name(f".{self._path.name}.tmp")
-            aside.write_bytes(os.pread(self._file.fileno(), self._length - self._start, self._start))
-            aside.replace(self._path)
-            self._start = 0
+            self._replace(lambda line: False)
 
     def drop(self, is_settled: Callable[[FiledLetter], bool]) -> None:
         """Drop those letters of earlier runs that say nothing any more; lines that are no letters stay. Raises OSError."""
+        self._replace(lambda line: (letter := filed(line)) is None or not is_settled(letter))
+
+    def _replace(self, stays: Callable[[bytes], bool]) -> None:
+        """Write the file anew, without those lines of earlier runs that do not stay."""
         aside = self._path.with_name(f".{self._path.name}.tmp")
-        self._file.seek(0)
         length = start = 0
-        with aside.open("wb") as kept:
-            for line in self._file:
-                letter = filed(line) if length < self._start else None
+        with self._path.open("rb") as before, aside.open("wb") as kept:
+            for line in before:
+                is_earlier = length < self._start
                 length += len(line)
-                if letter is None or not is_settled(letter):
+                if not is_earlier or stays(line):
                     kept.write(line)
-                    start = kept.tell() if length <= self._start else start
+                    start += len(line) if is_earlier else 0
             kept.flush()
             os.fsync(kept.fileno())
         aside.replace(self._path)
@@ -210,12 +210,12 @@ class LetterFile:
             os.fsync(self._file.fileno())
 
 
-def _whole_lines(file: Any) -> int:
-    """How many bytes of a file are whole lines."""
+def _whole_lines(path: Path) -> int:
+    """How many bytes of a file are whole lines; of one that is not there, none."""
     length = 0
-    for line in file:
-        if line.endswith(b"\n"):
-            length += len(line)
+    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
+        for line in file:
+            length += len(line) if line.endswith(b"\n") else 0
     return length
 
 

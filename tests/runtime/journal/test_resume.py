@@ -97,6 +97,17 @@ def test_dead_letters_are_tried_again(folder: Path) -> None:
     assert outputs(folder) == undisturbed(folder, folder / "other")
 
 
+def test_letters_of_earlier_runs_go_when_all_has_been_done_again(folder: Path) -> None:
+    """A run that has seen everything leaves its own dead letters, also when it fails because there are too many."""
+    texts_in(folder, a="bad", b="bad", c="bad")
+    for resume in (None, "same", "same"):
+        report = run(folder, resume)
+        assert (report.status, len(dead_letters(report))) == ("failed", 3)
+    texts_in(folder, a="good")
+    report = run(folder, "same", sample=1)
+    assert len(dead_letters(report)) == 3
+
+
 def test_another_manifest_is_refused_with_the_difference(folder: Path) -> None:
     """The refusal names what was and what is; `reuse` takes what is there, `new` begins anew."""
     run(folder)
