@@ -310,8 +310,12 @@ class RunDirectory:
     def _replace(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}.tmp"
         with self._writing():
-            temporary.write_bytes(content)
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
             temporary.replace(self.path / name)
+            sync_folder(str(self.path))
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

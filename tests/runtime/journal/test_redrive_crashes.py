@@ -14,6 +14,7 @@ import pytest
 from crashes import Call, Loss, Recorded, left_after
 from phonograph.item import Outcome
 from phonograph.journal.directory import JOURNAL
+from phonograph.journal.origin import origin_in
 from phonograph.journal.records import EARLIER, RECORDS, rows_of
 from resumed import executor, outputs, run, texts_in
 from small_runs import dead_letters
@@ -67,11 +68,12 @@ def redriven() -> Iterator[Redriven]:
 
 @pytest.mark.parametrize("loss", ["killed", "data", "half", "all"])
 def test_a_redrive_that_stops_anywhere_loses_nothing(redriven: Redriven, loss: Loss, caplog: pytest.LogCaptureFixture) -> None:
-    """A letter is there until its record ended well on the disk; one more redrive comes to what an undisturbed one makes."""
+    """Manifest and letters are there until their records ended well on the disk; one more redrive makes what one alone does."""
     caplog.set_level(logging.CRITICAL)
     for number in range(redriven.begin + len(loss), len(redriven.calls) + 1, EVERY):
         redriven.stop_behind(number, loss)
         where = f"{loss} behind {number}: {redriven.calls[number - 1]}"
+        origin_in(redriven.folder / "run")
         assert redriven.lettered | redriven.ended_well >= {f"texts/{name}" for name in "abcd"}, where
         report = executor(redriven.folder, graph=IN_ORDER, redrive=True).run()
         assert (report.records.completed, report.records.dead_lettered) == (3, 1), where
