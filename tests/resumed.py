@@ -19,6 +19,7 @@ from phonograph.journal.earlier import Resume
 from phonograph.node import InputPath, Node, OutputPath, Params, Source, node
 from phonograph.sink import FilePart, Part, Sink, output_path
 from phonograph_nodes.writing.rows import Jsonl
+from phonograph_nodes.writing.shards import Shards
 from small_runs import executor_for
 
 CALLS: Counter[str] = Counter()
@@ -95,7 +96,8 @@ def texts_in(folder: Path, **texts: str) -> None:
 
 def executor(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> Executor:
     CALLS.clear()
-    return executor_for(folder, graph, Texts, Shout, Files, Names, Jsonl, Collect, Order, Merge, Zip, resume=resume, **options)
+    known = (Texts, Shout, Files, Names, Jsonl, Shards, Collect, Order, Merge, Zip)
+    return executor_for(folder, graph, *known, resume=resume, **options)
 
 
 def run(folder: Path, resume: Resume | None = None, graph: str = GRAPH, **options: Any) -> RunReport:

@@ -10,9 +10,12 @@ import pytest
 from crashes import Loss, Recorded, left_after
 from resumed import GRAPH, outputs, run, texts_in
 
-__all__ = ["GRAPH", "IN_ORDER", "Stopped", "forget_process"]
+__all__ = ["GRAPH", "IN_ORDER", "IN_SHARDS", "Stopped", "forget_process"]
 
 IN_ORDER = GRAPH.replace("rows.jsonl}}", "rows.jsonl}, order: true}")
+IN_SHARDS = GRAPH.partition("  rows:")[0] + (
+    "  shards: {type: sink.shards, input: loud, order: true, params: {path: out/shards, num_shards: 2}}\n"
+)
 _PARTS = ("out", "run")
 
 
@@ -24,7 +27,8 @@ class Stopped:
             changed, and one came.
 
     Attributes:
-        begin, end: how many calls there are before and with that run. made, rows: what it is to come to.
+        begin, end: how many calls there are before and with that run. made: what it is to come to. rows: those that are in order,
+            byte for byte.
     """
 
     def __init__(self, folder: Path, graph: str, *, goes_on: bool = False) -> None:
@@ -38,7 +42,7 @@ class Stopped:
                 texts_in(folder, b="good", c="x y", d="new")
                 self.report = run(folder, "same", graph, sync_every=0)
         self._calls, self.end, self.made = recorded.calls, len(recorded.calls), outputs(folder)
-        self.rows = (folder / "out" / "rows.jsonl").read_bytes()
+        self.rows = (folder / "out" / "rows.jsonl").read_bytes() if graph == IN_ORDER else b""
 
     def goes_on_after(self, number: int, loss: Loss) -> int:
         """Hold what becomes of a run that stopped behind so many calls against what it was to come to.

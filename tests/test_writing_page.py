@@ -45,7 +45,7 @@ def test_the_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.M
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["tone.flac", "tone.mp3"]
 
 
-@pytest.mark.parametrize(("number", "suffix"), [(0, ".wav"), (1, ".opus")])
+@pytest.mark.parametrize(("number", "suffix"), [(0, ".wav"), (1, ".tar"), (2, ".opus")])
 def test_the_manifests_run(number: int, suffix: str, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They pass the check without a warning, and run to their end on the bundled clips."""
     _, text = blocks(page, "yaml")[number]
@@ -56,7 +56,7 @@ def test_the_manifests_run(number: int, suffix: str, page: Path, tmp_path: Path,
     assert checked.return_value == 0, checked.output
     report = Executor(load_manifest("manifest.yaml"), run_dir=tmp_path / "run").run()
     assert (report.status, report.records.completed) == ("success", 5), report.error
-    assert len(list((tmp_path / "out").rglob(f"*{suffix}"))) == 5
+    assert len(list((tmp_path / "out").rglob(f"*{suffix}"))) == (8 if suffix == ".tar" else 5)
 
 
 def test_the_rates_of_the_table_are_those_that_are_written(page: Path, tmp_path: Path) -> None:

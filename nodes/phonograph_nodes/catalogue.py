@@ -17,4 +17,5 @@ NODES: dict[str, str] = {
     "sink.m4a": "phonograph_nodes.writing.m4a:M4a",
     "sink.audio": "phonograph_nodes.writing.matching:Audio",
     "sink.jsonl": "phonograph_nodes.writing.rows:Jsonl",
+    "sink.shards": "phonograph_nodes.writing.shards:Shards",
 }

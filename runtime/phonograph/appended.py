@@ -9,17 +9,28 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable
 
 from phonograph.errors import OutputError
 from phonograph.points import reached
-from phonograph.sink import Kept, RowsJournal, append_whole, behind_links, kind_of_no_file, storing, sync_folder
+from phonograph.sink import (
+    Kept,
+    Part,
+    RowsJournal,
+    Written,
+    append_whole,
+    behind_links,
+    kind_of_no_file,
+    storing,
+    sync_folder,
+)
 
 _BLOCK = 1 << 20
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}
 
-__all__ = ["AppendedFile"]
+__all__ = ["AppendedFile", "RowPart"]
 
 
 class AppendedFile:
@@ -27,15 +38,19 @@ class AppendedFile:
 
     Args:
         path: the final name; a symlink stays one, and the file that it leads to is written. require: is called with the folder.
-        journal: of the sink's writer.
+        journal: of the sink's writer, for this file.
+        trailer: what a finished file ends with, behind its rows.
 
     Raises:
         OutputError: it has another writer, or cannot be written.
     """
 
-    def __init__(self, path: str, journal: RowsJournal, require: Callable[[str], None] = lambda folder: None) -> None:
-        self._path = path
+    def __init__(
+        self, path: str, journal: RowsJournal, require: Callable[[str], None] = lambda folder: None, *, trailer: bytes = b""
+    ) -> None:
+        self.path = path
         self._journal = journal
+        self._trailer = trailer
         self._descriptor: int | None = None
         with storing(path):
             self._final = behind_links(path)  # a link may lead to another file system, so both files lie there
@@ -64,7 +79,7 @@ class AppendedFile:
         Raises:
             OutputError: it cannot be stored.
         """
-        with storing(self._path):
+        with storing(self.path):
             if not self._is_partial:
                 self._copy_finished()
             self._length = append_whole(self._open_descriptor, self._length, row)
@@ -73,12 +88,13 @@ class AppendedFile:
 
     def finish(self) -> None:
         """Give the file its name. Raises OutputError."""
-        with storing(self._path):
+        with storing(self.path):
             kept = self._journal.rearranged()
             if kept.spans is not None:
                 self._rewrite(self._partial if self._is_partial else self._final, kept.spans)
             if not self._is_partial:
                 return
+            append_whole(self._open_descriptor, self._length, self._trailer)
             self._sync()
             self._journal.finishing(self._partial)
             reached("rows.finishing")
@@ -148,6 +164,20 @@ class AppendedFile:
         self._length, self._is_partial = length, True
         if before is not None:
             os.close(before)
+
+
+class RowPart(Part):
+    """A row that is appended to a file when it is committed."""
+
+    def __init__(self, file: AppendedFile, row: bytes) -> None:
+        self._file, self._row = file, row
+
+    def commit(self) -> Written:
+        self._file.append(self._row)
+        return Written(self._file.path, len(self._row), hashlib.sha256(self._row).hexdigest())
+
+    def discard(self) -> None:
+        """Nothing to drop: a row that is not committed was never written."""
 
 
 def _copy(source: int, target: int, start: int, num_bytes: int, to: int) -> int:

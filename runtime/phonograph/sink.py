@@ -74,8 +74,8 @@ class Writer:
     def stored(self, written: Written) -> None:
         """A part has been committed."""
 
-    def rows_journal(self) -> RowsJournal:
-        """Where to tell of rows that are appended to one file."""
+    def rows_journal(self, name: str = "") -> RowsJournal:
+        """Where to tell of rows that are appended to one file; a sink with several of them gives each a name."""
         return RowsJournal()
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, ClassVar
 
 import msgspec
 
-from phonograph.appended import AppendedFile
+from phonograph.appended import AppendedFile, RowPart
 from phonograph.item import Item
 from phonograph.node import OutputPath, Params, node
-from phonograph.sink import Part, Sink, Writers, Written
+from phonograph.sink import Part, Sink, Writers
 from phonograph_nodes.writing.folders import require_writable
 from phonograph_nodes.writing.json_row import encoded_row
 
@@ -52,7 +51,7 @@ class Jsonl(Sink[JsonlParams]):
         self._file = AppendedFile(self.params.path, self.writer.rows_journal(), require_writable)
 
     def stage(self, item: Item) -> Part:
-        return _Row(self._open_file, self.params.path, encoded_row(item))
+        return RowPart(self._open_file, encoded_row(item))
 
     def finish(self) -> None:
         self._open_file.finish()
@@ -65,15 +64,3 @@ class Jsonl(Sink[JsonlParams]):
     def _open_file(self) -> AppendedFile:
         assert self._file is not None, "the sink is not open"
         return self._file
-
-
-class _Row(Part):
-    def __init__(self, file: AppendedFile, path: str, row: bytes) -> None:
-        self._file, self._path, self._row = file, path, row
-
-    def commit(self) -> Written:
-        self._file.append(self._row)
-        return Written(self._path, len(self._row), hashlib.sha256(self._row).hexdigest())
-
-    def discard(self) -> None:
-        """Nothing to drop: a row that is not committed was never written."""

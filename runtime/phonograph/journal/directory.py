@@ -9,7 +9,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
@@ -154,14 +153,17 @@ class RunDirectory:
     def writer(self, node_id: str, number: int, *, in_order: bool = False) -> Writer:
         """What a worker of a sink tells of what it stores; `in_order`: items reach it in the order of the sources."""
         name = f"{node_id.replace('/', '.')}-{number}"
-        rows_log = partial(
-            RowsLog,
-            self._journal / f"{name}{ROWS_LOG}",
-            run=self.run,
-            earlier=self.earlier,
-            in_order=in_order,
-            must_be_there=self._resume != "reuse",
-        )
+
+        def rows_log(writer: Writer, file: str) -> RowsLog:
+            return RowsLog(
+                self._journal / f"{name}{file and '.'}{file}{ROWS_LOG}",
+                writer,
+                run=self.run,
+                earlier=self.earlier,
+                in_order=in_order,
+                must_be_there=self._resume != "reuse",
+            )
+
         writer = JournalWriter(self._journal / f"{name}.log", self.run, self._stored, self.secrets, rows_log)
         self._writers.append(writer)
         return writer

@@ -52,16 +52,18 @@ class JournalWriter(Writer):
 
     Args:
         path: of its file, which is made when there is something to write.
-        stored: where committed files are told. rows_log: makes what keeps whose rows are whose.
+        stored: where committed files are told. rows_log: makes what keeps whose rows are whose in a file, by its name.
     """
 
-    def __init__(self, path: Path, run: int, stored: Stored, secrets: Secrets, rows_log: Callable[[Writer], RowsLog]) -> None:
+    def __init__(
+        self, path: Path, run: int, stored: Stored, secrets: Secrets, rows_log: Callable[[Writer, str], RowsLog]
+    ) -> None:
         self._path = path
         self._run = run
         self._stored = stored
         self._secrets = secrets
         self._make_rows_log = rows_log
-        self._rows_log: RowsLog | None = None
+        self._rows_logs: dict[str, RowsLog] = {}
         self._file: SealedFile | None = None
 
     def begin(self, path: str, temporary: str) -> None:
@@ -81,12 +83,13 @@ class JournalWriter(Writer):
 
     def sync(self) -> None:
         """Make durable what shares a file with other items. May be called from another thread."""
-        if self._rows_log is not None:
-            self._rows_log.sync()
+        for log in tuple(self._rows_logs.values()):
+            log.sync()
 
-    def rows_journal(self) -> RowsJournal:
-        self._rows_log = self._rows_log or self._make_rows_log(self)
-        return self._rows_log
+    def rows_journal(self, name: str = "") -> RowsJournal:
+        if name not in self._rows_logs:
+            self._rows_logs[name] = self._make_rows_log(self, name)
+        return self._rows_logs[name]
 
     def close(self) -> None:
         if self._file is not None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import random
 import shutil
 import signal
+import tarfile
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -24,6 +26,7 @@ SINKS: Mapping[str, tuple[str, str]] = {
     "sink.npy": ("mel", "path: out"),
     **dict.fromkeys(("sink.wav", "sink.flac", "sink.opus", "sink.mp3", "sink.m4a", "sink.audio"), ("audio", "path: out")),
     "sink.jsonl": ("vad.segments", "path: out/rows.jsonl"),
+    "sink.shards": ("mel", "path: out, num_shards: 2"),
 }
 SAMPLES = CHECKOUT / "manifests" / "samples"
 NODES = """
@@ -42,7 +45,7 @@ def a_run_killed_at_any_step_of_storing_is_gone_on_with() -> Figure:
         with temporary_folder() as folder:
             graph = _graph(folder, f"  sink: {{type: {sink}, input: {SINKS[sink][0]}, params: {{{SINKS[sink][1]}}}}}\n")
             made = _undisturbed(graph, folder)
-            for step in ROW_STEPS if sink == "sink.jsonl" else FILE_STEPS:
+            for step in ROW_STEPS if sink in ("sink.jsonl", "sink.shards") else FILE_STEPS:
                 for number in (1, 3) if step in ("part.renamed", "rows.appended") else (1,):
                     _begin_anew(folder)
                     ending = forked(partial(_run_until, graph, folder, step, number))
@@ -79,6 +82,7 @@ def _killed_anywhere(num_kills: int) -> Figure:
     with temporary_folder() as folder:
         sinks = "  files: {type: sink.npy, input: mel, params: {path: out/mel}}\n"
         sinks += "  sounds: {type: sink.flac, input: audio, params: {path: out/flac}}\n"
+        sinks += "  shards: {type: sink.shards, input: mel, order: true, params: {path: out/shards, num_shards: 3}}\n"
         sinks += "  rows: {type: sink.jsonl, input: vad.segments, order: true, params: {path: out/rows.jsonl}}\n"
         graph = _graph(folder, sinks, copies=12)
         made = _undisturbed(graph, folder)
@@ -122,11 +126,20 @@ def _undisturbed(graph: Graph, folder: Path) -> dict[str, bytes]:
 
 
 def _any_order(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Files with their rows sorted, if they are lists: records end in any order."""
-    return {
-        name: b"".join(sorted(content.splitlines(keepends=True))) if name.endswith(".jsonl") else content
-        for name, content in files.items()
-    }
+    """Files with their rows sorted, if they are lists, or their samples, if they are archives: records end in any order."""
+    return {name: _sorted(name, content) for name, content in files.items()}
+
+
+def _sorted(name: str, content: bytes) -> bytes:
+    if name.endswith(".jsonl"):
+        return b"".join(sorted(content.splitlines(keepends=True)))
+    if name.endswith(".tar"):
+        with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+            members = archive.getmembers()
+        ends = [*(member.offset for member in members[2::2]), len(content) - 2 * tarfile.BLOCKSIZE]  # two are a sample
+        samples = [content[member.offset : end] for member, end in zip(members[::2], ends, strict=True)] if members else []
+        return b"".join([*sorted(samples), content[ends[-1] :]])
+    return content
 
 
 def _begin_anew(folder: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from acceptance.claims import Figure, claim
 from crashes import Loss
-from stopped import GRAPH, IN_ORDER, Stopped
+from stopped import GRAPH, IN_ORDER, IN_SHARDS, Stopped
 
 LOSSES: tuple[Loss, ...] = ("killed", "data", "half", "all")
 
@@ -20,7 +20,7 @@ def a_run_without_power_behind_any_call_is_gone_on_with() -> Figure:
     logging.disable(logging.CRITICAL)
     num_stops, faults = 0, []
     try:
-        for graph in (GRAPH, IN_ORDER):
+        for graph in (GRAPH, IN_ORDER, IN_SHARDS):
             for goes_on in (False, True):
                 with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
                     stopped = Stopped(Path(folder), graph, goes_on=goes_on)

@@ -13,7 +13,7 @@ import pytest
 
 from crashes import Loss
 from phonograph import points
-from stopped import GRAPH, IN_ORDER, Stopped
+from stopped import GRAPH, IN_ORDER, IN_SHARDS, Stopped
 
 EVERY = 11
 """How many calls lie between the stops that are tried here; the claims try them all."""
@@ -26,13 +26,13 @@ def memory_disk() -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture(scope="module", params=[GRAPH, IN_ORDER], ids=["as it comes", "in order"])
+@pytest.fixture(scope="module", params=[GRAPH, IN_ORDER, IN_SHARDS], ids=["as it comes", "in order", "in shards"])
 def first(request: pytest.FixtureRequest, memory_disk: Path) -> Stopped:
     """A run that begins."""
     return Stopped(Path(tempfile.mkdtemp(dir=memory_disk)), request.param)
 
 
-@pytest.fixture(scope="module", params=[GRAPH, IN_ORDER], ids=["as it comes", "in order"])
+@pytest.fixture(scope="module", params=[GRAPH, IN_ORDER, IN_SHARDS], ids=["as it comes", "in order", "in shards"])
 def second(request: pytest.FixtureRequest, memory_disk: Path) -> Stopped:
     """A run that goes on with one that has ended, of other inputs."""
     return Stopped(Path(tempfile.mkdtemp(dir=memory_disk)), request.param, goes_on=True)
