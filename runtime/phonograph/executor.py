@@ -389,6 +389,7 @@ class Executor:
             error=error,
             total_time_s=total_time_s,
             resumed=scheduler.ledger.num_adopted,
+            gone=scheduler.num_gone,
             redrive=None if redrive is None else redrive.metrics(),
             failures=scheduler.failures.metrics(),
             failures_untold=scheduler.failures.num_untold,

@@ -46,6 +46,8 @@ def _text(found: RunStatusDocument, run_dir: Path) -> str:
     ]
     if found.not_met:
         lines.append(f"  {found.not_met} of them in earlier runs; the latest has not come to them, or they are no longer there")
+    if found.gone:
+        lines.append(f"  {found.gone} of earlier runs are no longer in the sources; what was made of them stays")
     if found.to_do:
         lines.append(f"  {found.to_do} of them would be done again")
     if found.dead_letters:

@@ -32,6 +32,8 @@ def summarise(report: RunReport, graph: Graph) -> str:
     lines = [_headline(report, graph), "", _law(report)]
     if report.resumed:
         lines.append(f"  {report.resumed} of them had ended in earlier runs, and were taken over")
+    if report.gone:
+        lines.append(f"  {report.gone} of earlier runs are no longer in the sources; what was made of them stays")
     if report.redrive is not None:
         lines += [f"  {line}" for line in _redriven(report.redrive, report.notes)]
     lines += [

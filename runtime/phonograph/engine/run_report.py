@@ -25,6 +25,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
         run_directory: where plan, journal, dead letters and metrics lie.
         error: why the run failed, else None.
         resumed: how many of the records had ended in earlier runs and were taken over.
+        gone: how many records of earlier runs the sources no longer have; what was made of them stays.
         redrive: what became of those that were done again; None where none were to be.
         failures: the reasons for which items were given up, most frequent first; `failures_untold` counts those of others.
         notes: what a redrive has to say of single records, the first few.
@@ -37,6 +38,7 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     error: PhonographError | None
     total_time_s: float
     resumed: int = 0
+    gone: int = 0
     redrive: RedriveMetrics | None = None
     failures: tuple[FailureMetrics, ...] = ()
     failures_untold: int = 0

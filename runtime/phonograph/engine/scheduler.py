@@ -137,6 +137,12 @@ class Scheduler:
     def redrive(self) -> Redrive | None:
         return self._course.run_directory.redrive
 
+    @property
+    def num_gone(self) -> int:
+        """Records of earlier runs that the sources no longer have; 0 where not all that they have has been seen."""
+        earlier = self._course.run_directory.earlier
+        return earlier.num_unmet if earlier is not None and self._has_seen_all else 0
+
     async def run(self) -> None:
         """Read every source to its end and see every record through.
 

@@ -137,7 +137,12 @@ class Earlier:
     @property
     def is_exhausted(self) -> bool:
         """Whether every row was met by its record, so that the file is not needed any more."""
-        return self.num_met == self.num_rows and not self.garbled
+        return not self.num_unmet and not self.garbled
+
+    @property
+    def num_unmet(self) -> int:
+        """Rows that have not come to their records, which the sources no longer have when all has been seen."""
+        return self.num_rows - self.num_met
 
     def rows(self) -> Iterator[RecordRow]:
         for rows in rows_of(self.path):

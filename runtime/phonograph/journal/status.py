@@ -42,9 +42,11 @@ class RunStatusDocument(msgspec.Struct, frozen=True, kw_only=True):
         status: how it ended, see the metrics; null when it did not.
         is_complete: it has seen all that its sources have, and stored all that it was to store.
         records: how many ended in which outcome, as far as the journal has been written: of the latest run, and of those before
-            it what that has not come to yet.
+            it what that has not come to, unless it is complete.
         to_do: of these, how many a run that goes on does again; what no source has read yet is not among them.
         not_met: how many of these are of earlier runs alone: the latest has not come to them, or its sources no longer have them.
+        gone: how many records of earlier runs are not in the sources of the latest, which is complete; what was made of them
+            stays.
         dead_letters: lines of dead_letters.jsonl.
         garbled: first lines of groups of the journal that are not as they were written; their records are done again.
         holder: who holds the directory; null when nobody does.
@@ -59,6 +61,7 @@ class RunStatusDocument(msgspec.Struct, frozen=True, kw_only=True):
     records: dict[str, int]
     to_do: int
     not_met: int
+    gone: int
     dead_letters: int
     garbled: tuple[int, ...]
     holder: HolderStatus | None
@@ -92,25 +95,27 @@ def _status_of(folder: Path) -> RunStatusDocument:
             counts[row.outcome] += 1
             if has_both:
                 met.add(hash(row.key))
+    ended = contents.ended
+    is_complete = ended is not None and ended.is_complete
     not_met = 0
     if has_both:
         for rows in rows_of(earlier):
             for row in rows:
                 if hash(row.key) not in met:
-                    counts[row.outcome] += 1
                     not_met += 1
+                    counts[row.outcome] += not is_complete
     held_by = holder(folder)
-    ended = contents.ended
     return RunStatusDocument(
         name=contents.began.name,
         run=contents.began.run,
         started=contents.began.started,
         state="running" if held_by is not None else "stopped" if ended is None else "ended",
         status=None if ended is None else ended.status,
-        is_complete=ended is not None and ended.is_complete,
+        is_complete=is_complete,
         records={"ended": sum(counts.values()), **{outcome.value: count for outcome, count in counts.items()}},
         to_do=sum(count for outcome, count in counts.items() if outcome not in ENDED_WELL),
-        not_met=not_met,
+        not_met=0 if is_complete else not_met,
+        gone=not_met if is_complete else 0,
         dead_letters=_lines_in(folder / DEAD_LETTERS),
         garbled=contents.garbled,
         holder=None if held_by is None else HolderStatus(pid=held_by.pid, host=held_by.host),

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 
 from phonograph.cli.status import command
+from phonograph.cli.summary import summarise
 from phonograph.journal.directory import JOURNAL
 from phonograph.journal.records import RECORDS
 from phonograph.shipped import shipped_root
@@ -76,6 +77,22 @@ def test_a_run_that_was_killed(folder: Path, capsys: pytest.CaptureFixture[str])
     path.write_bytes(path.read_bytes()[: path.read_bytes().index(b'{"ended"')] + b'{"key":"texts/d","outcome"')
     found = told(folder, capsys)
     assert (found["state"], found["status"], found["records"]["ended"]) == ("stopped", None, 3)
+
+
+def test_inputs_that_are_gone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once a run has seen all that there is, they count no more, and nothing of them is left to do."""
+    run(folder)
+    for name in "bc":
+        (folder / "texts" / name).unlink()
+    report = run(folder, "same")
+    assert (report.gone, report.records.read) == (2, 1)
+    assert "  2 of earlier runs are no longer in the sources; what was made of them stays" in summarise(
+        report, executor(folder).graph
+    )
+    found = told(folder, capsys)
+    assert (found["gone"], found["not_met"], found["to_do"], found["records"]["ended"]) == (2, 0, 0, 1)
+    assert command.main([str(folder / "run")], standalone_mode=False) == 0
+    assert "  2 of earlier runs are no longer in the sources" in capsys.readouterr().out
 
 
 def test_no_run_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
