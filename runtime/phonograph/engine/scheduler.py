@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import partial
-from math import inf
 from types import MappingProxyType
 from typing import cast
 
@@ -153,6 +152,13 @@ class Scheduler:
         totals = {node_id: run.totals for node_id, run in self._nodes.items()} if self._measure else None
         breakers = {node_id: run.breaker for node_id, run in self._nodes.items()}
         crew = self._crew = Crew(self._plan, breakers, totals, course.run_directory)
+        self._watchdog = Watchdog(course, crew.threads, self._plan.graph.limits.watchdog_s)
+        async with self._watchdog:
+            await self._work(crew)
+
+    async def _work(self, crew: Crew) -> None:
+        """Open the crew, move what there is to move, complete outputs, and let the crew go, whatever happens."""
+        course = self._course
         timeout_s: float | None = _STUCK_AFTER_S
         course.tell("info", "run_started", name=self._plan.graph.name, segments=len(self._plan.segments))
         try:
@@ -257,17 +263,6 @@ class Scheduler:
         """Ctrl-C came in a node's call; `task` runs this."""
         task.cancel()
 
-    def _watch(self, group: asyncio.TaskGroup, crew: Crew) -> list[asyncio.Task[None]]:
-        """Begin to watch the run."""
-        tasks, after_s = [], self._plan.graph.limits.watchdog_s
-        self._watchdog = Watchdog(self._course, crew.threads, after_s)
-        if after_s < inf:
-            tasks.append(group.create_task(self._watchdog.run(), name="watchdog"))
-        watch = Watch(self._course, self._assembly, self._admission)
-        if watch.is_needed:
-            tasks.append(group.create_task(watch.run(), name="watch"))
-        return tasks
-
     def _start(self, group: asyncio.TaskGroup, crew: Crew) -> None:
         for node_id, post in crew.readers.items():
             group.create_task(self._feed(self._nodes[node_id], post), name=f"source {node_id}")
@@ -286,11 +281,12 @@ class Scheduler:
         course.on_interrupt = partial(self._interrupted, task)
         try:
             async with asyncio.TaskGroup() as group:
-                watching = self._watch(group, crew)
+                watch = Watch(course, self._assembly, self._admission)
+                watching = group.create_task(watch.run(), name="watch") if watch.is_needed else None
                 async with asyncio.TaskGroup() as moving:
                     self._start(moving, crew)
-                for one in watching:
-                    one.cancel()
+                if watching is not None:
+                    watching.cancel()
         except asyncio.CancelledError:
             if course.interrupt is None or task.uncancel():  # somebody else cancelled it, too
                 raise

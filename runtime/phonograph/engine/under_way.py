@@ -14,12 +14,15 @@ from phonograph.engine.reader import SourceReader
 from phonograph.engine.step import Step
 from phonograph.item import Item
 
+_OF_PROCESSES = {method.__code__ for method in (ProcessWorker.open, ProcessWorker.call, ProcessWorker.close)}
+
 
 class UnderWay(NamedTuple):
     """A call that a thread is in.
 
     Attributes:
-        key: of the item; empty where none is known, as for a source. step: None when it runs elsewhere than in a step.
+        key: of the item; empty where there is none, as for a source, or a node that is opened.
+        step: None when it runs elsewhere than in a step.
     """
 
     node: str
@@ -35,9 +38,9 @@ def call_under_way(innermost: FrameType) -> UnderWay | None:
         step, owner = found.get("step"), found.get("self")
         if isinstance(step, Step):
             return UnderWay(step.node.node_id, _key(found), step)
-        if isinstance(owner, SourceReader) and frame.f_code is SourceReader.read_on.__code__:
+        if isinstance(owner, SourceReader):
             return UnderWay(owner.node_id, "", None)
-        if isinstance(owner, ProcessWorker) and frame.f_code is ProcessWorker.call.__code__:
+        if isinstance(owner, ProcessWorker) and frame.f_code in _OF_PROCESSES:
             return UnderWay(owner.calls.called, _key(found), None)
         frame = frame.f_back
     return None

@@ -9,6 +9,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from types import FrameType
 
 from phonograph.engine.course import Course
@@ -21,7 +22,7 @@ _LOOKS = 4  # in the time after which it barks
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A call that a thread is in; `key` is empty for a source."""
+    """A call that a thread is in; `key` is empty for a source, and where a node is opened, completed or closed."""
 
     node: str
     key: str
@@ -29,11 +30,11 @@ class Running:
 
 
 class Watchdog:
-    """Watches one run.
+    """Watches one run while it is entered, from the opening of its nodes to their closing.
 
     Args:
         threads: that the run has now.
-        after_s: how long nothing may move before it says so; then again after twice as long, and so on.
+        after_s: how long nothing may move before it says so; then again after twice as long, and so on. inf: never.
 
     Attributes:
         stalls: (node, key, how long nothing had moved by then), of the first that it has told of.
@@ -44,9 +45,17 @@ class Watchdog:
         self._course = course
         self._threads = threads
         self._after_s = after_s
+        self._watching: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """Watch until cancelled."""
+    async def __aenter__(self) -> None:
+        if self._after_s < inf:
+            self._watching = asyncio.create_task(self._watch(), name="watchdog")
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _watch(self) -> None:
         course = self._course
         seen, since, patience_s = course.num_events, course.now(), self._after_s
         while True:
@@ -54,7 +63,7 @@ class Watchdog:
             now = course.now()
             if course.num_events != seen:
                 seen, since, patience_s = course.num_events, now, self._after_s
-            elif course.num_calls and now - since >= patience_s:
+            elif now - since >= patience_s:
                 patience_s *= 2
                 self._bark(now - since)
 

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from phonograph.executor import Executor, RunReport
+from phonograph.item import Item
 from phonograph.log import command_logger
-from phonograph.testing import simulate
+from phonograph.node import Params, node
+from phonograph.sink import Part, Sink
+from phonograph.testing import Discard, pause, simulate
 from slow_nodes import CALLS, SLOW
 from small_runs import executor_for
 
@@ -86,3 +89,45 @@ def test_who_asks_is_told_what_runs(tmp_path: Path) -> None:
 
     assert simulate(main(), seed=2).records.completed == 6
     assert [(row["node"], row["key"]) for row in told(log, "running")] == [("work", "numbers/3")]
+
+
+class StuckParams(Params, frozen=True):
+    at: str = "open"
+
+
+@node("stuck.sink", inputs={"item": "any"})
+class StuckSink(Sink[StuckParams]):
+    """Take a minute to be opened, or to complete its output, or to be closed."""
+
+    def stage(self, item: Item) -> Part:
+        return Discard(Params(), "out").stage(item)
+
+    def _stick(self, where: str) -> None:
+        if self.params.at == where:
+            pause(60)
+
+    def open(self) -> None:
+        self._stick("open")
+
+    def finish(self) -> None:
+        self._stick("finish")
+
+    def close(self) -> None:
+        self._stick("close")
+
+
+@pytest.mark.parametrize("where", ["open", "finish", "close"])
+def test_a_node_that_is_stuck_outside_its_calls_is_told(tmp_path: Path, where: str) -> None:
+    """A node whose model cannot be loaded, or whose output not be completed, is named, without a record."""
+    log = io.StringIO()
+    text = f"""
+limits: {{watchdog: 20s}}
+nodes:
+  numbers: {{type: testing.numbers, params: {{count: 2}}}}
+  out: {{type: stuck.sink, input: numbers, workers: 1, timeout: 1s, params: {{at: {where}}}}}
+"""
+    report = simulate(executor_for(tmp_path, text, StuckSink, log=command_logger("json", "warning", log)).run_async(), seed=1)
+    assert report.records.completed == 2
+    rows = told(log, "stalled")
+    assert [(row["node"], row["key"]) for row in rows] == [("out", "")] * 2
+    assert all(f"in {where}" in str(row["stack"]) for row in rows)
