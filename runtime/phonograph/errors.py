@@ -585,6 +585,7 @@ CODES: dict[str, str] = {
     "unused_output": "An output that takes items away from the others is read by nobody.",
     "unreachable": "No item can ever get there.",
     "unread_dead_letters": "No node reads the dead letters; they land in the run directory.",
+    "no_effect": "A setting is given where it changes nothing, or is undone by another one.",
     "shared_file": "Two sinks of different types write to the same path.",
     "chunking": "The audio of the manifest cannot be given in chunks.",
     "streaming": "A node cannot take the chunks of a session.",

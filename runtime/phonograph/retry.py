@@ -1,4 +1,4 @@
-"""RetryPolicy: which failures are tried again, how often, after how long; tenacity's predicates decide."""
+"""RetryPolicy: which failures are tried again, how often, after how long; the last two by tenacity's predicates."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import tenacity
 
-from phonograph.errors import TransientError
+from phonograph.errors import BadInputError, NodeContractError, OutputError, TransientError, WorkerDiedError
 
 TRANSIENT: tuple[type[Exception], ...] = (TransientError, TimeoutError, ConnectionError, MemoryError)
 """What every policy retries: errors that can heal without anyone changing the input."""
+
+NEVER: tuple[type[Exception], ...] = (BadInputError, NodeContractError, OutputError, WorkerDiedError)
+"""What none retries, whatever it names: the same would come of it, or nobody would know what is stored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class RetryPolicy:
         max_retries: attempts after the first; 0 turns retrying off.
         base_delay_s, max_delay_s, jitter_s: seconds.
         budget: share of the items whose failures may be tried again, see `RetryBudget`; None: all.
-        retryable: exceptions that count as transient besides `TRANSIENT`.
+        retryable: exceptions that count as transient besides `TRANSIENT`, but for what is in `NEVER`.
     """
 
     max_retries: int = 3
@@ -33,7 +36,6 @@ class RetryPolicy:
     jitter_s: float = 0.0
     budget: float | None = None
     retryable: tuple[type[Exception], ...] = ()
-    _retry: Callable[[tenacity.RetryCallState], Any] = field(init=False, repr=False, compare=False)
     _stop: Callable[[tenacity.RetryCallState], Any] = field(init=False, repr=False, compare=False)
     _wait: Callable[[tenacity.RetryCallState], float] = field(init=False, repr=False, compare=False)
 
@@ -41,13 +43,12 @@ class RetryPolicy:
         wait: tenacity.wait.wait_base = tenacity.wait_exponential(
             multiplier=self.base_delay_s, exp_base=self.factor, max=self.max_delay_s
         )
-        object.__setattr__(self, "_retry", tenacity.retry_if_exception_type(TRANSIENT + self.retryable))
         object.__setattr__(self, "_stop", tenacity.stop_after_attempt(self.max_retries + 1))
         object.__setattr__(self, "_wait", wait)
 
     def may_heal(self, error: BaseException) -> bool:
         """Whether it is an error that is tried again, if there are attempts left."""
-        return isinstance(error, TRANSIENT + self.retryable)
+        return isinstance(error, TRANSIENT + self.retryable) and not isinstance(error, NEVER)
 
     def delay_after(self, attempt: int, error: BaseException, draw: Callable[[], float] = random.random) -> float | None:
         """Seconds to wait before the next attempt, or None to give up.
@@ -59,8 +60,7 @@ class RetryPolicy:
         """
         state = tenacity.RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the predicates look at it
         state.attempt_number = attempt
-        state.set_exception((type(error), error, error.__traceback__))
-        if not self._retry(state) or self._stop(state):
+        if not self.may_heal(error) or self._stop(state):
             return None
         return float(self._wait(state)) + (self.jitter_s * draw() if self.jitter_s else 0.0)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from phonograph.errors import AudioDecodeError, BadInputError, TransientError
+from phonograph.errors import AudioDecodeError, BadInputError, NodeContractError, OutputError, TransientError, WorkerDiedError
 from phonograph.retry import RetryBudget, RetryPolicy
 
 
@@ -79,3 +79,9 @@ def test_a_budget_does_not_save_up_for_ever() -> None:
         budget.spend()
         burst += 1
     assert burst == RetryBudget.RESERVE
+
+
+@pytest.mark.parametrize("error", [BadInputError(), NodeContractError(), OutputError(), WorkerDiedError("n", "died")])
+def test_what_never_heals_is_not_retried_though_it_is_named(error: Exception) -> None:
+    """Whoever names Exception means no bad input, no node that breaks its contract, no lost output, no crash."""
+    assert RetryPolicy(retryable=(Exception,)).delay_after(1, error) is None

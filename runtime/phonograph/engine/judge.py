@@ -29,14 +29,11 @@ from phonograph.errors import (
     OutputError,
     RunDirectoryError,
     TotalTimeoutError,
-    WorkerDiedError,
     in_words,
 )
 from phonograph.flow.tickets import Ticket, enter, leave, lose
 from phonograph.item import Item, Outcome
 from phonograph.journal import DeadLetter
-
-_NEVER_RETRIED = (BadInputError, WorkerDiedError)
 
 _MOST_WAITS = 2  # of an item that fails as a probe again and again, while there is no other to probe the node
 
@@ -151,7 +148,7 @@ class Judge:
 
     def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
         """Seconds until an item that failed is tried again; None when it is not."""
-        if isinstance(error, _NEVER_RETRIED) or self._course.is_aborting or _has_lost_its_state(node, entry.item):
+        if self._course.is_aborting or _has_lost_its_state(node, entry.item):
             return None
         delay_s = node.plan.retry.delay_after(entry.attempt, error, self._draw)
         if delay_s is not None and node.budget is not None and not node.budget.is_left:

@@ -1,4 +1,4 @@
-"""Finds what is odd in a graph: parts that nobody reads, parts that nothing can reach, places that two sinks write to."""
+"""Finds what is odd in a graph: parts that nobody reads or nothing can reach, settings that have no effect, shared places."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from phonograph.errors import Complaint
+from phonograph.errors import Complaint, Position
 from phonograph.graph.model import Graph, GraphNode, Link
 from phonograph.graph.wiring import BoundNode
 from phonograph.language.binding import bound_paths
+from phonograph.language.units import duration_in_words
 from phonograph.spec import Params, marks
 
 
@@ -23,6 +24,7 @@ def lint(graph: Graph) -> list[Complaint]:
         _silent_nodes,
         _unread_dead_letters,
         _endless_calls,
+        _settings_without_effect,
     )
     return sorted((complaint for check in checks for complaint in check(graph)), key=lambda complaint: complaint.position)
 
@@ -191,3 +193,35 @@ def _endless_calls(graph: Graph) -> Iterator[Complaint]:
         elif not node.spec.type.startswith("flow.") and entry is not None:
             found = f"node {node.id!r} ({node.spec.type}) runs in the event loop, where time-outs do not hold"
             yield Complaint("inline", node.position, found, "'run: thread' there, if it may block", severity="note")
+
+
+def _settings_without_effect(graph: Graph) -> Iterator[Complaint]:
+    """What is said about failures and does not come true. What `defaults` say is told once, for all nodes that it is said for."""
+    told: dict[Position, Complaint] = {}
+
+    def tell(position: Position, found: str, expected: str) -> None:
+        told.setdefault(position, Complaint("no_effect", position, found, expected, severity="warning"))
+
+    for node in graph.nodes.values():
+        entry = graph.manifest.nodes.get(node.id)
+        if entry is None:
+            continue
+        if node.spec.kind == "source":
+            for key in entry.own & {"retry", "breaker", "on_error", "error_rate"}:
+                position = next(one for name, one in entry.origins.items() if name.partition(".")[0] == key)
+                found = f"{key!r} on node {node.id!r} ({node.spec.type}), a source, which ends the run when it fails"
+                tell(position, found, "it on the nodes that take what a source reads")
+            continue
+        retry, breaker = node.retry, node.breaker
+        if retry.max_retries and retry.base_delay_s > retry.max_delay_s and "retry.base_delay" in entry.origins:
+            base, longest = duration_in_words(retry.base_delay_s), duration_in_words(retry.max_delay_s)
+            found = f"'base_delay' of {base} is cut down to the 'max_delay' of {longest}"
+            tell(entry.origins["retry.base_delay"], found, f"'max_delay: {base}' or more beside it")
+        is_said = [name for name in ("breaker.max_open", "breaker.reset_timeout") if name in entry.origins]
+        if breaker.when_open == "wait" and breaker.max_open_s <= breaker.reset_timeout_s and is_said:
+            longest, until = duration_in_words(breaker.max_open_s), duration_in_words(breaker.reset_timeout_s)
+            found = (
+                f"'max_open' of {longest} is over when the 'reset_timeout' of {until} is, so that what is held is shed untried"
+            )
+            tell(entry.origins[is_said[0]], found, "a longer 'max_open', or 'when_open: shed'")
+    yield from told.values()

@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from pathlib import PurePath
 
 from phonograph import errors
-from phonograph.errors import BadInputError, NodeContractError, WorkerDiedError, in_words, nearest, one_line
+from phonograph.errors import in_words, nearest, one_line
 from phonograph.graph.plugins import load_plugin
-
-_NEVER: tuple[type[Exception], ...] = (BadInputError, NodeContractError, WorkerDiedError)
-"""What is not tried again, whatever a manifest says: the same would come of it."""
+from phonograph.retry import NEVER
 
 
 class UnknownErrorError(Exception):
@@ -50,12 +48,12 @@ def named_error(name: str, plugins: Sequence[str]) -> type[Exception]:
         found = getattr(owner, attribute, None)
     if found is None:
         known = [one for space in (builtins, errors) for one in vars(space) if _is_error(getattr(space, one))]
-        where = f"module {module!r}" if module else "Python and phonograph"
-        raise UnknownErrorError(f"{where} has no {attribute!r}", nearest(attribute, known) if not module else ())
+        where = f"module {module!r} has" if module else "Python and phonograph have"
+        raise UnknownErrorError(f"{where} no {attribute!r}", nearest(attribute, known) if not module else ())
     if not (isinstance(found, type) and issubclass(found, Exception)):
-        raise UnknownErrorError(f"{name!r} is no exception")
-    if issubclass(found, _NEVER):
-        raise UnknownErrorError(f"{name!r} is never tried again, for the same would come of it")
+        raise UnknownErrorError(f"{name!r} is no Exception")
+    if issubclass(found, NEVER):
+        raise UnknownErrorError(f"{name!r} is never tried again")
     return found
 
 

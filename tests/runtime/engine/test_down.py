@@ -133,9 +133,10 @@ def test_errors_are_retried_by_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("ConectionError", "has no 'ConectionError'; expected an exception that may heal"),
+        ("ConectionError", "have no 'ConectionError'; expected an exception that may heal"),
         ("no.such.Error", "module 'no.such' cannot be imported"),
-        ("json.dumps", "is no exception"),
+        ("json.dumps", "is no Exception"),
+        ("OutputError", "is never tried again"),
         ("BadInputError", "is never tried again"),
     ],
 )

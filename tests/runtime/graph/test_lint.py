@@ -173,3 +173,32 @@ def test_node_of_a_subgraph_that_leads_nowhere(tmp_path: Path) -> None:
     (found,) = graph_of(tmp_path, text).warnings
     assert found.found == "nothing that node 'two/lost' (vad.energy) makes reaches a sink or an output"
     assert found.expected == "'lost' among the 'outputs' of the sub-graph of node 'two', or no such node"
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("retry: {base_delay: 5s}", "'base_delay' of 5s is cut down to the 'max_delay' of 800ms"),
+        ("breaker: {max_open: 10s}", "'max_open' of 10s is over when the 'reset_timeout' of 30s is"),
+        ("breaker: {reset_timeout: 1h}", "'max_open' of 10m is over when the 'reset_timeout' of 1h is"),
+        ("retry: {base_delay: 5s, max_delay: 5s}", ""),
+        ("retry: {base_delay: 5s, max_retries: 0}", ""),
+        ("breaker: {max_open: 10s, when_open: shed}", ""),
+    ],
+)
+def test_settings_that_undo_each_other(tmp_path: Path, more: str, words: str) -> None:
+    """What is told of one node is told of `defaults` too, once for all nodes."""
+    for graph in (
+        graph_of(tmp_path, CLIPS.replace("input: clips", f"input: clips, {more}") + OUT + BAD),
+        graph_of(tmp_path, CLIPS + OUT + BAD, f"defaults: {{{more}}}"),
+    ):
+        assert [one.code for one in graph.warnings] == ["no_effect"] * bool(words)
+        assert words in "".join(warnings(graph))
+
+
+@pytest.mark.parametrize("more", ["retry: {max_retries: 3}", "breaker: {window: 9}", "on_error: skip", "error_rate: 0.5"])
+def test_settings_that_say_nothing_of_a_source(tmp_path: Path, more: str) -> None:
+    """A source is not tried again; `defaults` hold for the others."""
+    of_source = CLIPS.replace("type: source.clips,", f"type: source.clips, {more},")
+    assert [one.code for one in graph_of(tmp_path, of_source + OUT + BAD).warnings] == ["no_effect"]
+    assert "no_effect" not in [one.code for one in graph_of(tmp_path, CLIPS + OUT + BAD, f"defaults: {{{more}}}").warnings]
