@@ -34,8 +34,9 @@ class Entry:
 
     `attempt`, `began` and `error` (of the attempt before) belong to the node at `position`; `is_probe` says that its half-open
     breaker let the item through; `deadline` is when the node has no time left for it; `waits` counts how often it failed there
-    and then waited for the breaker, which had closed `waited_at` times by then; `given` counts what attempts before have handed
-    on. `held` is what it carries: tickets, and the dead letter that it is or was made of.
+    and then waited for the breaker, which had closed `waited_at` times by then, after `spent` attempts that do not count since;
+    `given` counts what attempts before have handed on. `held` is what it carries: tickets, and the dead letter that it is or was
+    made of.
     """
 
     __slots__ = (
@@ -49,6 +50,7 @@ class Entry:
         "item",
         "position",
         "queued_at",
+        "spent",
         "waited_at",
         "waits",
     )
@@ -64,7 +66,7 @@ class Entry:
         self.is_probe = False
         self.began = queued_at
         self.deadline = inf
-        self.waits = self.waited_at = 0
+        self.waits = self.waited_at = self.spent = 0
 
 
 class Target(Protocol):

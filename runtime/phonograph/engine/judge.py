@@ -86,7 +86,7 @@ class Judge:
             return
         if node.budget is not None and again.attempt == 1:
             node.budget.earn()
-        delay_s = self.delay_after(node, again, error)
+        delay_s = self._delay_within_budget(node, again, error)
         if delay_s is not None and (too_long := self._out_of_time(node, again, failure.began, delay_s)) is not None:
             too_long.__cause__ = error
             delay_s, error = None, too_long
@@ -147,10 +147,14 @@ class Judge:
         leave(entry.held)
 
     def delay_after(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
-        """Seconds until an item that failed is tried again; None when it is not."""
+        """Seconds until an item that failed is tried again, if its node has budget left for that; None when it is not."""
         if self._course.is_aborting or _has_lost_its_state(node, entry.item):
             return None
-        delay_s = node.plan.retry.delay_after(entry.attempt, error, self._draw)
+        return node.plan.retry.delay_after(entry.attempt - entry.spent, error, self._draw)
+
+    def _delay_within_budget(self, node: NodeRun, entry: Entry, error: Exception) -> float | None:
+        """The same; None, and counted, also when the budget is used up."""
+        delay_s = self.delay_after(node, entry, error)
         if delay_s is not None and node.budget is not None and not node.budget.is_left:
             node.totals.refused_retries += 1
             return None

@@ -258,7 +258,8 @@ class Lane:
 
     def hold_again(self, node: NodeRun, entry: Entry) -> None:
         """Keep an entry that failed until the node's breaker lets it through, as if it had not been there."""
-        entry.attempt, entry.is_probe = 1, False
+        entry.spent, entry.is_probe = entry.attempt, False
+        entry.attempt += 1
         entry.waits += 1
         entry.waited_at = node.breaker.closings
         self.hold(node, entry)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ from small_runs import dead_letters, executor_for, node_metrics
 
 CALLS: list[float] = []
 """Simulated times of the calls of the latest run."""
+BY_KEY: Counter[str] = Counter()
+"""How often `Service` was called in it, by record."""
 
 
 class RateLimitedError(Exception):
@@ -173,6 +177,7 @@ class Service(Node[ServiceParams]):
     def process(self, item: Item, state: None) -> Item:
         now = asyncio.get_running_loop().time()
         CALLS.append(now)
+        BY_KEY[item.key] += 1
         if item.ordinal in self.params.poison:
             raise TransientError("poison")
         if len(CALLS) > 20 and now < CALLS[20] + self.params.down_s:
@@ -182,6 +187,7 @@ class Service(Node[ServiceParams]):
 
 def serve(folder: Path, more: str = "", params: str = "{}", seed: int = 0) -> RunReport:
     CALLS.clear()
+    BY_KEY.clear()
     text = SERVICE.replace("MORE", more).replace("breaker:", f"params: {params}, breaker:")
     log = command_logger("json", "critical", io.StringIO())
     return simulate(executor_for(folder, text, Service, log=log).run_async(), seed=seed)
@@ -213,9 +219,45 @@ def test_poison_in_an_outage_is_given_up_behind_it(tmp_path: Path, seed: int) ->
     assert {letter["key"] for letter in dead_letters(report)} == {f"numbers/{n}" for n in range(18, 25)}
 
 
+@pytest.mark.parametrize(
+    ("more", "params"), [("", "{poison: [18, 19, 20, 21, 22, 23, 24]}"), (", max_open: 30s", "{down_s: 1000}")]
+)
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_called_before_it_waited_is_counted(tmp_path: Path, more: str, params: str, seed: int) -> None:
+    """A dead letter tells all calls for its record, also those before the breaker held it; and it came in once."""
+    report = serve(tmp_path, more, params, seed)
+    letters = dead_letters(report)
+    assert {letter["key"]: letter["attempts"] for letter in letters} == {
+        letter["key"]: BY_KEY[letter["key"]] for letter in letters
+    }
+    assert max(letter["attempts"] for letter in letters) >= 2
+    assert node_metrics(report)["service"].items_in == sum(count > 0 for count in BY_KEY.values())
+
+
 def test_a_breaker_that_sheds_gives_up_at_once(tmp_path: Path) -> None:
     """With `shed`, what failed for good is a dead letter, whoever is at fault."""
     report = serve(tmp_path, more=", when_open: shed")
     letters = dead_letters(report)
     assert sum(letter["code"] == "transient" for letter in letters) >= 5
     assert report.records.completed + len(letters) == 60
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_batch_is_not_taken_apart_when_the_budget_is_used_up(tmp_path: Path, seed: int) -> None:
+    """A service that is down is called for each batch, ten times more, and not for every part of each."""
+
+    @node("test.down_batch", inputs={"record": "record"}, outputs={"record": "record"})
+    class DownBatch(Node[Params]):
+        """Fail."""
+
+        def process_batch(self, items: Sequence[Item], states: Sequence[None]) -> Sequence[Item]:
+            CALLS.append(0.0)
+            raise TransientError("busy")
+
+    CALLS.clear()
+    source = "{record: {from: numbers, batch: {max_items: 10, max_wait: 1h}}}"
+    text = TEXT.replace("test.down", "test.down_batch").replace("input: numbers", f"input: {source}")
+    more = "retry: {budget: 0, base_delay: 0s}, breaker: {failure_threshold: 1000}"
+    metrics = node_metrics(simulate(executor_for(tmp_path, text.replace("MORE", more), DownBatch).run_async(), seed=seed))["down"]
+    assert (metrics.retries, metrics.refused_retries) == (10, 100)
+    assert len(CALLS) <= 20
