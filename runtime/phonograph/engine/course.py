@@ -211,13 +211,14 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
 
-    def adopt(self, row: RecordRow) -> None:
-        """A record that a source read had ended in an earlier run, and stands."""
-        ordinal = self.ledger.adopt(row.outcome)
-        if ordinal != row.ordinal and self.run_directory.earlier is not None:
-            self.run_directory.earlier.places[row.run, row.ordinal] = ordinal
+    def adopt(self, rows: Sequence[RecordRow]) -> None:
+        """The next records that a source read had ended in earlier runs, and stand."""
+        earlier, first = self.run_directory.earlier, self.ledger.adopt([row.outcome for row in rows])
+        for ordinal, row in enumerate(rows, first):
+            if ordinal != row.ordinal and earlier is not None:
+                earlier.places[row.run, row.ordinal] = ordinal
         self.num_events += 1
-        self.scribe.adopt(row)
+        self.scribe.adopt(rows)
 
     def _record_ended(self, ordinal: int, identity: Identity, outcome: Outcome, facts: Mapping[str, str]) -> None:
         if self.run_directory.keeps:

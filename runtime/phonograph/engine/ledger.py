@@ -10,7 +10,7 @@ record, and counts nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
@@ -72,13 +72,14 @@ class Ledger(Generic[IdentityT]):
         self._identities[ordinal] = identity
         return ordinal
 
-    def adopt(self, outcome: Outcome) -> int:
-        """A record was read that had ended before. Returns its ordinal; `on_end` is not called for it."""
-        ordinal = self.num_read
-        self.num_read += 1
-        self.num_adopted += 1
-        self.counts[outcome] += 1
-        return ordinal
+    def adopt(self, outcomes: Sequence[Outcome]) -> int:
+        """Records were read that had ended before. Returns the ordinal of the first; `on_end` is not called for them."""
+        first = self.num_read
+        self.num_read += len(outcomes)
+        self.num_adopted += len(outcomes)
+        for outcome in outcomes:
+            self.counts[outcome] += 1
+        return first
 
     def add(self, ordinal: int, num_items: int) -> None:
         """More items were made from a live one, which itself is still live; or fewer, where items of one record became one."""

@@ -51,8 +51,7 @@ class SourceReader:
         self._records: Iterator[Any] | None = None
         self._error: BaseException | None = None
         self._is_open = False
-        self._redriven = earlier if isinstance(earlier, RedrivenRecords) else None
-        self._earlier = earlier if isinstance(earlier, EarlierRecords) else None
+        self._earlier = earlier
         self._read: deque[Found] = deque()  # whose operations at either end are atomic
         self._most = 1
         self._is_late = False
@@ -66,7 +65,7 @@ class SourceReader:
         with naming_node(self._source.node_id, "could not be opened"):
             self._source.open()
             self._is_open = True
-            self._records = iter(self._source.read() if self._redriven is None else self._redriven.read(self._source))
+            self._records = iter(self._source.read()) if self._earlier is None else self._earlier.read(self._source)
 
     def read_on(self, clock_ns: Callable[[], int] = perf_counter_ns) -> bool:
         """Read some more records, which `take` hands over; False when the source has ended.
@@ -90,15 +89,16 @@ class SourceReader:
                 end_ns = clock_ns()
                 if found is _END:
                     break
-                if self._redriven is None and not isinstance(found, Record):
+                if isinstance(found, Record):
+                    num_read += 1
+                    num_bytes += payload_bytes(found.payload)
+                elif self._earlier is None:
                     raise NodeContractError(f"the source yielded {type(found).__name__}; expected Record")
-                if self._earlier is not None:
-                    found = self._earlier.meet(found)
+                elif isinstance(found, Again):
+                    num_read += 1
+                    num_bytes += payload_bytes(found.record.payload)
                 self._read.append(found)
                 num_found += 1
-                if not isinstance(found, RecordRow):
-                    num_read += 1
-                    num_bytes += payload_bytes((found if isinstance(found, Record) else found.record).payload)
         except BaseException as error:
             self._stats.errors += 1
             self._error = error

@@ -340,14 +340,14 @@ class Scheduler:
 
     async def _admit(self, node: NodeRun, found: Sequence[Found], quota: int | None) -> None:
         """Take records in, up to the source's quota; those that are left when the run drains count as not read."""
+        taken_over: list[RecordRow] = []
         for one in found if quota is None else found[: quota - node.totals.records_read]:
             if isinstance(one, RecordRow):
-                if self._course.is_draining:
-                    return
-                node.totals.records_read += 1
-                node.totals.records_resumed += 1
-                self._course.adopt(one)
+                taken_over.append(one)
                 continue
+            if taken_over:
+                self._adopt(node, taken_over)
+                taken_over = []
             record, before = one if isinstance(one, Again) else (one, None)
             if self._admission is not None:
                 await self._admission.enter(payload_bytes(record.payload))
@@ -374,6 +374,13 @@ class Scheduler:
                 continue
             self.ledger.add(ordinal, len(parcels) - 1)
             await node.exit.send(parcels)
+        self._adopt(node, taken_over)
+
+    def _adopt(self, node: NodeRun, rows: Sequence[RecordRow]) -> None:
+        if rows and not self._course.is_draining:
+            node.totals.records_read += len(rows)
+            node.totals.records_resumed += len(rows)
+            self._course.adopt(rows)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
         course, settling = self._course, self._settling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from phonograph.engine.threads import Worker, start_worker
 from phonograph.errors import PhonographError, RunDirectoryError
@@ -31,9 +31,9 @@ class Scribe:
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
 
-    def adopt(self, row: RecordRow) -> None:
-        """A record had ended in an earlier run."""
-        self._wait(self._directory.adopt(row))
+    def adopt(self, rows: Sequence[RecordRow]) -> None:
+        """Records had ended in earlier runs."""
+        self._wait(self._directory.adopt(rows))
 
     def ended(self, row: RecordRow, before: RecordRow | None = None) -> None:
         """A record has ended; `before`: how it did in an earlier run."""

@@ -168,10 +168,10 @@ class RunDirectory:
         self._writers.append(writer)
         return writer
 
-    def adopt(self, row: RecordRow) -> int:
-        """A record ended in an earlier run, and stands. Returns how many rows wait for `store`."""
+    def adopt(self, rows: Sequence[RecordRow]) -> int:
+        """Records ended in earlier runs, and stand. Returns how many rows wait for `store`."""
         if not self._is_broken:
-            self._waiting.append(row)
+            self._waiting += rows
         return len(self._waiting)
 
     def ended(self, row: RecordRow, before: RecordRow | None = None) -> int:

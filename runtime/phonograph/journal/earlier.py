@@ -15,14 +15,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from phonograph.errors import RunDirectoryError
+from phonograph.errors import NodeContractError, RunDirectoryError
 from phonograph.item import Record
 from phonograph.journal.finding import Marks, Numbers, Table
 from phonograph.journal.fingerprint import digest_of
@@ -40,13 +40,14 @@ from phonograph.journal.records import (
     contents_of,
     decoded,
     encoded,
-    fault_of,
+    fault_among,
     rows_of,
     version_of,
     write_beginning,
 )
-from phonograph.journal.redrive import Redrive, RedrivenRecords
+from phonograph.journal.redrive import Redrive, RedrivenRecords, closed_at_end
 from phonograph.journal.sealed import SealedFile, groups
+from phonograph.node import Source
 from phonograph.redaction import Secrets
 from phonograph.sink import sync_folder
 
@@ -86,9 +87,9 @@ class Earlier:
         self.changed: list[str] = []
         self.num_changed = 0
         self.num_rows = 0
-        self.num_met = 0
         self.garbled: list[int] = []
-        self._verifies = verifies
+        self.verifies = verifies
+        self._read: list[EarlierRecords] = []
         self._live: dict[int, Marks] = {}
         self._present: dict[int, Marks] = {}
         self._shuffled: set[int] = set()  # sources of which two rows have the same place
@@ -98,37 +99,32 @@ class Earlier:
         if redrive is not None:
             redrive.looked()
 
-    def is_live(self, run: int, ordinal: int) -> bool:
-        """Whether what a run made of one of its records stands."""
-        marks = self._live.get(run)
-        return marks is not None and ordinal in marks
-
-    def are_live(self, run: int, ordinals: Numbers) -> npt.NDArray[np.bool_]:
-        marks = self._live.get(run)
-        return np.zeros(len(ordinals), np.bool_) if marks is None else marks.of(ordinals)
+    def live(self, run: int) -> Marks:
+        """The records of a run of which stands what it made."""
+        return self._live.setdefault(run, Marks())
 
     def lose(self, run: int, ordinals: Numbers) -> None:
         """What was made of these records is no longer there, so that they are done again."""
-        if run in self._live:
-            if self.redrive is not None and self._live[run].of(ordinals).any():
-                raise _lost()
-            self._live[run].remove(ordinals)
+        if self.redrive is not None and self.live(run).of(ordinals).any():
+            raise _lost()
+        self.live(run).remove(ordinals)
 
     def lose_until(self, run: int) -> None:
         """The same for all records of the runs up to this one."""
-        lost = [number for number in self._live if number <= run]
-        if self.redrive is not None and lost:
+        lost = [live for number, live in tuple(self._live.items()) if number <= run]
+        if self.redrive is not None and any(lost):
             raise _lost()
-        for number in lost:
-            del self._live[number]
+        for live in lost:
+            live.clear()
 
     def of_source(self, number: int) -> EarlierRecords | RedrivenRecords:
         """What is known of one source's records."""
         present = None if number in self._shuffled else self._present.get(number, Marks())
         records = EarlierRecords(self, number, present)
+        self._read.append(records)
         if self.redrive is None:
             return records
-        return RedrivenRecords(self, self.redrive, self.redrive.wanted(number), records.in_order())
+        return RedrivenRecords(self, self.redrive, self.redrive.wanted(number), records)
 
     def close(self) -> None:
         if self._table is not None:
@@ -142,36 +138,21 @@ class Earlier:
     @property
     def num_unmet(self) -> int:
         """Rows that have not come to their records, which the sources no longer have when all has been seen."""
-        return self.num_rows - self.num_met
+        return self.num_rows - sum(records.num_met for records in self._read)
 
-    def rows(self) -> Iterator[RecordRow]:
+    def rows(self, source: int) -> Iterator[list[RecordRow]]:
+        """Of one source, as they are in the file."""
+        run = self.began.run
         for rows in rows_of(self.path):
             for row in rows:
-                row.run = row.run or self.began.run
-                yield row
+                row.run = row.run or run
+            yield [row for row in rows if row.source == source]
 
     def table(self) -> Table:
         """Where the row of each key is."""
         with self._lock:
             self._table = self._table or Table(self.path, self.began.run)
             return self._table
-
-    def judge(self, record: Record, row: RecordRow) -> str | None:
-        """Why a record must be done again, in words; empty when it had not ended well; None when it need not."""
-        self.met()
-        if not self.is_live(row.run, row.ordinal):
-            return ""
-        if (record.size, record.mtime_ns, record.digest) != (row.size, row.mtime_ns, row.digest):
-            return "its input has changed"
-        for part in row.parts:
-            if fault := fault_of(part, verifies=self._verifies):
-                return fault
-        return None
-
-    def met(self) -> None:
-        """A row has come to its record."""
-        with self._lock:
-            self.num_met += 1
 
     def supersede(self, row: RecordRow, reason: str) -> None:
         """What was made of a record is to be replaced."""
@@ -185,21 +166,21 @@ class Earlier:
             if not group.is_whole:
                 self.garbled.append(group.line)
                 continue
-            places: dict[int, list[int]] = {}
-            live: dict[int, list[int]] = {}
-            for row in decoded(group.body):
-                self.num_rows += 1
-                if (place := row.place) >= 0:
-                    places.setdefault(row.source, []).append(place)
-                if self.redrive is not None:
-                    self.redrive.look_at(row)
-                if self.redrive is not None or (takes and row.outcome in ENDED_WELL and not row.is_hidden):
-                    live.setdefault(row.run or self.began.run, []).append(row.ordinal)
-            for source, numbers in places.items():
-                if self._present.setdefault(source, Marks()).add(numbers):
+            rows = decoded(group.body)
+            self.num_rows += len(rows)
+            for source in {row.source for row in rows}:
+                places = [row.ordinal if row.index == -1 else row.index for row in rows if row.source == source]
+                if self._present.setdefault(source, Marks()).add(places):
                     self._shuffled.add(source)
-            for run, ordinals in live.items():
-                self._live.setdefault(run, Marks()).add(ordinals)
+            if self.redrive is not None:
+                for row in rows:
+                    self.redrive.look_at(row)
+            stand = rows if self.redrive is not None else []
+            if takes and self.redrive is None:
+                stand = [row for row in rows if row.outcome in ENDED_WELL and not row.is_hidden]
+            for run in {row.run for row in stand}:
+                ordinals = [row.ordinal for row in stand if row.run == run]
+                self.live(run or self.began.run).add(ordinals)
 
 
 class EarlierRecords:
@@ -207,60 +188,80 @@ class EarlierRecords:
 
     Args:
         present: its places that have a row; None: rows are found by their keys alone.
+
+    Attributes:
+        num_met: rows that have come to their record.
     """
 
     def __init__(self, earlier: Earlier, number: int, present: Marks | None) -> None:
+        self.num_met = 0
         self._earlier = earlier
         self._number = number
-        self._present = present
-        self._place = 0
-        self._rows = (row for row in earlier.rows() if row.source == number)
-        self._ahead: dict[int, RecordRow] = {}
+        self._placed = None if present is None else chain.from_iterable(self._in_places(present))
 
-    def meet(self, record: Record) -> Record | RecordRow | Again:
-        """What is to become of the next record: its row when it is taken over; itself when it is new; else it is done again."""
-        place, self._place = self._place, self._place + 1
-        row = self._row_of(record, place)
-        if row is None:
-            return record
-        reason = self._earlier.judge(record, row)
-        if reason is not None:
-            if reason:
-                self._earlier.supersede(row, reason)
-            return Again(record, row)
-        row.source, row.index = self._number, -1 if place == row.ordinal else place
-        return row
+    def read(self, source: Source[Any]) -> Iterator[Record | RecordRow | Again]:
+        """What is to become of each record: its row when it is taken over; itself when it is new; else it is done again."""
+        return self._met(iter(source.read()))
 
     def in_order(self) -> Iterator[RecordRow]:
         """All rows of the source, those whose places are known in the order of these, and before the others."""
-        if self._present is None:
-            yield from self._rows
+        if self._placed is None:
+            yield from chain.from_iterable(self._earlier.rows(self._number))
             return
-        for place in self._present.numbers():
-            row = self._ahead.pop(place, None) or self._read_to(place)
-            if row is not None:
-                yield row
-        yield from (row for row in self._earlier.rows() if row.source == self._number and row.place < 0)
+        for _, row in self._placed:
+            yield row
+        yield from (row for rows in self._earlier.rows(self._number) for row in rows if row.place < 0)
 
-    def _row_of(self, record: Record, place: int) -> RecordRow | None:
-        key = self._earlier.secrets.clean(record.key) if self._earlier.secrets else record.key
-        if self._present is not None:
-            if place not in self._present:
-                return None
-            row = self._ahead.pop(place, None) or self._read_to(place)
-            if row is None or row.key == key:
-                return row
-            self._present = None
-            self._ahead.clear()
-        return self._earlier.table().row_of(key)
+    def _met(self, records: Iterator[Record]) -> Iterator[Record | RecordRow | Again]:
+        secrets = self._earlier.secrets if self._earlier.secrets else None
+        with closed_at_end(records):
+            placed, coming = self._placed, None if self._placed is None else next(self._placed, None)
+            run, live = -1, Marks()
+            for place, record in enumerate(records):
+                if not isinstance(record, Record):
+                    raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
+                key = record.key if secrets is None else secrets.clean(record.key)
+                row = None
+                if placed is not None:
+                    if coming is None or coming[0] != place:
+                        yield record
+                        continue
+                    row, coming = coming[1], next(placed, None)
+                    if row.key != key:
+                        placed = row = None
+                if row is None:
+                    row = self._earlier.table().row_of(key)
+                    if row is None:
+                        yield record
+                        continue
+                    row.source, row.index = self._number, -1 if place == row.ordinal else place
+                if row.run != run:
+                    run, live = row.run, self._earlier.live(row.run)
+                self.num_met += 1
+                if row.ordinal not in live:
+                    yield Again(record, row)
+                elif record.size != row.size or record.mtime_ns != row.mtime_ns or record.digest != row.digest:
+                    yield self._again(record, row, "its input has changed")
+                elif row.parts and (fault := fault_among(row.parts, verifies=self._earlier.verifies)):
+                    yield self._again(record, row, fault)
+                else:
+                    yield row
 
-    def _read_to(self, place: int) -> RecordRow | None:
-        for row in self._rows:
-            if row.place == place:
-                return row
-            if row.place >= 0:
-                self._ahead[row.place] = row
-        return None
+    def _again(self, record: Record, row: RecordRow, reason: str) -> Again:
+        self._earlier.supersede(row, reason)
+        return Again(record, row)
+
+    def _in_places(self, present: Marks) -> Iterator[list[tuple[int, RecordRow]]]:
+        """The rows whose places are known, in the order of these."""
+        places, ahead = present.numbers(), {}
+        place = next(places, -1)
+        for rows in self._earlier.rows(self._number):
+            ahead.update({row.place: row for row in rows})
+            ordered = []
+            while (row := ahead.pop(place, None)) is not None:
+                ordered.append((place, row))
+                place = next(places, -1)
+            yield ordered
 
 
 def earlier_runs(

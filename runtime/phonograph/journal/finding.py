@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +21,23 @@ class Marks:
     """Numbers from 0 that are marked, at a bit each up to the largest. Quick where those of one call are near each other."""
 
     def __init__(self) -> None:
-        self._bytes = np.zeros(128, np.uint8)
+        self._bytes = bytearray(128)  # single bits are looked up far quicker in it than in an array
 
-    def add(self, numbers: list[int]) -> bool:
-        """Mark numbers; whether one of them was marked already."""
-        if not numbers:
+    def add(self, numbers: Sequence[int]) -> bool:
+        """Mark numbers, but for negative ones; whether one of them was marked already."""
+        added = np.array(numbers, np.int64)
+        if min(numbers, default=0) < 0:
+            added = added[added >= 0]
+        if not len(added):
             return False
-        top = max(numbers) >> 3
+        top = int(added.max()) >> 3
         if top >= len(self._bytes):
-            self._bytes = np.concatenate([self._bytes, np.zeros(top + 1 + len(self._bytes) // 8 - len(self._bytes), np.uint8)])
-        first, bits, places = self._around(np.array(numbers, np.int64))
-        was_there = bool(bits[places].any()) or len(np.unique(places)) < len(places)
+            self._bytes = self._bytes + bytes(top + 1 + len(self._bytes) // 8 - len(self._bytes))
+        first, bits, places = self._around(added)
+        num_before = np.count_nonzero(bits)
         bits[places] = 1
         self._put(first, bits)
-        return was_there
+        return int(np.count_nonzero(bits) - num_before) < len(added)
 
     def remove(self, numbers: Numbers) -> None:
         known = numbers[(numbers >= 0) & (numbers >> 3 < len(self._bytes))]
@@ -43,30 +46,41 @@ class Marks:
             bits[places] = 0
             self._put(first, bits)
 
+    def clear(self) -> None:
+        self._bytes = bytearray(128)
+
     def of(self, numbers: Numbers) -> npt.NDArray[np.bool_]:
         """Whether each number is marked."""
         known = (numbers >= 0) & (numbers >> 3 < len(self._bytes))
         looked_up = np.where(known, numbers, 0)
-        marked: npt.NDArray[np.bool_] = (self._bytes[looked_up >> 3] >> (looked_up & 7) & 1).astype(np.bool_)
+        marked: npt.NDArray[np.bool_] = (self._array[looked_up >> 3] >> (looked_up & 7) & 1).astype(np.bool_)
         return known & marked
 
     def numbers(self) -> Iterator[int]:
         """All that are marked, from the lowest on."""
         for start in range(0, len(self._bytes), 1 << 13):
-            bits = np.unpackbits(self._bytes[start : start + (1 << 13)], bitorder="little")
+            bits = np.unpackbits(self._array[start : start + (1 << 13)], bitorder="little")
             yield from (8 * start + np.flatnonzero(bits)).tolist()
 
+    def __bool__(self) -> bool:
+        return any(self._bytes)
+
     def __contains__(self, number: int) -> bool:
-        return 0 <= number >> 3 < len(self._bytes) and bool(self._bytes[number >> 3] >> (number & 7) & 1)
+        return 0 <= number >> 3 < len(self._bytes) and self._bytes[number >> 3] >> (number & 7) & 1 == 1
+
+    @property
+    def _array(self) -> npt.NDArray[np.uint8]:
+        """The same bytes."""
+        return np.frombuffer(self._bytes, np.uint8)
 
     def _around(self, numbers: Numbers) -> tuple[int, npt.NDArray[np.uint8], Numbers]:
         """The bits from the byte of the smallest number to that of the largest, that byte, and where the numbers are in them."""
         first, last = int(numbers.min()) >> 3, int(numbers.max()) >> 3
-        return first, np.unpackbits(self._bytes[first : last + 1], bitorder="little"), numbers - 8 * first
+        return first, np.unpackbits(self._array[first : last + 1], bitorder="little"), numbers - 8 * first
 
     def _put(self, first: int, bits: npt.NDArray[np.uint8]) -> None:
         packed = np.packbits(bits, bitorder="little")
-        self._bytes[first : first + len(packed)] = packed
+        self._array[first : first + len(packed)] = packed
 
 
 class Table:

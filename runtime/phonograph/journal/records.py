@@ -216,8 +216,12 @@ def _began(group: Group) -> Began | None:
     return began if began.version == VERSION else None
 
 
-def fault_of(part: StoredPart, *, verifies: bool) -> str | None:
-    """What is wrong with a file that a run has stored, in words."""
+def fault_among(parts: Iterable[StoredPart], *, verifies: bool) -> str:
+    """What is wrong with the first of the files that a run has stored that is not as it was, in words; empty: they all are."""
+    return next(filter(None, (_fault_of(part, verifies=verifies) for part in parts)), "")
+
+
+def _fault_of(part: StoredPart, *, verifies: bool) -> str | None:
     try:
         status = os.stat(part.path)
         if (status.st_size, status.st_mtime_ns) != (part.num_bytes, part.mtime_ns):

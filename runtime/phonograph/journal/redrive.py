@@ -21,7 +21,7 @@ from phonograph.metrics import RedriveMetrics
 from phonograph.node import Source
 
 if TYPE_CHECKING:  # each of the two is a part of the other's work
-    from phonograph.journal.earlier import Earlier
+    from phonograph.journal.earlier import Earlier, EarlierRecords
 
 _MOST_TOLD = 20
 _UNDONE = frozenset({Outcome.DEAD_LETTERED, Outcome.CANCELLED})
@@ -150,24 +150,22 @@ class RedrivenRecords:
     """The records of one source: those that stand as their rows, those that are done again as it gives them now.
 
     Args:
-        rows: of the source, in its order as far as that is known.
+        records: the rows of the source.
     """
 
-    def __init__(self, earlier: Earlier, redrive: Redrive, wanted: Mapping[str, int], rows: Iterator[RecordRow]) -> None:
+    def __init__(self, earlier: Earlier, redrive: Redrive, wanted: Mapping[str, int], records: EarlierRecords) -> None:
         self._earlier = earlier
         self._redrive = redrive
         self._ranks = wanted
-        self._rows = rows
+        self._records = records
 
     def read(self, source: Source[Any]) -> Iterator[RecordRow | Again]:
         ranks = self._ranks
-        with contextlib.ExitStack() as stack:
-            records = iter(source.read_only(tuple(ranks)) if ranks else ())
-            if hasattr(records, "close"):
-                stack.callback(records.close)
+        records = iter(source.read_only(tuple(ranks)) if ranks else ())
+        with closed_at_end(records):
             record = _next(records)
-            for row in self._rows:
-                self._earlier.met()
+            for row in self._records.in_order():
+                self._records.num_met += 1
                 rank = ranks.get(row.key)
                 while rank is not None and record is not None and ranks.get(record.key, -1) < rank:
                     record = _next(records)  # not in the order of before, and passed
@@ -182,6 +180,16 @@ class RedrivenRecords:
                     self._earlier.superseded.add((row.run, row.ordinal))
                     yield Again(record, row)
                     record = _next(records)
+
+
+@contextlib.contextmanager
+def closed_at_end(records: Iterator[Record]) -> Iterator[None]:
+    """Close a source's generator when no more is asked of it; other iterators are left alone."""
+    try:
+        yield
+    finally:
+        if hasattr(records, "close"):
+            records.close()
 
 
 class _Chosen(NamedTuple):

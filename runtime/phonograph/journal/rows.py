@@ -217,7 +217,7 @@ class RowsLog(RowsJournal):
                 self._log.append(line_of({"cut": 0}))  # whose rows there were stays known until their records are done again
             return Kept()
         self._log = SealedFile(self.path, after=last)
-        self._staying = lambda: (chunk.only(earlier.are_live(chunk.run, chunk.ordinals)) for chunk in self._chunks())
+        self._staying = lambda: (chunk.only(earlier.live(chunk.run).of(chunk.ordinals)) for chunk in self._chunks())
         stays = _joined(self._staying())
         if _is_all(stays, end):
             return Kept(place, end)

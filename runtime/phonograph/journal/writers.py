@@ -131,11 +131,11 @@ def orphans(journal: Path, earlier: Earlier) -> set[str]:
     dead = set()
     for begun in (begun for path in paths for begun in begun_in(path)):
         remove(begun.temporary)
-        if not earlier.is_live(begun.run, begun.ordinal):
+        if begun.ordinal not in earlier.live(begun.run):
             dead.add(begun.path)
     if dead:
         for begun in (begun for path in paths for begun in begun_in(path)):
-            if earlier.is_live(begun.run, begun.ordinal):
+            if begun.ordinal in earlier.live(begun.run):
                 dead.discard(begun.path)
     return dead
 
