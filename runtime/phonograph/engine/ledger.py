@@ -10,6 +10,7 @@ record, and counts nowhere.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -77,8 +78,8 @@ class Ledger(Generic[IdentityT]):
         first = self.num_read
         self.num_read += len(outcomes)
         self.num_adopted += len(outcomes)
-        for outcome in outcomes:
-            self.counts[outcome] += 1
+        for outcome, count in Counter(outcomes).items():
+            self.counts[outcome] += count
         return first
 
     def add(self, ordinal: int, num_items: int) -> None:

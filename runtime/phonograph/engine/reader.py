@@ -21,6 +21,7 @@ from phonograph.metrics import NodeStats, NodeTotals
 from phonograph.node import Source
 
 _BATCH_RECORDS = 64  # pays for the thread hop of a fast source
+_BATCH_ROWS = 1024  # of what is taken over
 _BATCH_NS = 1_000_000  # a slow source hands over each record
 _BATCH_BYTES = 16 * 2**20  # and one with large payloads what it has by then: records in a batch are not admitted yet
 _END = object()
@@ -80,9 +81,11 @@ class SourceReader:
         reset = cancellation.enter(self.token)
         previous = self._account.enter() if self._account is not None else None
         start_ns = end_ns = clock_ns()
-        num_found = num_read = num_bytes = 0  # what is taken over costs next to nothing, so it is bounded by the time alone
+        num_found = num_read = num_bytes = 0  # what is taken over costs next to nothing, and nobody waits for it
         try:
-            while num_read < self._most and end_ns - start_ns < _BATCH_NS and num_bytes < _BATCH_BYTES:
+            while num_read < self._most and num_found < _BATCH_ROWS and num_bytes < _BATCH_BYTES:
+                if num_read and end_ns - start_ns >= _BATCH_NS:
+                    break
                 if self._is_late and num_found:  # not before: nothing read means that the source has ended
                     break
                 found: Any = next(self._records, _END)
@@ -118,10 +121,7 @@ class SourceReader:
 
     def take(self) -> list[Found]:
         """What has been read and not been taken yet. For the event loop, also while `read_on` waits for a record."""
-        records = []
-        while self._read:
-            records.append(self._read.popleft())
-        return records
+        return [self._read.popleft() for _ in range(len(self._read))]
 
     def close(self) -> None:
         with naming_node(self._source.node_id, "could not be closed"):

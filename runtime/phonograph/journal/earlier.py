@@ -41,6 +41,7 @@ from phonograph.journal.records import (
     decoded,
     encoded,
     fault_among,
+    places_of,
     rows_of,
     version_of,
     write_beginning,
@@ -169,7 +170,7 @@ class Earlier:
             rows = decoded(group.body)
             self.num_rows += len(rows)
             for source in {row.source for row in rows}:
-                places = [row.ordinal if row.index == -1 else row.index for row in rows if row.source == source]
+                places = places_of(row for row in rows if row.source == source)
                 if self._present.setdefault(source, Marks()).add(places):
                     self._shuffled.add(source)
             if self.redrive is not None:
@@ -253,10 +254,11 @@ class EarlierRecords:
 
     def _in_places(self, present: Marks) -> Iterator[list[tuple[int, RecordRow]]]:
         """The rows whose places are known, in the order of these."""
-        places, ahead = present.numbers(), {}
+        places = present.numbers()
+        ahead: dict[int, RecordRow] = {}
         place = next(places, -1)
         for rows in self._earlier.rows(self._number):
-            ahead.update({row.place: row for row in rows})
+            ahead.update(zip(places_of(rows), rows, strict=True))
             ordered = []
             while (row := ahead.pop(place, None)) is not None:
                 ordered.append((place, row))
@@ -298,7 +300,8 @@ def earlier_runs(
     if resume != "reuse":
         remedy = _OF_RESUME if redrive is None else _OF_REDRIVE
         _refuse_differences(journal.parent, _differences(began.fingerprint, fingerprint), remedy)
-    began = msgspec.structs.replace(began, after=_how_ended(records, before, began))
+    if redrive is not None:
+        began = msgspec.structs.replace(began, after=_how_ended(records, before, began))
     if records.exists():
         if before.exists():
             _merge(records, before, began)

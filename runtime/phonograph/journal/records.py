@@ -66,6 +66,11 @@ class RecordRow(msgspec.Struct, omit_defaults=True, kw_only=True, gc=False):
         return self.ordinal if self.index == -1 else self.index
 
 
+def places_of(rows: Iterable[RecordRow]) -> list[int]:
+    """`RecordRow.place` of many rows."""
+    return [row.ordinal if row.index == -1 else row.index for row in rows]
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """What the last line says.
 
