@@ -211,8 +211,12 @@ class Course:
         except RunDirectoryError as unwritable:
             self.fail(unwritable)
 
-    def adopt(self, rows: Sequence[RecordRow]) -> None:
-        """The next records that a source read had ended in earlier runs, and stand."""
+    def adopt(self, node: NodeRun, rows: Sequence[RecordRow]) -> None:
+        """The next records that a source read had ended in earlier runs, and stand. While the run drains they count as not read."""
+        if not rows or self.is_draining:
+            return
+        node.totals.records_read += len(rows)
+        node.totals.records_resumed += len(rows)
         earlier, first = self.run_directory.earlier, self.ledger.adopt([row.outcome for row in rows])
         for ordinal, row in enumerate(rows, first):
             if ordinal != row.ordinal and earlier is not None:

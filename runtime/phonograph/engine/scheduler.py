@@ -346,7 +346,7 @@ class Scheduler:
                 taken_over.append(one)
                 continue
             if taken_over:
-                self._adopt(node, taken_over)
+                self._course.adopt(node, taken_over)
                 taken_over = []
             record, before = one if isinstance(one, Again) else (one, None)
             if self._admission is not None:
@@ -361,9 +361,8 @@ class Scheduler:
             if before is not None and self._course.run_directory.redrive is not None:
                 index = before.place
             source = self._sources[node.plan.id]
-            ordinal = self.ledger.read(
-                Identity(record.key, record.size, record.mtime_ns, None, source, index, record.digest, before)
-            )
+            identity = Identity(record.key, record.size, record.mtime_ns, None, source, index, record.digest, before)
+            ordinal = self.ledger.read(identity)
             node.totals.records_read += 1
             item = Item(key=record.key, ordinal=ordinal, payload=record.payload, attributes=attributes)
             if node.exit.send_at_once(item, self._now()):
@@ -374,13 +373,7 @@ class Scheduler:
                 continue
             self.ledger.add(ordinal, len(parcels) - 1)
             await node.exit.send(parcels)
-        self._adopt(node, taken_over)
-
-    def _adopt(self, node: NodeRun, rows: Sequence[RecordRow]) -> None:
-        if rows and not self._course.is_draining:
-            node.totals.records_read += len(rows)
-            node.totals.records_resumed += len(rows)
-            self._course.adopt(rows)
+        self._course.adopt(node, taken_over)
 
     async def _run_lane(self, lane: Lane, posts: Iterable[Post[SegmentWorker | ProcessWorker]]) -> None:
         course, settling = self._course, self._settling
