@@ -212,7 +212,7 @@ class Course:
             self.fail(unwritable)
 
     def adopt(self, node: NodeRun, rows: Sequence[RecordRow]) -> None:
-        """The next records that a source read had ended in earlier runs, and stand. While the run drains they count as not read."""
+        """The next records of a source had ended in earlier runs, and stand. While the run drains they are not read."""
         if not rows or self.is_draining:
             return
         node.totals.records_read += len(rows)
