@@ -12,9 +12,10 @@ the runs before is kept until then; where both are there, because the later run 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -95,6 +96,7 @@ class Earlier:
         self._present: dict[int, Marks] = {}
         self._shuffled: set[int] = set()  # sources of which two rows have the same place
         self._table: Table | None = None
+        self._readings: list[Generator[list[RecordRow]]] = []
         self._lock = threading.Lock()
         self._scan(takes=takes)
         if redrive is not None:
@@ -128,6 +130,9 @@ class Earlier:
         return RedrivenRecords(self, self.redrive, self.redrive.wanted(number), records)
 
     def close(self) -> None:
+        for reading in self._readings:  # those of sources that were not read to their end
+            with contextlib.suppress(ValueError):  # a source that was left behind reads on, and ends with its thread
+                reading.close()
         if self._table is not None:
             self._table.close()
 
@@ -141,13 +146,16 @@ class Earlier:
         """Rows that have not come to their records, which the sources no longer have when all has been seen."""
         return self.num_rows - sum(records.num_met for records in self._read)
 
-    def rows(self, source: int) -> Iterator[list[RecordRow]]:
-        """Of one source, as they are in the file."""
-        run = self.began.run
+    def rows(self, source: int | None = None) -> Iterator[list[RecordRow]]:
+        """Of one source or of all, as they are in the file; until `close`."""
+        self._readings.append(self._rows(source))
+        return self._readings[-1]
+
+    def _rows(self, source: int | None) -> Generator[list[RecordRow]]:
         for rows in rows_of(self.path):
             for row in rows:
-                row.run = row.run or run
-            yield [row for row in rows if row.source == source]
+                row.run = row.run or self.began.run
+            yield rows if source is None else [row for row in rows if row.source == source]
 
     def table(self) -> Table:
         """Where the row of each key is."""

@@ -11,6 +11,7 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import msgspec
@@ -137,6 +138,10 @@ def orphans(journal: Path, earlier: Earlier) -> set[str]:
         for begun in (begun for path in paths for begun in begun_in(path)):
             if begun.ordinal in earlier.live(begun.run):
                 dead.discard(begun.path)
+    if dead:  # what has just been asked is not synced, so that a power cut may have taken the names of a run that did end them
+        for row in chain.from_iterable(earlier.rows()):
+            if row.parts and row.ordinal in earlier.live(row.run):
+                dead.difference_update(part.path for part in row.parts)
     return dead
 
 

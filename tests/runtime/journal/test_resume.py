@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from phonograph.errors import RunDirectoryError
+from phonograph.item import Outcome
 from phonograph.journal.directory import JOURNAL
+from phonograph.journal.earlier import earlier_runs
 from phonograph.journal.records import EARLIER, RECORDS
+from phonograph.journal.sealed import SealedFile, line_of
+from phonograph.redaction import NO_SECRETS
 from resumed import CALLS, GRAPH, outputs, run, texts_in
 from small_runs import dead_letters, journalled, rows_in
 
@@ -232,3 +236,27 @@ nodes:
         assert run(folder, graph=graph).error is not None
     assert run(folder, "same", graph).error is None
     assert outputs(folder) == made
+
+
+def test_outputs_stay_when_a_power_cut_took_the_names_under_which_they_were_begun(folder: Path) -> None:
+    """A run that was killed had begun a file which the next one made; of that one only the record's row reached the disk."""
+    run(folder)
+    made = outputs(folder)
+    path = folder / "out" / "texts" / "b#0000.txt"
+    log = SealedFile(folder / "run" / JOURNAL / "files-0.log")
+    log.append(line_of({"begun": {"run": 7, "ordinal": 1, "path": str(path), "temporary": str(path.with_name(".b.tmp"))}}))
+    log.close()
+    assert run(folder, "same").resumed == 3
+    assert outputs(folder) == made
+
+
+def test_earlier_rows_are_read_until_the_run_directory_is_left(folder: Path) -> None:
+    """Where a run ends before its sources do, the file of earlier records is let go of all the same."""
+    run(folder)
+    journal = folder / "run" / JOURNAL
+    earlier = earlier_runs(journal, {}, "reuse", NO_SECRETS)
+    assert earlier is not None
+    rows = earlier.rows()
+    assert next(rows)[0].outcome is Outcome.COMPLETED
+    earlier.close()
+    assert next(rows, None) is None
