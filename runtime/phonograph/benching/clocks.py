@@ -8,10 +8,11 @@ waits. It is read around what the node itself does, in instances made for this m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from functools import partial
 from time import thread_time_ns
-from typing import Any, cast
+from typing import Any
 
+from phonograph.graph.instances import with_instances
 from phonograph.graph.model import GraphNode
 from phonograph.sink import Part, Written
 from phonograph.spec import Kind
@@ -34,28 +35,7 @@ class Clock:
 
     def around(self, node: GraphNode) -> GraphNode:
         """The same node, with this clock read around its work."""
-        factory = node.spec.factory
-        if isinstance(factory, type):  # the engine asks the class what kind of sink or of gathering it is
-            begin = cast(Any, factory).__init__
-            made_by: Any = type(factory.__name__, (factory,), {"__init__": self._making(begin, node.spec.kind)})
-        else:
-            made_by = self._made_by(factory, node.spec.kind)
-        return replace(node, spec=replace(node.spec, factory=made_by))
-
-    def _making(self, begin: Callable[..., None], kind: Kind) -> Callable[..., None]:
-        def begin_metered(made: Any, *arguments: Any) -> None:
-            begin(made, *arguments)
-            self._read_around(made, kind)
-
-        return begin_metered
-
-    def _made_by(self, factory: Callable[..., Any], kind: Kind) -> Callable[..., Any]:
-        def make_metered(*arguments: Any) -> Any:
-            made = factory(*arguments)
-            self._read_around(made, kind)
-            return made
-
-        return make_metered
+        return with_instances(node, partial(self._read_around, kind=node.spec.kind))
 
     def _read_around(self, made: Any, kind: Kind) -> None:
         meter = _Meter()

@@ -20,11 +20,11 @@ from phonograph.benching.clocks import Clock
 from phonograph.benching.document import Amounts, Figures, NodeAmounts, NodeFigures, Setting, Spread, Work, records_in_words
 from phonograph.errors import BenchError
 from phonograph.executor import Executor
-from phonograph.graph.model import Graph, GraphNode
+from phonograph.graph.instances import writing_below
+from phonograph.graph.model import Graph
 from phonograph.journal.directory import JOURNAL
 from phonograph.journal.records import RECORDS, rows_of
 from phonograph.metrics import NodeMetrics, PipelineMetrics
-from phonograph.spec import path_fields
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ async def measure(graph: Graph, *, runs: int, warmup: int, setting: Setting, wor
 async def _one_run(graph: Graph, name: str) -> Run:
     clocks = {node_id: Clock() for node_id in graph.nodes}
     with tempfile.TemporaryDirectory(prefix="phonograph-bench-", ignore_cleanup_errors=True) as folder:
-        moved = _writing_below(graph, Path(folder) / "out")
+        moved = writing_below(graph, Path(folder) / "out")
         nodes = {node_id: clocks[node_id].around(node) for node_id, node in moved.nodes.items()}
         executor = Executor(replace(moved, nodes=nodes), run_dir=Path(folder) / "run")
         _forget_peak()
@@ -145,20 +145,6 @@ def _node(number: int, graph: Graph, measured: Sequence[Run]) -> NodeFigures:
         execution_time_ms=Spread.of([run.metrics.nodes[number].execution_time_ms for run in measured]),
         processor_time_ms=Spread.of(seen) if len(seen) == len(processor) else None,
     )
-
-
-def _writing_below(graph: Graph, folder: Path) -> Graph:
-    """The graph with every path that a node writes to in that folder, each node's in one of its own."""
-    return replace(graph, nodes={node.id: _moved(node, folder / node.id) for node in graph.nodes.values()})
-
-
-def _moved(node: GraphNode, folder: Path) -> GraphNode:
-    paths = {
-        name: str(folder / name / Path(path).name)  # its last part may have a suffix that means something
-        for name in path_fields(node.spec.params, "output")
-        if isinstance(path := getattr(node.params, name), str)
-    }
-    return replace(node, params=msgspec.structs.replace(node.params, **paths)) if paths else node
 
 
 def _forget_peak() -> None:
