@@ -401,12 +401,18 @@ class RequestFailedError(PhonographError):
 
 
 class ExecutorClosedError(PhonographError):
-    """The executor is not open, or was closed or broke before the request or session had ended. What broke it is the cause."""
+    """The executor is not open, or was closed or broke before the request or session had ended. What broke it is the cause.
+
+    Args:
+        what: is refused. broken_by: what broke it; None: it is not open, or was closed.
+    """
 
     code = "executor_closed"
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"{what}: the executor is not open; expected it inside `async with executor:`")
+    def __init__(self, what: str, broken_by: PhonographError | None = None) -> None:
+        found = "is not open; expected it inside `async with executor:`" if broken_by is None else f"has broken: {broken_by}"
+        super().__init__(f"{what}: the executor {found}")
+        self.__cause__ = broken_by
 
 
 class SessionEndedError(PhonographError):

@@ -169,19 +169,19 @@ class Serving(BatchTurns):
             if not self._num_requests:
                 self._idle.set()
         if result.metrics.outcome is Outcome.CANCELLED:
-            raise ExecutorClosedError(f"record {key!r}") from self.error
+            raise ExecutorClosedError(f"record {key!r}", self.error)
         return result
 
     def require_open(self) -> None:
         """Raises ExecutorClosedError, with what ended it as its cause."""
         if self._is_closing:
-            raise ExecutorClosedError(self._plan.graph.name) from self.error
+            raise ExecutorClosedError(self._plan.graph.name, self.error)
         self._require_running()
 
     def _require_running(self) -> None:
         """As `require_open`; but while it is being closed, what was sent before is let in."""
         if self._running is None or self._running.done() or self._course.is_draining:
-            raise ExecutorClosedError(self._plan.graph.name) from self.error
+            raise ExecutorClosedError(self._plan.graph.name, self.error)
 
     def checked(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         """What is sent, by input of the manifest.
@@ -302,9 +302,7 @@ class Serving(BatchTurns):
 
     def _end_sessions(self) -> None:
         for session in list(self._sessions.values()):
-            closed = ExecutorClosedError(f"session {session.id!r}")
-            closed.__cause__ = self.error
-            session.end(closed)
+            session.end(ExecutorClosedError(f"session {session.id!r}", self.error))
 
     def _state_lost(self, session_id: str, died: WorkerDiedError) -> None:
         session = self._sessions.get(session_id)

@@ -34,7 +34,7 @@ def test_an_output_that_cannot_be_stored_breaks_the_executor(tmp_path: Path) -> 
     async def scenario() -> None:
         async with served(tmp_path, text, Full) as executor:
             for _ in range(2):
-                with pytest.raises(ExecutorClosedError) as raised:
+                with pytest.raises(ExecutorClosedError, match="the executor has broken: the disk is full") as raised:
                     await executor.submit(number(1))
                 assert isinstance(raised.value.__cause__, OutputError)
 
