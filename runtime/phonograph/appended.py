@@ -25,6 +25,7 @@ from phonograph.sink import (
     kind_of_no_file,
     storing,
     sync_folder,
+    vanished,
 )
 
 _BLOCK = 1 << 20
@@ -68,7 +69,10 @@ class AppendedFile:
                 sync_folder(self._folder)
             journal.syncs(self._sync)
         except BaseException:
-            os.close(self._descriptor)
+            if not os.fstat(descriptor).st_size:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._partial)
+            os.close(descriptor)
             self._descriptor = None
             journal.closing()
             raise
@@ -131,8 +135,11 @@ class AppendedFile:
         os.ftruncate(descriptor, self._length if self._is_partial else 0)
 
     def _sync(self) -> None:
-        os.fdatasync(self._open_descriptor)
-        reached("rows.synced")
+        if not _stands_at(self._partial, self._open_descriptor):
+            raise vanished(self._partial)  # rows in a file without a name are lost
+        with storing(self.path):  # also from the journal's thread, whose own disk may be another one
+            os.fdatasync(self._open_descriptor)
+            reached("rows.synced")
 
     def _copy_finished(self) -> None:
         """Go on behind the rows of a finished file."""
@@ -159,6 +166,8 @@ class AppendedFile:
             self._journal.rewritten()
         except BaseException:
             os.close(descriptor)
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # half of it would be in the way where there is no room
             raise
         before, self._descriptor = self._descriptor, descriptor
         self._length, self._is_partial = length, True

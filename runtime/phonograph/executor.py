@@ -119,7 +119,7 @@ class Executor:
 
         Raises:
             GraphError: the manifest has `inputs`, which nothing feeds.
-            RunDirectoryError: the run directory is held by another run or cannot be written.
+            RunDirectoryError: the run directory is held by another run, or cannot be used; later trouble with it is the report's.
             RuntimeError: called inside a running event loop.
         """
         try:
@@ -160,9 +160,12 @@ class Executor:
                 self.report = report = self._report(scheduler, ending)
                 self._scheduler = None
                 self._is_stopped = False
-                if report.metrics is not None:
-                    directory.write_metrics(report.metrics)
-                scheduler.write_end(report.status)
+                try:
+                    if report.metrics is not None:
+                        directory.write_metrics(report.metrics)
+                    scheduler.write_end(report.status)
+                except RunDirectoryError as unkept:  # which is told with the rest, and not instead of it
+                    self.report = report = self._report(scheduler, ending, unkept)
         return report
 
     async def __aenter__(self) -> Self:
@@ -349,9 +352,9 @@ class Executor:
         ledger = self._scheduler.ledger
         return Progress(ledger.num_read, ledger.num_live, dict(ledger.counts), time.perf_counter() - self._started)
 
-    def _report(self, scheduler: Scheduler, status: RunStatus) -> RunReport:
+    def _report(self, scheduler: Scheduler, status: RunStatus, unkept: RunDirectoryError | None = None) -> RunReport:
         records = scheduler.ledger.balance()
-        error = scheduler.error
+        error = scheduler.error or unkept
         if error is not None:
             status = "failed"
         elif status == "success" and scheduler.was_interrupted:

@@ -16,7 +16,7 @@ import os
 import secrets
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar, Literal, TypeVar
@@ -25,7 +25,7 @@ from phonograph.errors import BadInputError, OutputError
 from phonograph.item import Item
 from phonograph.node import Node
 from phonograph.points import reached
-from phonograph.spec import Kind, Params
+from phonograph.spec import Kind, Params, path_fields
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 Writers = Literal["single_writer", "multi_writer"]
@@ -64,9 +64,11 @@ class Writer:
 
     Attributes:
         ordinal: of the item that is being stored.
+        folders: the sink's output folders, which were there when it was opened.
     """
 
     ordinal = 0
+    folders: Sequence[str] = ()
 
     def begin(self, path: str, temporary: str) -> None:
         """A file is about to be made: under which name, and which one it has until then. Raises OutputError."""
@@ -104,7 +106,7 @@ class RowsJournal:
         return Kept()
 
     def syncs(self, sync: Callable[[], None]) -> None:
-        """How the rows that are appended by then are made durable; may be called from another thread, and raises OSError."""
+        """How the rows that are appended by then are made durable; may be called from another thread, raises OutputError."""
 
     def appended(self, num_bytes: int) -> None:
         """A row of the item that is being stored has been appended."""
@@ -234,8 +236,30 @@ def _new_file(path: str) -> io.FileIO:
     try:
         return open(path, "xb", buffering=0)
     except FileNotFoundError:  # looking before whether the folder is there would cost every file three calls
+        _refuse_what_vanished(path)
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         return open(path, "xb", buffering=0)
+
+
+def _refuse_what_vanished(path: str) -> None:
+    """Raises OutputError when the output folder of a file is gone, and what was stored there with it."""
+    writer = _AT_WORK.get()
+    for folder in () if writer is None else writer.folders:
+        if path.startswith(os.path.join(folder, "")) and not os.path.isdir(folder):
+            raise vanished(folder)
+
+
+def vanished(path: str) -> OutputError:
+    return OutputError(
+        f"{path}: has been moved or removed while the run wrote there; expected it to stay; what was in it is made again with "
+        "--resume"
+    )
+
+
+def output_folders(params: Params) -> tuple[str, ...]:
+    """What the parameters of a sink name to write into, and is a folder."""
+    given = (getattr(params, name) for name in path_fields(type(params), "output"))
+    return tuple(path for path in given if isinstance(path, str) and os.path.isdir(path))
 
 
 class _HashingFile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from limits import no_file_over
 from phonograph.errors import BadInputError, OutputError
-from phonograph.sink import FilePart, output_path
+from phonograph.sink import FilePart, Writer, at_work, output_path
 
 
 def write(file: IO[bytes], content: bytes) -> None:
@@ -41,6 +42,20 @@ def test_a_discarded_part_leaves_nothing(tmp_path: Path) -> None:
     """discard removes the temporary file."""
     FilePart(str(tmp_path / "a.bin"), lambda file: write(file, b"content")).discard()
     assert files_below(tmp_path) == []
+
+
+def test_an_output_folder_that_has_vanished_is_not_made_again(tmp_path: Path) -> None:
+    """A sink whose folder is removed under it says so, for what lay there is lost; folders below it are made."""
+    writer, folder = Writer(), tmp_path / "out"
+    folder.mkdir()
+    writer.folders = (str(folder),)
+    at_work(writer, 0)
+    FilePart(str(folder / "a" / "a.bin"), lambda file: write(file, b"content")).commit()
+    shutil.rmtree(folder)
+    with pytest.raises(OutputError, match="out: has been moved or removed while the run wrote there; expected it to stay"):
+        FilePart(str(folder / "a" / "b.bin"), lambda file: write(file, b"content"))
+    assert not folder.exists()
+    at_work(Writer(), 0)
 
 
 def test_a_failing_writer_leaves_nothing_and_the_old_file(tmp_path: Path) -> None:

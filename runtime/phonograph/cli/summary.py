@@ -44,6 +44,8 @@ def summarise(report: RunReport, graph: Graph) -> str:
     lines.append("")
     lines += [f"output         {shown(path)}" for path in _outputs(graph)]
     lines.append(f"run directory  {shown(str(report.run_directory))}")
+    if report.status in ("failed", "interrupted") and report.redrive is None:
+        lines.append("to go on       the same command with --resume, which keeps what has been done")
     return "\n".join(lines)
 
 

@@ -163,6 +163,8 @@ class Course:
     def tell_resumed(self) -> None:
         """Log what of earlier runs was taken over, and why not all of it."""
         earlier, redrive = self.run_directory.earlier, self.run_directory.redrive
+        for words in self.run_directory.notes:
+            self.tell("warning", "journal_repaired", note=words)
         if earlier is None:
             return
         if redrive is not None:

@@ -17,7 +17,7 @@ from phonograph.errors import NodeContractError, NodeError, naming_node
 from phonograph.graph.conversion import Converting
 from phonograph.item import Item
 from phonograph.metrics import NodeTotals
-from phonograph.sink import Sink
+from phonograph.sink import Sink, output_folders
 from phonograph.spec import NodeSpec
 
 
@@ -81,6 +81,8 @@ class SegmentWorker:
         for step in self.steps:
             with naming_node(step.node.node_id, "could not be opened"):
                 step.node.open()
+                if isinstance(step.node, Sink):
+                    step.node.writer.folders = output_folders(step.node.params)
             self._num_open += 1
 
     def finish(self) -> None:

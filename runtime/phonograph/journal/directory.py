@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -46,6 +47,7 @@ JOURNAL = "journal"
 MOST_ROWS = 4096
 """That wait before they are written."""
 
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _GROUP_ROWS = 1024  # which are read at once later: some hundred kilobytes
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -68,6 +70,7 @@ class RunDirectory:
         keeps: whether what is told is kept.
         run: counts the runs that went on with each other, from 1. earlier: those before this one, if it goes on with some.
         fingerprint: the same in a few characters.
+        notes: what was wrong with the journal of earlier runs and has been repaired, in words.
 
     Raises:
         RunDirectoryError: another live run holds it, it cannot be written, or there is something in it that cannot be gone on
@@ -91,6 +94,7 @@ class RunDirectory:
         self.secrets = secrets
         self._hides = bool(secrets)
         self.redrive = redrive
+        self.notes: list[str] = []
         self._resume = resume
         self._journal = self.path / JOURNAL
         self._waiting: list[RecordRow] = []
@@ -106,7 +110,9 @@ class RunDirectory:
             with contextlib.ExitStack() as stack:
                 stack.callback(lock.release)
                 self.earlier = (
-                    earlier_runs(self._journal, fingerprint, resume, secrets, takes=takes, redrive=redrive) if resume else None
+                    earlier_runs(self._journal, fingerprint, resume, secrets, self.notes, takes=takes, redrive=redrive)
+                    if resume
+                    else None
                 )
                 if redrive is not None:
                     fingerprint = self._of_redriven(fingerprint)
@@ -312,11 +318,15 @@ class RunDirectory:
     def _replace(self, name: str, content: bytes) -> None:
         temporary = self.path / f".{name}.tmp"
         with self._writing():
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self.path / name)
+            try:
+                with temporary.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self.path / name)
+            except BaseException:
+                remove(str(temporary))
+                raise
             sync_folder(str(self.path))
 
     @contextlib.contextmanager
@@ -324,9 +334,9 @@ class RunDirectory:
         try:
             yield
         except OSError as error:
-            raise RunDirectoryError(
-                f"{self.path}: the run directory cannot be written: {error.strerror}; choose another with --run-dir"
-            ) from error
+            remedy = "free space there, or choose another" if error.errno in _FULL else "choose another"
+            words = f"{self.path}: the run directory cannot be written: {error.strerror}; {remedy} with --run-dir"
+            raise RunDirectoryError(self.secrets.clean(words)) from error
 
 
 class NoRunDirectory(RunDirectory):
@@ -340,6 +350,7 @@ class NoRunDirectory(RunDirectory):
 
     def __init__(self, secrets: Secrets = NO_SECRETS) -> None:
         self.path = Path()
+        self.notes = []
         self.secrets = secrets
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -32,7 +32,6 @@ from phonograph.journal.records import (
     EARLIER,
     ENDED_WELL,
     RECORDS,
-    VERSION,
     Again,
     Began,
     Ended,
@@ -43,8 +42,8 @@ from phonograph.journal.records import (
     encoded,
     fault_among,
     places_of,
+    refuse_unreadable,
     rows_of,
-    version_of,
     write_beginning,
 )
 from phonograph.journal.redrive import Redrive, RedrivenRecords, closed_at_end
@@ -112,13 +111,15 @@ class Earlier:
             raise _lost()
         self.live(run).remove(ordinals)
 
-    def lose_until(self, run: int) -> None:
-        """The same for all records of the runs up to this one."""
+    def lose_until(self, run: int) -> bool:
+        """The same for all records of the runs up to this one; whether there were any."""
         lost = [live for number, live in tuple(self._live.items()) if number <= run]
-        if self.redrive is not None and any(lost):
+        had_some = any(lost)
+        if self.redrive is not None and had_some:
             raise _lost()
         for live in lost:
             live.clear()
+        return had_some
 
     def of_source(self, number: int) -> EarlierRecords | RedrivenRecords:
         """What is known of one source's records."""
@@ -166,12 +167,18 @@ class Earlier:
     def supersede(self, row: RecordRow, reason: str) -> None:
         """What was made of a record is to be replaced."""
         self.num_changed += 1
-        if len(self.changed) < _MOST_TOLD:
-            self.changed.append(f"{row.key}: {reason}")
+        self.tell(f"{row.key}: {reason}")
         self.superseded.add((row.run, row.ordinal))
 
+    def tell(self, words: str) -> None:
+        """Keep why something is done again."""
+        if len(self.changed) < _MOST_TOLD:
+            self.changed.append(words)
+
     def _scan(self, *, takes: bool) -> None:
+        size = self.num_torn = self.path.stat().st_size
         for group in groups(self.path):
+            self.num_torn = size - group.end
             if not group.is_whole:
                 self.garbled.append(group.line)
                 continue
@@ -279,6 +286,7 @@ def earlier_runs(
     fingerprint: Mapping[str, str],
     resume: Resume,
     secrets: Secrets,
+    notes: list[str],
     *,
     takes: bool = True,
     redrive: Redrive | None = None,
@@ -286,6 +294,7 @@ def earlier_runs(
     """What there is to be taken over in a run directory's journal; None when there is nothing, or it is to be replaced.
 
     Args:
+        notes: gets what is repaired, in words.
         redrive: see `Earlier`; its `begin` is called once it is known what the runs were of.
 
     Raises:
@@ -296,10 +305,12 @@ def earlier_runs(
     for path in (records, before):
         found = beginning_of(path)
         if found is None:
-            _refuse_unreadable(path)
+            refuse_unreadable(path)
             path.unlink(missing_ok=True)  # a run that was killed before it had said anything
         began = began or found
     if began is None:
+        if any(journal.iterdir()):  # which a run makes when it has said what it is
+            notes.append(f"{records}: does not say any more how records ended; all are done again")
         return None
     if redrive is not None:
         redrive.begin(journal.parent / DEAD_LETTERS, digest_of(began.fingerprint))
@@ -317,32 +328,21 @@ def earlier_runs(
             os.replace(records, before)
         sync_folder(str(journal))
         records.unlink(missing_ok=True)
-    return Earlier(journal, began, secrets, verifies=resume == "verify", takes=takes, redrive=redrive)
+    earlier = Earlier(journal, began, secrets, verifies=resume == "verify", takes=takes, redrive=redrive)
+    if earlier.num_torn:
+        notes.append(f"{records}: its last {earlier.num_torn} bytes are torn; what they said of records is done again")
+    return earlier
 
 
 def _how_ended(records: Path, before: Path, began: Began) -> Ended | None:
     """How the latest run ended; of a redrive that was killed, how the runs ended that it went on with."""
-    latest = records if records.exists() else before
-    return contents_of(latest).ended or began.after
+    return contents_of(records if records.exists() else before).ended or began.after
 
 
 def _lost() -> RunDirectoryError:
     return RunDirectoryError(
         "rows of earlier runs are not in their file any more, or that has another name now; expected them as they were, for a "
         "redrive adds to them and makes no others; make all anew that is missing with --resume"
-    )
-
-
-def _refuse_unreadable(path: Path) -> None:
-    """Raises RunDirectoryError for a file that holds something, but not how it began."""
-    first = next(groups(path), None)
-    if first is None:
-        return
-    version = version_of(path)
-    found = "its first row is garbled" if version in (None, VERSION) else f"it is of version {version} of the format"
-    raise RunDirectoryError(
-        f"{path}:1: {found}; expected a journal of version {VERSION}; begin anew without --resume, or give this run a directory "
-        "of its own with --run-dir"
     )
 
 

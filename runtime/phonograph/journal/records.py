@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from phonograph.errors import RunDirectoryError
 from phonograph.item import Outcome, Record
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 
@@ -167,6 +168,30 @@ def beginning_of(path: Path) -> Began | None:
     """
     first = next(groups(path), None)
     return _began(first) if first is not None else None
+
+
+def _holds_nothing(path: Path) -> bool:
+    """Whether a file without a whole group is of a run that was stopped while it wrote its first line: it holds a part of it, or
+    what a power cut makes of it. Raises OSError.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_BEGAN))
+    except FileNotFoundError:
+        return True
+    return _BEGAN.startswith(head) or not head.strip(b"\0")
+
+
+def refuse_unreadable(path: Path) -> None:
+    """Raises RunDirectoryError for a file that holds something, but not how a run began. OSError: it cannot be read."""
+    if next(groups(path), None) is None and _holds_nothing(path):
+        return
+    version = version_of(path)
+    found = "its first row is garbled" if version in (None, VERSION) else f"it is of version {version} of the format"
+    raise RunDirectoryError(
+        f"{path}:1: {found}; expected a journal of version {VERSION}; begin anew without --resume, or give this run a directory "
+        "of its own with --run-dir"
+    )
 
 
 def version_of(path: Path) -> object:

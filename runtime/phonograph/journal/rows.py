@@ -199,7 +199,7 @@ class RowsLog(RowsJournal):
         last, end, finished = self._told()
         if last is None and self._must_be_there:
             self._unknown_until = earlier.began.run
-        earlier.lose_until(self._unknown_until)
+        had_rows = earlier.lose_until(self._unknown_until) or bool(end)
         self._lost = list(self._chunks(are_cut=True))
         for chunk in self._lost:
             earlier.lose(chunk.run, chunk.ordinals)
@@ -209,6 +209,8 @@ class RowsLog(RowsJournal):
         elif end and _size_of(partial) >= end:
             place = "partial"
         if place == "nothing":
+            if had_rows:
+                earlier.tell(f"{final}: is not there as it was, or it is not known whose its rows are, so that it is made again")
             for chunk in self._chunks():
                 earlier.lose(chunk.run, chunk.ordinals)
                 self._lost.append(chunk)

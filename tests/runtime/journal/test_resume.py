@@ -254,7 +254,7 @@ def test_earlier_rows_are_read_until_the_run_directory_is_left(folder: Path) -> 
     """Where a run ends before its sources do, the file of earlier records is let go of all the same."""
     run(folder)
     journal = folder / "run" / JOURNAL
-    earlier = earlier_runs(journal, {}, "reuse", NO_SECRETS)
+    earlier = earlier_runs(journal, {}, "reuse", NO_SECRETS, [])
     assert earlier is not None
     rows = earlier.rows()
     assert next(rows)[0].outcome is Outcome.COMPLETED
