@@ -26,7 +26,7 @@ import numpy as np
 from phonograph.errors import NodeContractError, RunDirectoryError
 from phonograph.item import Record
 from phonograph.journal.finding import Marks, Numbers, Table
-from phonograph.journal.fingerprint import digest_of
+from phonograph.journal.fingerprint import differences, digest_of
 from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.journal.records import (
     EARLIER,
@@ -72,6 +72,7 @@ class Earlier:
 
     Attributes:
         superseded: (run, ordinal) of what ended well and is done again.
+        has_lost: records are done again because something that was made of them is gone; other lists may have rows of them.
         places: (run, ordinal) -> ordinal in this run, where it is another one.
         changed: why records that had ended well are done again, in words, the first few. num_changed: how many are.
     """
@@ -84,6 +85,7 @@ class Earlier:
         self.path = journal / EARLIER
         self.secrets = secrets
         self.superseded: set[tuple[int, int]] = set()
+        self.has_lost = False
         self.places: dict[tuple[int, int], int] = {}
         self.changed: list[str] = []
         self.num_changed = 0
@@ -94,6 +96,7 @@ class Earlier:
         self._live: dict[int, Marks] = {}
         self._present: dict[int, Marks] = {}
         self._shuffled: set[int] = set()  # sources of which two rows have the same place
+        self._unplaced: set[int] = set()  # sources of which a row has none
         self._table: Table | None = None
         self._readings: list[Generator[list[RecordRow]]] = []
         self._lock = threading.Lock()
@@ -107,24 +110,22 @@ class Earlier:
 
     def lose(self, run: int, ordinals: Numbers) -> None:
         """What was made of these records is no longer there, so that they are done again."""
-        if self.redrive is not None and self.live(run).of(ordinals).any():
-            raise _lost()
-        self.live(run).remove(ordinals)
+        if self.live(run).of(ordinals).any():
+            self._lose()
+            self.live(run).remove(ordinals)
 
     def lose_until(self, run: int) -> bool:
         """The same for all records of the runs up to this one; whether there were any."""
-        lost = [live for number, live in tuple(self._live.items()) if number <= run]
-        had_some = any(lost)
-        if self.redrive is not None and had_some:
-            raise _lost()
+        lost = [live for number, live in self._live.items() if number <= run and live]
         for live in lost:
+            self._lose()
             live.clear()
-        return had_some
+        return bool(lost)
 
     def of_source(self, number: int) -> EarlierRecords | RedrivenRecords:
         """What is known of one source's records."""
         present = None if number in self._shuffled else self._present.get(number, Marks())
-        records = EarlierRecords(self, number, present)
+        records = EarlierRecords(self, number, present, has_unplaced=number in self._unplaced)
         self._read.append(records)
         if self.redrive is None:
             return records
@@ -175,6 +176,14 @@ class Earlier:
         if len(self.changed) < _MOST_TOLD:
             self.changed.append(words)
 
+    def _lose(self) -> None:
+        if self.redrive is not None:
+            raise RunDirectoryError(
+                "rows of earlier runs are not in their file any more, or that has another name now; expected them as they were, "
+                "for a redrive adds to them and makes no others; make all anew that is missing with --resume"
+            )
+        self.has_lost = True
+
     def _scan(self, *, takes: bool) -> None:
         size = self.num_torn = self.path.stat().st_size
         for group in groups(self.path):
@@ -188,6 +197,8 @@ class Earlier:
                 places = places_of(row for row in rows if row.source == source)
                 if self._present.setdefault(source, Marks()).add(places):
                     self._shuffled.add(source)
+                if min(places) < 0:
+                    self._unplaced.add(source)
             if self.redrive is not None:
                 for row in rows:
                     self.redrive.look_at(row)
@@ -203,16 +214,17 @@ class EarlierRecords:
     """The earlier records of one source, which is read from its beginning. For the thread that reads it.
 
     Args:
-        present: its places that have a row; None: rows are found by their keys alone.
+        present: its places that have a row; None: rows are found by their keys alone. has_unplaced: there are rows without one.
 
     Attributes:
         num_met: rows that have come to their record.
     """
 
-    def __init__(self, earlier: Earlier, number: int, present: Marks | None) -> None:
+    def __init__(self, earlier: Earlier, number: int, present: Marks | None, *, has_unplaced: bool) -> None:
         self.num_met = 0
         self._earlier = earlier
         self._number = number
+        self._has_unplaced = has_unplaced
         self._placed = None if present is None else chain.from_iterable(self._in_places(present))
 
     def read(self, source: Source[Any]) -> Iterator[Record | RecordRow | Again]:
@@ -238,19 +250,15 @@ class EarlierRecords:
                     raise NodeContractError(f"the source yielded {type(record).__name__}; expected Record")
                 key = record.key if secrets is None else secrets.clean(record.key)
                 row = None
-                if placed is not None:
-                    if coming is None or coming[0] != place:
-                        yield record
-                        continue
+                if placed is not None and coming is not None and coming[0] == place:
                     row, coming = coming[1], next(placed, None)
                     if row.key != key:
                         placed = row = None
+                if row is None and (placed is None or coming is not None or self._has_unplaced):
+                    row = self._found(key, place)  # also where a place has no row: another's record may have come there
                 if row is None:
-                    row = self._earlier.table().row_of(key)
-                    if row is None:
-                        yield record
-                        continue
-                    row.source, row.index = self._number, -1 if place == row.ordinal else place
+                    yield record
+                    continue
                 if row.run != run:
                     run, live = row.run, self._earlier.live(row.run)
                 self.num_met += 1
@@ -262,6 +270,12 @@ class EarlierRecords:
                     yield self._again(record, row, fault)
                 else:
                     yield row
+
+    def _found(self, key: str, place: int) -> RecordRow | None:
+        row = self._earlier.table().row_of(key)
+        if row is not None:
+            row.source, row.index = self._number, -1 if place == row.ordinal else place
+        return row
 
     def _again(self, record: Record, row: RecordRow, reason: str) -> Again:
         self._earlier.supersede(row, reason)
@@ -318,7 +332,7 @@ def earlier_runs(
         return None
     if resume != "reuse":
         remedy = _OF_RESUME if redrive is None else _OF_REDRIVE
-        _refuse_differences(journal.parent, _differences(began.fingerprint, fingerprint), remedy)
+        _refuse_differences(journal.parent, differences(began.fingerprint, fingerprint), remedy)
     if redrive is not None:
         began = msgspec.structs.replace(began, after=_how_ended(records, before, began))
     if records.exists():
@@ -339,18 +353,11 @@ def _how_ended(records: Path, before: Path, began: Began) -> Ended | None:
     return contents_of(records if records.exists() else before).ended or began.after
 
 
-def _lost() -> RunDirectoryError:
-    return RunDirectoryError(
-        "rows of earlier runs are not in their file any more, or that has another name now; expected them as they were, for a "
-        "redrive adds to them and makes no others; make all anew that is missing with --resume"
-    )
-
-
 def refuse_changes(journal: Path, fingerprint: Mapping[str, str]) -> None:
     """Raises RunDirectoryError where the runs of a directory were of something else, before a redrive changes it further."""
     began = beginning_of(journal / RECORDS) or beginning_of(journal / EARLIER)
     if began is not None:
-        _refuse_differences(journal.parent, _differences(began.fingerprint, fingerprint), _OF_REDRIVE)
+        _refuse_differences(journal.parent, differences(began.fingerprint, fingerprint), _OF_REDRIVE)
 
 
 def _refuse_differences(run_directory: Path, differences: Sequence[str], remedy: str) -> None:
@@ -358,14 +365,6 @@ def _refuse_differences(run_directory: Path, differences: Sequence[str], remedy:
         raise RunDirectoryError(
             f"{run_directory}: what is there was made by something else: {'; '.join(differences)}; expected the same; {remedy}"
         )
-
-
-def _differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What was and what is, where it is not the same."""
-    names = [*now, *(name for name in before if name not in now)]
-    differing = [name for name in names if before.get(name) != now.get(name)]
-    told = [f"{name} was {before.get(name, 'not there')}, is {now.get(name, 'not there')}" for name in differing[:_MOST_TOLD]]
-    return [*told, f"and {len(differing) - _MOST_TOLD} more"] if len(differing) > _MOST_TOLD else told
 
 
 def _merge(later: Path, before: Path, began: Began) -> None:

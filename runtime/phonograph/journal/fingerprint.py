@@ -24,6 +24,7 @@ from phonograph.graph.model import Graph, GraphNode
 from phonograph.spec import path_fields
 
 _CODE = {".py", ".so", ".pyd"}
+_MOST_TOLD = 20
 _DIGITS = 12  # of a digest, as it is shown
 
 
@@ -42,6 +43,14 @@ def fingerprint(graph: Graph) -> Mapping[str, str]:
 def digest_of(found: Mapping[str, str]) -> str:
     """A fingerprint in a few characters, to be told apart from others; empty when there is none."""
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:_DIGITS] if found else ""
+
+
+def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """What was and what is, where it is not the same, in words, the first few."""
+    names = [*now, *(name for name in before if name not in now)]
+    differing = [name for name in names if before.get(name) != now.get(name)]
+    told = [f"{name} was {before.get(name, 'not there')}, is {now.get(name, 'not there')}" for name in differing[:_MOST_TOLD]]
+    return [*told, f"and {len(differing) - _MOST_TOLD} more"] if len(differing) > _MOST_TOLD else told
 
 
 def _about(node: GraphNode) -> Iterator[tuple[str, str]]:

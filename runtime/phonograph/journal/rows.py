@@ -144,9 +144,9 @@ class RowsLog(RowsJournal):
     def rearranged(self) -> Kept:
         self.sync()
         earlier = self._earlier
-        if earlier is None or not (earlier.superseded or self._in_order):
+        if earlier is None or not (earlier.superseded or earlier.has_lost or self._in_order):
             return Kept("partial")
-        self._staying = partial(self._without, earlier.superseded)
+        self._staying = partial(self._still_standing, earlier)
         if self._in_order and (chunks := _in_order(self._staying(), earlier.places)) is not None:
             self._staying = lambda: chunks
         spans = _joined(self._staying())
@@ -272,10 +272,14 @@ class RowsLog(RowsJournal):
             else:
                 yield chunk if limit is None else chunk.only(starts < limit)
 
-    def _without(self, superseded: set[tuple[int, int]]) -> Iterator[Chunk]:
-        runs = {run: np.array([ordinal for of, ordinal in superseded if of == run]) for run in {run for run, _ in superseded}}
+    def _still_standing(self, earlier: Earlier) -> Iterator[Chunk]:
+        """Without rows of records that are done again, also for what was found missing after this file had been opened."""
+        replaced: dict[int, list[int]] = {}
+        for run, ordinal in earlier.superseded:
+            replaced.setdefault(run, []).append(ordinal)
         for chunk in self._chunks():
-            yield chunk.only(~np.isin(chunk.ordinals, runs[chunk.run])) if chunk.run in runs else chunk
+            stands = np.full(len(chunk.ordinals), chunk.run == self._run) | earlier.live(chunk.run).of(chunk.ordinals)
+            yield chunk.only(stands & ~np.isin(chunk.ordinals, replaced.get(chunk.run, [])))
 
     def _settle_rewriting(self, partial: str) -> None:
         """A run was killed while a file was written anew: either it has taken the old one's place, or it has not."""

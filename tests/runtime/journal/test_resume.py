@@ -12,7 +12,7 @@ from phonograph.item import Outcome
 from phonograph.journal.directory import JOURNAL
 from phonograph.journal.earlier import earlier_runs
 from phonograph.journal.records import EARLIER, RECORDS
-from phonograph.journal.sealed import SealedFile, line_of
+from phonograph.journal.sealed import SealedFile, groups, line_of
 from phonograph.redaction import NO_SECRETS
 from resumed import CALLS, GRAPH, outputs, run, texts_in
 from small_runs import dead_letters, journalled, rows_in
@@ -260,3 +260,38 @@ def test_earlier_rows_are_read_until_the_run_directory_is_left(folder: Path) -> 
     assert next(rows)[0].outcome is Outcome.COMPLETED
     earlier.close()
     assert next(rows, None) is None
+
+
+@pytest.mark.parametrize("gone", ["rows", "more"])
+def test_a_list_that_stays_beside_one_that_is_gone(folder: Path, gone: str) -> None:
+    """Records are done again for the list that is gone, and their rows are in the other one once."""
+    graph = GRAPH + "  more: {type: sink.jsonl, input: loud, params: {path: out/more.jsonl}}\n"
+    run(folder, graph=graph)
+    made = outputs(folder)
+    (folder / "out" / f"{gone}.jsonl").unlink()
+    assert run(folder, "same", graph).error is None
+    assert outputs(folder) == made
+
+
+def test_a_source_that_lost_what_a_run_had_not_ended(folder: Path) -> None:
+    """A record that takes the place of one that had not ended, and is gone now, is known by its key."""
+    run(folder, sync_every=0)
+    path = folder / "run" / JOURNAL / RECORDS
+    lines = [line for group in groups(path) for line in group.body.splitlines(keepends=True) if b'"texts/a"' not in line]
+    killed = SealedFile(path)
+    for line in lines:
+        killed.append(line)
+    killed.close()
+    (folder / "texts" / "a").unlink()
+    report = run(folder, "same")
+    assert (report.resumed, report.records.read) == (2, 2)
+
+
+def test_a_source_that_grew_in_front_before_a_run_that_stopped(folder: Path) -> None:
+    """Records whose places others took are known by their keys, in all runs behind that."""
+    run(folder)
+    texts_in(folder, A="seven")
+    run(folder, "same", sample=3)
+    report = run(folder, "same")
+    assert (report.resumed, report.records.read) == (4, 4)
+    assert outputs(folder) == undisturbed(folder, folder / "other")
