@@ -174,6 +174,8 @@ class Course:
                 self.tell("warning", "redrive", more_notes=redrive.num_notes - len(redrive.notes))
         for words in earlier.changed:
             self.tell("warning", "done_again", reason=words)
+        if earlier.num_changed > len(earlier.changed):
+            self.tell("warning", "done_again", more_records=earlier.num_changed - len(earlier.changed))
         for line in earlier.garbled:
             self.tell("warning", "journal_garbled", file=str(earlier.path), line=line, remedy="its records are done again")
         self.tell("info", "resumed", records=self.ledger.num_adopted, done_again_though_ended_well=earlier.num_changed)

@@ -62,7 +62,10 @@ def origin_in(run_directory: Path) -> Origin:
     try:
         return msgspec.convert(json.loads(path.read_bytes()), Origin)
     except FileNotFoundError:
-        raise RunDirectoryError(f"{path}: is not there; expected the directory of a run, which leaves it there") from None
+        raise RunDirectoryError(
+            f"{path}: is not there; expected the directory of a run, which leaves it there; beside a file of dead letters, "
+            "name it with --run-dir"
+        ) from None
     except OSError as error:
         raise RunDirectoryError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # of msgspec too

@@ -85,7 +85,9 @@ def _status_of(folder: Path) -> RunStatusDocument:
     contents = contents_of(latest)
     if contents.began is None:
         version = version_of(records)
-        found = "holds no journal" if version in (None, VERSION) else f"holds a journal of version {version}"
+        found = f"holds a journal of version {version}"
+        if version in (None, VERSION):
+            found = "holds no journal" if folder.is_dir() else "is not there"
         raise RunDirectoryError(f"{folder}: {found}; expected the --run-dir of a run, with a journal of version {VERSION}")
     counts = dict.fromkeys(Outcome, 0)
     has_both = latest == records and earlier.exists()

@@ -99,3 +99,5 @@ def test_no_run_directory(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     """A folder without a journal is no run directory, and the exit status is 2."""
     assert command.main([str(tmp_path)], standalone_mode=False) == 2
     assert "holds no journal; expected the --run-dir of a run" in capsys.readouterr().err
+    assert command.main([str(tmp_path / "none")], standalone_mode=False) == 2
+    assert "is not there; expected the --run-dir of a run" in capsys.readouterr().err
