@@ -54,6 +54,7 @@ class Watchdog:
     async def __aexit__(self, *_: object) -> None:
         if self._watching is not None:
             self._watching.cancel()
+            await asyncio.wait((self._watching,))  # no task of a run is there when it has ended
 
     async def _watch(self) -> None:
         course = self._course
