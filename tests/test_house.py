@@ -27,7 +27,7 @@ ORDER = (
     ("flow", "journal"),
     ("engine",),
     ("blocking", "executor"),
-    ("explaining", "drawing", "cases", "benching"),
+    ("explaining", "drawing", "cases", "benching", "chaos"),
     ("chunking", "testing"),
     ("reference",),
     ("cli",),

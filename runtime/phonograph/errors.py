@@ -477,6 +477,12 @@ class BaselineError(BenchError):
     code = "baseline"
 
 
+class ChaosError(BenchError):
+    """A manifest cannot be tried under faults: it would change what is not to be changed, or fails without any."""
+
+    code = "chaos"
+
+
 class ConservationError(PhonographError):
     """The runtime lost count of a record: outcomes do not sum to the records read. Always a fault of phonograph."""
 
@@ -543,6 +549,7 @@ CODES: dict[str, str] = {
     "error_budget": "More records failed than the manifest allows.",
     "run_directory": "The run directory cannot be used.",
     "instruction_set": "The environment asks for kernels that this processor cannot run.",
+    "chaos": "A manifest cannot be tried under faults, because it would change something outside, or fails without any.",
     "bench": "Runs cannot be measured, because one failed or they do not do the same.",
     "baseline": "The file that a measurement is to be compared with is no baseline.",
     "conservation": "Outcomes do not sum to the records read.",

@@ -53,6 +53,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self._now = 0.0
         self._threads: list[SimulatedThread] = []
         self._longest_s = longest_s
+        self.delay_s = 0.0  # of the call that is under way, besides what is drawn
 
     def time(self) -> float:
         """Seconds since the loop was made."""
@@ -130,7 +131,8 @@ class SimulatedWorker:
             result = function(*arguments)
         except BaseException as raised:  # noqa: BLE001  # as in a thread: the loop decides what it means
             error = as_failure(raised)
-        self._loop.call_later(self._pause_s(), self._ran, future, result, error)
+        delay_s, self._loop.delay_s = self._loop.delay_s, 0.0
+        self._loop.call_later(delay_s + self._pause_s(), self._ran, future, result, error)
 
     def _ran(self, future: asyncio.Future[Any], result: Any, error: Exception | None) -> None:
         resolve(future, result, error)
@@ -218,3 +220,17 @@ def pause(seconds: float) -> None:
     if worker is None:
         raise RuntimeError("pause() was called outside a simulated run, or by a node without a time-out; expected one of both")
     worker.pause(seconds)
+
+
+def delay(seconds: float) -> None:
+    """Let the call under way take longer, in simulated time: a node without a time-out is not told until then that it is done.
+
+    What runs in the event loop itself is not delayed, since nothing else could happen meanwhile.
+    """
+    worker: SimulatedThread | None = getattr(_THREAD, "worker", None)
+    if worker is not None:
+        worker.pause(seconds)
+        return
+    loop = asyncio._get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    loop.delay_s += seconds
