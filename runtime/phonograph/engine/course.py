@@ -221,10 +221,9 @@ class Course:
             return
         node.totals.records_read += len(rows)
         node.totals.records_resumed += len(rows)
-        earlier, first = self.run_directory.earlier, self.ledger.adopt([row.outcome for row in rows])
-        for ordinal, row in enumerate(rows, first):
-            if ordinal != row.ordinal and earlier is not None:
-                earlier.places[row.run, row.ordinal] = ordinal
+        first = self.ledger.adopt([row.outcome for row in rows])
+        if (earlier := self.run_directory.earlier) is not None and earlier.moves is not None:
+            earlier.moves.add(rows, first)
         self.num_events += 1
         self.scribe.adopt(rows)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from phonograph.errors import NodeContractError, RunDirectoryError
 from phonograph.item import Record
-from phonograph.journal.finding import Marks, Numbers, Table
+from phonograph.journal.finding import Marks, Moves, Numbers, Table
 from phonograph.journal.fingerprint import differences, digest_of
 from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.journal.records import (
@@ -73,7 +73,7 @@ class Earlier:
     Attributes:
         superseded: (run, ordinal) of what ended well and is done again.
         has_lost: records are done again because something that was made of them is gone; other lists may have rows of them.
-        places: (run, ordinal) -> ordinal in this run, where it is another one.
+        moves: what ordinals have become; None: no list is in the order of the sources, so that nobody asks.
         changed: why records that had ended well are done again, in words, the first few. num_changed: how many are.
     """
 
@@ -86,7 +86,7 @@ class Earlier:
         self.secrets = secrets
         self.superseded: set[tuple[int, int]] = set()
         self.has_lost = False
-        self.places: dict[tuple[int, int], int] = {}
+        self.moves: Moves | None = None
         self.changed: list[str] = []
         self.num_changed = 0
         self.num_rows = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,28 @@ class Marks:
     def _put(self, first: int, bits: npt.NDArray[np.uint8]) -> None:
         packed = np.packbits(bits, bitorder="little")
         self._array[first : first + len(packed)] = packed
+
+
+class Moves:
+    """What ordinals of earlier runs are in this one, at 16 bytes for each that is another one."""
+
+    def __init__(self) -> None:
+        self._moved: dict[int, array[int]] = {}  # of each run, before and now by turns
+
+    def add(self, rows: Iterable[RecordRow], first: int) -> None:
+        """Rows are taken over, with the ordinals from `first` on."""
+        for ordinal, row in enumerate(rows, first):
+            if ordinal != row.ordinal:
+                self._moved.setdefault(row.run, array("q")).extend((row.ordinal, ordinal))
+
+    def of(self, run: int, ordinals: Numbers) -> Numbers:
+        """What ordinals of a run are in this one."""
+        if run not in self._moved:
+            return ordinals
+        moved = np.array(self._moved[run], np.int64).reshape(-1, 2)
+        before, now = moved[np.argsort(moved[:, 0])].T
+        at = np.minimum(np.searchsorted(before, ordinals), len(before) - 1)
+        return np.where(before[at] == ordinals, now[at], ordinals)
 
 
 class Table:

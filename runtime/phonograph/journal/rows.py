@@ -13,7 +13,7 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from phonograph.errors import OutputError, RunDirectoryError
 from phonograph.journal.earlier import Earlier
+from phonograph.journal.finding import Moves
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 from phonograph.points import reached
 from phonograph.sink import Kept, Place, RowsJournal, Writer, sync_folder
@@ -147,7 +148,7 @@ class RowsLog(RowsJournal):
         if earlier is None or not (earlier.superseded or earlier.has_lost or self._in_order):
             return Kept("partial")
         self._staying = partial(self._still_standing, earlier)
-        if self._in_order and (chunks := _in_order(self._staying(), earlier.places)) is not None:
+        if self._in_order and (chunks := _in_order(self._staying(), earlier.moves)) is not None:
             self._staying = lambda: chunks
         spans = _joined(self._staying())
         return Kept("partial") if _is_all(spans, self._end) else Kept("partial", self._end, spans)
@@ -196,6 +197,8 @@ class RowsLog(RowsJournal):
 
     def _found(self, earlier: Earlier, final: str, partial: str) -> Kept:
         """What there is of earlier runs."""
+        if self._in_order:
+            earlier.moves = earlier.moves or Moves()
         last, end, finished = self._told()
         if last is None and self._must_be_there:
             self._unknown_until = earlier.began.run
@@ -319,21 +322,12 @@ def _is_all(spans: tuple[tuple[int, int], ...], end: int) -> bool:
     return spans == ((0, end),) or (not spans and not end)
 
 
-def _in_order(chunks: Iterable[Chunk], places: Mapping[tuple[int, int], int]) -> list[Chunk] | None:
-    """The rows in the order of the sources; None when they are. Takes 40 bytes a row.
-
-    Args:
-        places: ordinal in this run of what was taken over from others, where it is not the same.
-    """
+def _in_order(chunks: Iterable[Chunk], moves: Moves | None) -> list[Chunk] | None:
+    """The rows in the order of the sources; None when they are. Takes 40 bytes a row."""
     found = list(chunks)
     if not found:
         return None
-    ordinals = [
-        np.array([places.get((chunk.run, ordinal), ordinal) for ordinal in chunk.ordinals.tolist()], np.int64)
-        if places
-        else chunk.ordinals
-        for chunk in found
-    ]
+    ordinals = [chunk.ordinals if moves is None else moves.of(chunk.run, chunk.ordinals) for chunk in found]
     order = np.argsort(np.concatenate(ordinals), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
         return None

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phonograph.item import Outcome
-from phonograph.journal.finding import Marks, Table
+from phonograph.journal.finding import Marks, Moves, Table
 from phonograph.journal.records import RecordRow, encoded
 from phonograph.journal.sealed import SealedFile
 
@@ -32,6 +32,21 @@ def test_marks_are_a_set(steps: list[tuple[bool, list[int]]]) -> None:
     assert marks.of(every).tolist() == [number in expected for number in every.tolist()]
     assert list(marks.numbers()) == sorted(expected)
     assert [number in marks for number in range(-2, 6000, 7)] == [number in expected for number in range(-2, 6000, 7)]
+
+
+def test_moves_tell_what_ordinals_are_now() -> None:
+    """Of each run its own; what has not moved, or was never taken over, is as it was."""
+    moves = Moves()
+    rows = [
+        RecordRow(key=str(number), outcome=Outcome.COMPLETED, ordinal=number, run=run) for number, run in ((5, 1), (1, 1), (2, 2))
+    ]
+    moves.add(rows, first=0)
+    asked = np.array([0, 1, 2, 5, 9])
+    assert moves.of(1, asked).tolist() == [0, 1, 2, 0, 9]
+    moves.add(rows[1:], first=7)
+    assert moves.of(1, asked).tolist() == [0, 7, 2, 0, 9]
+    assert moves.of(2, asked).tolist() == [0, 1, 8, 5, 9]
+    assert moves.of(3, asked).tolist() == asked.tolist()
 
 
 def test_a_table_finds_rows_by_key(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from phonograph.journal.sealed import SealedFile, groups, line_of
 from phonograph.redaction import NO_SECRETS
 from resumed import CALLS, GRAPH, outputs, run, texts_in
 from small_runs import dead_letters, journalled, rows_in
+from stopped import IN_ORDER
 
 
 @pytest.fixture
@@ -295,3 +297,13 @@ def test_a_source_that_grew_in_front_before_a_run_that_stopped(folder: Path) -> 
     report = run(folder, "same")
     assert (report.resumed, report.records.read) == (4, 4)
     assert outputs(folder) == undisturbed(folder, folder / "other")
+
+
+def test_an_ordered_list_of_a_source_that_grew_in_front(folder: Path) -> None:
+    """Rows that were taken over go behind those of a record that came before theirs."""
+    texts_in(folder, a="one", b="two", c="three")
+    run(folder, graph=IN_ORDER)
+    texts_in(folder, A="zero", bb="between")
+    assert run(folder, "same", IN_ORDER).resumed == 3
+    texts = [json.loads(row)["text"] for row in (folder / "out" / "rows.jsonl").read_text().splitlines()]
+    assert texts == ["ZERO", "ONE", "TWO", "BETWEEN", "THREE"]
