@@ -26,8 +26,9 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import inf
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from phonograph import cancellation
@@ -36,6 +37,7 @@ from phonograph.engine.durations import durations
 from phonograph.errors import AttemptTimeoutError, OutputError
 from phonograph.graph.model import GraphNode
 from phonograph.item import Item
+from phonograph.timeout import TimeoutPolicy
 
 if TYPE_CHECKING:
     from phonograph.engine.delivery import Entry
@@ -48,6 +50,7 @@ GRACE_S = 5.0
 
 _LEAST_S = 0.01  # between two looks, where limits say nothing before they know the audio
 _ENDED = "ended when it was told to"
+_UNBOUNDED = contextlib.nullcontext(NEVER)
 _LEFT = "did not end when it was told to, and was left behind"
 
 
@@ -87,21 +90,55 @@ class Attempt:
         self.token = token
 
 
+class _Guarded(Attempt):
+    """A context in which the node is called. Not a generator, which would cost each call three times as much."""
+
+    __slots__ = ("_guard", "_num_made", "_reset", "_step")
+
+    def of(self, guard: Guard, step: Step) -> _Guarded:
+        self._guard, self._step = guard, step
+        return self
+
+    def __enter__(self) -> CancellationToken:
+        stats = self._step.stats
+        self._num_made = 0 if stats is None else stats.items_out
+        self._reset = cancellation.enter(self.token)
+        self._guard.running = self
+        return self.token
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        is_too_late = self._guard.ends(self)
+        cancellation.leave(self._reset)
+        if not is_too_late:
+            return
+        stats = self._step.stats
+        if error is None and stats is not None:  # it was counted as a success
+            stats.items_out = self._num_made
+            stats.errors += 1
+        raise self._guard.timed_out(self, _ENDED) from error
+
+
 class Allowances:
     """How long the nodes of a segment may take for what they are given."""
 
     def __init__(self, nodes: Sequence[GraphNode]) -> None:
-        self._by_position = [(node.timeout, durations(node)) if node.timeout.is_set else None for node in nodes]
+        self._by_position = [(node.timeout, durations(node)) for node in nodes]
+        self._fixed = [_fixed(node.timeout) for node in nodes]
         self.shortest_s = max(min((node.timeout.shortest_s for node in nodes if node.timeout.is_set), default=inf), _LEAST_S)
 
     def limit_s(self, position: int, items: Sequence[Item]) -> float:
         """Seconds that one call may take for these items together; inf: for ever."""
-        allowance = self._by_position[position]
-        if allowance is None:
-            return inf
-        policy, seconds = allowance
+        fixed = self._fixed[position]
+        if fixed is not None:
+            return fixed
+        policy, seconds = self._by_position[position]
         audio_s = [one for item in items if (one := seconds(item)) is not None]
         return policy.limit_s(sum(audio_s) if len(audio_s) == len(items) else None)
+
+
+def _fixed(policy: TimeoutPolicy) -> float | None:
+    """The limit, where it is the same for all audio; None where it is not."""
+    return None if policy.per_audio or not policy.base_s else policy.limit_s(None)
 
 
 class Guard:
@@ -113,6 +150,7 @@ class Guard:
 
     Attributes:
         is_left: the worker is not to be used any more.
+        running: the attempt that does.
     """
 
     def __init__(
@@ -124,47 +162,36 @@ class Guard:
         self._may_be_left = may_be_left
         self._on_left = on_left
         self._lock = threading.Lock()
-        self._running: Attempt | None = None
+        self.running: Attempt | None = None
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[asyncio.Future[Any], asyncio.Future[Any], Entry | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     # In the worker's thread.
 
-    @contextlib.contextmanager
     def attempt(
         self, step: Step, position: int, items: Sequence[Item], given: int = 0, token: CancellationToken = NEVER
-    ) -> Iterator[CancellationToken]:
+    ) -> contextlib.AbstractContextManager[CancellationToken]:
         """The node is called within.
 
         Args:
             given: how many items of its generator were handed on. token: that the generator has; a call gets one of its own.
 
         Raises:
-            AttemptTimeoutError: the call took too long, whatever came of it.
+            AttemptTimeoutError: at its end: the call took too long, whatever came of it.
         """
         limit_s = self._allowances.limit_s(position, items)
         if limit_s == inf:
-            yield NEVER
-            return
+            return _UNBOUNDED
         step.began = began = self._loop.time()
         token = CancellationToken() if token is NEVER else token
-        attempt = self._running = Attempt(position, items[0], given, token, began, began + limit_s)
-        reset = cancellation.enter(attempt.token)
-        num_made = 0 if step.stats is None else step.stats.items_out
-        try:
-            yield token
-        except BaseException as error:
-            if not self._is_too_late(attempt):
-                raise
-            raise self._timed_out(attempt, _ENDED) from error
-        finally:
-            cancellation.leave(reset)
-        if self._is_too_late(attempt):
-            if step.stats is not None:  # it was counted as a success
-                step.stats.items_out = num_made
-                step.stats.errors += 1
-            raise self._timed_out(attempt, _ENDED)
+        return _Guarded(position, items[0], given, token, began, began + limit_s).of(self, step)
+
+    def ends(self, attempt: Attempt) -> bool:
+        """The attempt that runs has come back; whether it is too late."""
+        with self._lock:
+            self.running = None
+            return self.is_left or attempt.token.is_cancelled
 
     def begin_final(self) -> None:
         """What the attempt that runs does from now on cannot be undone.
@@ -172,21 +199,16 @@ class Guard:
         Raises:
             AttemptTimeoutError: it is too late for it.
         """
-        attempt = self._running
+        attempt = self.running
         if attempt is None:
             return
         with self._lock:
             is_too_late = self.is_left or attempt.token.is_cancelled
             attempt.is_final = not is_too_late
         if is_too_late:
-            raise self._timed_out(attempt, _ENDED)
+            raise self.timed_out(attempt, _ENDED)
 
-    def _is_too_late(self, attempt: Attempt) -> bool:
-        with self._lock:
-            self._running = None
-            return self.is_left or attempt.token.is_cancelled
-
-    def _timed_out(self, attempt: Attempt, how: str) -> AttemptTimeoutError:
+    def timed_out(self, attempt: Attempt, how: str) -> AttemptTimeoutError:
         return AttemptTimeoutError(self._ids[attempt.position], attempt.due - attempt.began, how)
 
     # In the event loop.
@@ -225,7 +247,7 @@ class Guard:
 
     def _current(self) -> Attempt | None:
         """The attempt that runs, the same object as long as it does."""
-        return self._running
+        return self.running
 
     def _look(self) -> None:
         now, attempt = self._loop.time(), self._current()
@@ -258,7 +280,7 @@ class Guard:
                 return
             self.is_left = True
         self._timer = None
-        error: Exception = self._timed_out(attempt, _LEFT)
+        error: Exception = self.timed_out(attempt, _LEFT)
         if attempt.is_final or not self._may_be_left:
             what = "began to store a record and has not returned" if attempt.is_final else "has not returned"
             error = OutputError(
