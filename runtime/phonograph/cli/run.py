@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # imported when a run starts: `run-pipeline --help` must not 
     from phonograph.log import Logger
 
 _PROGRESS_EVERY_S = 0.1
+_RESUMES = ("same", "verify", "reuse", "new")
 
 
 def writing_options(command: F) -> F:
@@ -60,7 +62,14 @@ class RunCommand(click.Command):
     """A command whose `--resume` may stand alone."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """click would take the next word of the line for its value."""
+        """click would take the next word of the line for its value.
+
+        Raises:
+            click.UsageError: the next word is one.
+        """
+        for word, value in itertools.pairwise(args):
+            if word == "--resume" and value in _RESUMES and not os.path.exists(value):
+                raise click.UsageError(f"found '--resume {value}'; expected '--resume={value}', as one word", ctx)
         return super().parse_args(ctx, ["--resume=same" if word == "--resume" else word for word in args])
 
 
@@ -74,7 +83,7 @@ class RunCommand(click.Command):
 @click.option("--run-dir", type=click.Path(file_okay=False), help="Folder for journal, dead letters, metrics.")
 @click.option(
     "--resume",
-    type=click.Choice(["same", "verify", "reuse", "new"]),
+    type=click.Choice(_RESUMES),
     metavar="[=verify|reuse|new]",
     help="Go on where the run before stopped, if it was of the same manifest; verify: read all that it wrote; reuse: whatever it "
     "was of; new: if it was of another, begin anew.",

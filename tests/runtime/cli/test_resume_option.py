@@ -45,6 +45,12 @@ def test_resume_stands_alone_or_with_a_value(folder: Path, words: tuple[str, ...
     assert "records: 2 read = 2 completed\n  2 of them had ended in earlier runs, and were taken over" in second.output
 
 
+def test_a_value_that_stands_apart_is_refused(folder: Path) -> None:
+    """A value as a word of its own is not taken for a second manifest; the message says how it is written."""
+    refused = run("small.yaml", "--resume", "verify")
+    assert "found '--resume verify'; expected '--resume=verify', as one word" in str(refused.exception)
+
+
 def test_another_manifest_is_refused(folder: Path) -> None:
     """The exit status is 1, and the message has the difference and both ways on."""
     run("small.yaml")
