@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from phonograph.errors import PhonographError
 from phonograph.item import Item, Outcome
@@ -33,7 +35,7 @@ class Owner(Protocol):
     def record_ended(self, outcome: Outcome) -> None: ...
 
 
-class Identity(NamedTuple):
+class Identity(msgspec.Struct, frozen=True):
     """What tells a record for ever, and whether its file has changed: see `Record`.
 
     `owner` is None for what a source read. `source` and `place` say which of the sources, and as which of its records, from 0.
