@@ -17,7 +17,6 @@ from phonograph.journal.records import (
     ENDED_WELL,
     RECORDS,
     VERSION,
-    beginning_of,
     contents_of,
     rows_of,
     version_of,
@@ -81,8 +80,9 @@ def status_of(folder: Path) -> RunStatusDocument:
 
 def _status_of(folder: Path) -> RunStatusDocument:
     records, earlier = folder / JOURNAL / RECORDS, folder / JOURNAL / EARLIER
-    latest = records if beginning_of(records) is not None else earlier
-    contents = contents_of(latest)
+    latest, contents = records, contents_of(records)
+    if contents.began is None:  # a run that begins gives it the other name, before it has one of its own
+        latest, contents = earlier, contents_of(earlier)
     if contents.began is None:
         version = version_of(records)
         found = f"holds a journal of version {version}"

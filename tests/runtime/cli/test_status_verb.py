@@ -14,7 +14,7 @@ import pytest
 from phonograph.cli.status import command
 from phonograph.cli.summary import summarise
 from phonograph.journal.directory import JOURNAL
-from phonograph.journal.records import RECORDS
+from phonograph.journal.records import EARLIER, RECORDS
 from phonograph.shipped import shipped_root
 from resumed import executor, run, texts_in
 
@@ -77,6 +77,14 @@ def test_a_run_that_was_killed(folder: Path, capsys: pytest.CaptureFixture[str])
     path.write_bytes(path.read_bytes()[: path.read_bytes().index(b'{"ended"')] + b'{"key":"texts/d","outcome"')
     found = told(folder, capsys)
     assert (found["state"], found["status"], found["records"]["ended"]) == ("stopped", None, 3)
+
+
+def test_a_run_that_is_about_to_go_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before it has said anything itself, the run before is told."""
+    run(folder)
+    (folder / "run" / JOURNAL / RECORDS).rename(folder / "run" / JOURNAL / EARLIER)
+    found = told(folder, capsys)
+    assert (found["run"], found["records"]["ended"], found["not_met"]) == (1, 3, 0)
 
 
 def test_inputs_that_are_gone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
