@@ -32,6 +32,7 @@ class BatchTurns(TurnTaking):
             await super()._serve(lane, number, visits)
             return
         seats, load = lane.seats, Load()
+        lane.loads.append(load)
         forming: Forming[Entry] = Forming(lane.plan.batch)
         turns: dict[Entry, Seat] = {}  # of what has joined a batch and is not settled yet
         parts: list[list[Entry]] = []  # of a batch that failed, the next one last

@@ -68,12 +68,7 @@ class Judge:
         `entry` is what was taken in, and leaves its tickets when its pass is settled; what waits again enters them once more.
         """
         node, item, error = lane.nodes[failure.position], failure.item, failure.error
-        if failure.is_unseen or (failure.position == entry.position and item is entry.item):
-            again = entry
-        else:
-            again = Entry(item, entry.queued_at, failure.position, held=entry.held)
-            again.began = entry.began
-        again.given = max(again.given, failure.given)
+        again = _stopped(entry, failure)
         if error is None:
             self._refused(lane, node, again)
             return
@@ -255,6 +250,19 @@ class Judge:
 
     def _breaker_changed(self, lane: Lane, node: NodeRun) -> None:
         lane.review(node)
+
+
+def _stopped(entry: Entry, failure: Failure) -> Entry:
+    """What an item that stopped goes on as: the entry that it came with, or one of its own where it has got further."""
+    again, item = entry, failure.item
+    if not failure.is_unseen:
+        if failure.position == entry.position and item.key == entry.item.key:
+            entry.item = item  # which may say now that the chunk before it is missing
+        else:
+            again = Entry(item, entry.queued_at, failure.position, held=entry.held)
+            again.began = entry.began
+    again.given = max(again.given, failure.given)
+    return again
 
 
 def _has_lost_its_state(node: NodeRun, item: Item) -> bool:

@@ -171,6 +171,13 @@ class Seating:
                 self._wake(worker)
                 break
 
+    def rise(self, seat: Seat) -> None:
+        """What a seat had away has come to an end: its turn is over, or a breaker has held an entry for too long."""
+        if seat.has_work:
+            self.offer(seat)
+        elif seat.worker is None and not seat.num_away:
+            self.leave(seat.owner)
+
     def tell(self, owner: Owner, key: str, message: object) -> None:
         """Let a message go before all that its owner has waiting."""
         seat = self.seat_of(owner)
@@ -255,8 +262,9 @@ class ServingLane(Lane):
         course: Course,
     ) -> None:
         def given_up(lane: Lane, node: NodeRun, entry: Entry) -> None:
-            self._is_back(entry)
+            seat = self._is_back(entry)
             give_up(lane, node, entry)
+            self.seats.rise(seat)
 
         super().__init__(plan, nodes, num_producers, given_up)
         self._course = course

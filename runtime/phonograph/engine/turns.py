@@ -253,10 +253,7 @@ class TurnTaking(Scheduler):
     def _rise(self, lane: ServingLane, seat: Seat) -> None:
         """A turn is over."""
         seat.num_away -= 1
-        if seat.has_work:
-            lane.seats.offer(seat)
-        elif seat.worker is None and not seat.num_away:
-            lane.seats.leave(seat.owner)
+        lane.seats.rise(seat)
 
 
 def _live(outcome: Pass) -> LivePass:
