@@ -91,6 +91,20 @@ def test_several_probes_may_be_out_at_once() -> None:
     assert [breaker.admit(1.0) for _ in range(3)] == [True, True, False]
 
 
+def test_probes_that_end_behind_the_first_decide_nothing() -> None:
+    """The first probe that ends closes or opens the breaker; what others that were out then come to says no more of it."""
+    policy = BreakerPolicy(failure_threshold=1, reset_timeout_s=1.0, half_open_probes=3)
+    for first_fails in (False, True):
+        breaker = CircuitBreaker(policy)
+        breaker.fail(0.0, 0.0)
+        assert [breaker.admit(1.0) for _ in range(3)] == [True] * 3
+        assert breaker.fail(1.0, 2.0) if first_fails else breaker.succeed(1.0, 2.0)
+        state = breaker.state
+        assert not breaker.fail(1.0, 3.0) and not breaker.succeed(1.0, 3.0)
+        breaker.release(1.0)
+        assert (breaker.state, breaker.probes_out) == (state, 0)
+
+
 def test_the_time_out_of_service_counts_through_failed_probes() -> None:
     """`out_since` stays at the first opening until a probe closes the breaker."""
     breaker = opened(at=10.0)
