@@ -46,11 +46,13 @@ class Disk:
     Attributes:
         left: what is left where the run stopped; None while it has not.
         outside: what was to be changed outside the folder first; None: nothing.
+        is_let_go: whoever has files open will not close them. To be set.
     """
 
     def __init__(self, root: Path, stop: Stop | None, full: Full | None, told: Callable[[str, str], None]) -> None:
         self.left: Left | None = None
         self.outside: str | None = None
+        self.is_let_go = False
         self._root = os.path.realpath(root)
         self._stop, self._full, self._told = stop, full, told
         self._steps: Counter[str] = Counter()
@@ -88,8 +90,10 @@ class Disk:
                 setattr(os, name, real)
             io.open = builtins.open = real_open
             points.hook, os.close = real_step, real_close
-            if self.left is not None:  # as the system does when a process has gone
-                for descriptor in self._descriptors:
+            if self.is_let_go or self.left is not None:  # as the system does when a process has gone
+                for descriptor in filter(
+                    self._is_file, self._descriptors
+                ):  # not one that has been closed unseen, and is another's
                     os.close(descriptor)
                 for file in self._files:
                     file.close()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from math import inf
 from typing import Any, NamedTuple
 
 from phonograph.chaos.faults import MARK, CallFault, Faults, History
@@ -75,9 +76,11 @@ class Injection:
 
     def _change_sink(self, node: GraphNode, made: Any) -> None:
         stage: Callable[[Item], Part] = made.stage
+        # A sink that alone writes its file is not left behind: where it does not return, the run ends, as it should.
+        longest_s = node.timeout.shortest_s if made.writers == "single_writer" else inf
 
         def stage_perhaps(item: Item) -> Part:
-            fault = self._met(node, item.key)
+            fault = self._met(node, item.key, longest_s)
             _suffer(fault, is_late=False)
             part = stage(item)
             try:
@@ -128,12 +131,12 @@ class Injection:
 
         made.process_batch = process_batch_perhaps
 
-    def _met(self, node: GraphNode, key: str) -> CallFault | None:
-        """The fault that a call meets now."""
+    def _met(self, node: GraphNode, key: str, longest_s: float = inf) -> CallFault | None:
+        """The fault that a call meets now; none that takes longer."""
         if self.faults is None:
             return None
         fault = self.faults.at_call(node.id, key, max_retries=node.retry.max_retries, is_timed=node.is_timed)
-        if fault is not None and fault.delay_s and node.run == "inline":
+        if fault is not None and fault.delay_s and (node.run == "inline" or fault.delay_s >= longest_s):
             return None
         return fault if self.history.meets(node.id, key, fault) else None
 

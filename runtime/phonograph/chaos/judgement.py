@@ -60,8 +60,7 @@ class Judgement:
                     difference = _difference(content, wanted)
                     yield self._about(path, "torn", f"{path} has its final name, and not its content: {difference}")
             else:
-                more = Counter(content.splitlines(keepends=True)) - Counter(wanted.splitlines(keepends=True))
-                for row in more:
+                for row in Counter(self._parts(content)) - Counter(self._parts(wanted)):
                     words = f"{path} has its final name, and a row that is not whole or twice: {_shown(row)}"
                     yield self._about(path, "torn", words)
 
@@ -151,7 +150,7 @@ class Judgement:
                 yield from self._rows(path, found, wanted, completed, is_whole=is_whole)
 
     def _rows(self, path: str, found: bytes, wanted: bytes, completed: Set[RecordId], *, is_whole: bool) -> Iterator[Found]:
-        rows, wanted_rows = Counter(found.splitlines(keepends=True)), Counter(wanted.splitlines(keepends=True))
+        rows, wanted_rows = Counter(self._parts(found)), Counter(self._parts(wanted))
         node, owners = self._node_of(path), self._undisturbed.row_owners
         for row in rows - wanted_rows:
             owner = owners.get(hashlib.sha256(row).hexdigest())
@@ -166,6 +165,19 @@ class Judgement:
                 yield Found("lost", f"{path} lacks a row: {_shown(row)}", owner.key if owner is not None else "", node)
         if node in self._ordered and found != wanted and rows == wanted_rows:
             yield Found("order", f"{path} has its rows in another order", node=node)
+
+    def _parts(self, content: bytes) -> Iterator[bytes]:
+        """A file that several parts share, cut where those of an undisturbed run end; what is none of them, where lines end."""
+        rows, start = self._undisturbed.row_owners, 0
+        while start < len(content):
+            for size in self._undisturbed.row_sizes:
+                part = content[start : start + size]
+                if hashlib.sha256(part).hexdigest() in rows:
+                    break
+            else:
+                part = content[start : content.find(b"\n", start) + 1 or len(content)]
+            yield part
+            start += len(part)
 
     def _about(self, path: str, rule: Rule, words: str) -> Found:
         owners = sorted(self._undisturbed.owners.get(path, frozenset()))

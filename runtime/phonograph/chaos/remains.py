@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,8 @@ class Undisturbed:
     Args:
         outcomes: how each record ends. letters: (node, key) of what fails by itself.
         outputs: as of `Remains`. owners: path -> records that are in the file. alone: files that are one part each.
-        row_owners: digest of a part of a file that several share -> its record.
+        row_owners: digest of a part of a file that several share -> its record. row_sizes: bytes of such parts, most frequent
+            first.
     """
 
     outcomes: Mapping[RecordId, Outcome]
@@ -98,6 +100,7 @@ class Undisturbed:
     owners: Mapping[str, frozenset[RecordId]]
     alone: frozenset[str]
     row_owners: Mapping[str, RecordId]
+    row_sizes: Sequence[int]
 
     @classmethod
     def of(cls, remains: Remains, stored: Sequence[Stored], root: Path) -> Undisturbed:
@@ -110,9 +113,11 @@ class Undisturbed:
         owners: dict[str, set[RecordId]] = {}
         parts: dict[str, int] = {}
         row_owners: dict[str, RecordId] = {}
+        sizes: dict[str, Counter[int]] = {}
         for one in stored:
             path = os.path.relpath(os.path.realpath(one.written.path), root / OUT) if one.written.path else ""
             parts[path] = parts.get(path, 0) + 1
+            sizes.setdefault(path, Counter())[one.written.num_bytes] += 1
             if one.ordinal in records:
                 owners.setdefault(path, set()).add(records[one.ordinal])
                 row_owners[one.written.sha256] = records[one.ordinal]
@@ -124,4 +129,5 @@ class Undisturbed:
             owners={path: frozenset(found) for path, found in owners.items()},
             alone=frozenset(parts.keys() - shared),
             row_owners=row_owners,
+            row_sizes=[size for size, _ in sum((sizes[path] for path in shared & sizes.keys()), Counter()).most_common() if size],
         )

@@ -28,6 +28,7 @@ from phonograph.chaos.faults import DISTURBED_RUNS, KINDS, Done, Event, Faults, 
 from phonograph.chaos.injection import Injection
 from phonograph.chaos.judgement import Found, Judgement, varies
 from phonograph.chaos.remains import OUT, RUN, TEMPORARY, Remains, Undisturbed, letters_in, outputs_in, rows_in
+from phonograph.engine.load import MOST_ENTRIES
 from phonograph.engine.outside import refuse_inputs
 from phonograph.engine.simulated import NothingCanHappenError, SimulatedLoop
 from phonograph.errors import ChaosError
@@ -231,6 +232,8 @@ class _Watched:
 
     async def _main(self, executor: Executor) -> RunReport:
         report = await executor.run_async()
+        if report.metrics is not None and report.metrics.pipeline_execution.left_behind:
+            self._disk.is_let_go = True  # what their nodes have open, the end of the process would close
         left = asyncio.all_tasks() - {asyncio.current_task()}
         if left:
             self.faults.append(f"tasks were left behind: {', '.join(sorted(task.get_name() for task in left))}")
@@ -260,7 +263,7 @@ def _overfull(executor: Executor) -> Iterator[str]:
     """Nodes in front of which more waits than their queues' bounds allow."""
     scheduler = executor._scheduler  # what nobody else has a use for has no public name
     for lane in () if scheduler is None else scheduler._assembly.lanes:
-        if len(lane.queue) > lane.queue.max_items * (1 + len(lane.loads)):  # what workers give back is let in besides
+        if len(lane.queue) > lane.queue.max_items + len(lane.loads) * MOST_ENTRIES:  # what workers give back is let in besides
             yield lane.nodes[0].plan.id
 
 
