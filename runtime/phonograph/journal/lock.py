@@ -60,8 +60,9 @@ class Lock:
         """Make the lock with its content, and not one that has none yet: that of a run killed in between would lock for ever."""
         aside = self._path.with_name(f"{_NAME}.new-{os.getpid()}")
         try:
-            with aside.open("wb", buffering=0) as file:
+            with aside.open("wb") as file:
                 file.write(content.encode())
+                file.flush()  # all of it, or an error: a disk that runs full takes a part first
                 os.fsync(file.fileno())
             os.link(aside, self._path)
         finally:

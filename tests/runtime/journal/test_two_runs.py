@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from phonograph.chaos.disk import Disk
+from phonograph.chaos.faults import Full
+from phonograph.journal.lock import Lock
+
 COMMAND = [sys.executable, "-W", "error", "-c", "from phonograph.cli import main; main()"]
 NODES = """
 from phonograph.item import Item, Record
@@ -133,3 +137,11 @@ def test_several_resumes_take_over_the_lock_of_a_killed_run(waiting: Waiting) ->
     assert (status, "5 read = 5 completed" in text, others) == (0, True, []), text
     assert keys(waiting.folder) == [f"number-{number}" for number in range(5)]
     assert not list((waiting.folder / "run").glob("lock*"))
+
+
+def test_a_lock_is_whole_also_where_the_disk_takes_it_in_two_parts(tmp_path: Path) -> None:
+    """A disk that is about to run full takes a part of a write; a lock that nobody can read would lock for ever."""
+    disk = Disk(tmp_path, None, Full(first=2, count=1), lambda name, place: None)
+    with disk.watching():
+        Lock(tmp_path)
+    assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
