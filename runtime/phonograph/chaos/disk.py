@@ -106,6 +106,7 @@ class Disk:
         self._num_writes += 1
         if self._is_full(self._num_writes):
             if size > 1 and not self._is_full(self._num_writes - 1):
+                self._told("full disk", f"at write {self._num_writes}, which is cut short")
                 return write(memoryview(content).cast("B")[: size // 2])  # a disk takes what it has room for first
             self._refuse("a write")
         if self._is_last_call(self._num_calls + 1) and size > 1:
