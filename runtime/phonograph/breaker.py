@@ -27,7 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-WhenOpen = Literal["wait", "shed", "skip"]
+WhenOpen = Literal["wait", "shed", "skip", "fallback"]
 
 
 class BreakerState(enum.Enum):
@@ -45,7 +45,8 @@ class BreakerPolicy:
         window: the same among so many of the latest records, in a row or not; None: in a row.
         reset_timeout_s: seconds until a probe is let through.
         half_open_probes: probes that may be out at once.
-        when_open: `wait` holds the input, `shed` dead-letters at once with `breaker_open`, `skip` passes over the node.
+        when_open: `wait` holds the input, `shed` dead-letters at once with `breaker_open`, `skip` passes over the node,
+            `fallback` sends what comes, and what has failed, to another node that stands in.
         max_open_s: with `wait`, how long the node may be out (failed probes included) before records are shed instead of held.
     """
 

@@ -137,7 +137,8 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """One node. `items_in` counts items, not attempts; `errors` counts failed attempts.
 
     `refused_retries` counts the attempts that the retry budget did not allow; `timeouts` the failed attempts that took too long.
-    `items_dropped` are those that the queue in front of it dropped, as its policy says.
+    `items_dropped` are those that the queue in front of it dropped, as its policy says; `items_to_fallback` those that its
+    fallback took.
     """
 
     id: str
@@ -150,6 +151,7 @@ class NodeMetrics(msgspec.Struct, frozen=True, kw_only=True):
     items_in: int
     items_out: int
     items_dropped: int
+    items_to_fallback: int
     errors: int
     retries: int
     retried_items: int
@@ -302,6 +304,7 @@ class NodeTotals:
         self.refused_retries = 0
         self.timeouts = 0
         self.items_dropped = 0
+        self.items_to_fallback = 0
         self.passed_over = 0
         self.records_read = 0
         self.records_resumed = 0
@@ -348,6 +351,7 @@ class NodeTotals:
             items_in=merged.items_in,
             items_out=merged.items_out + self.records_read - self.records_resumed,
             items_dropped=self.items_dropped,
+            items_to_fallback=self.items_to_fallback,
             errors=merged.errors,
             retries=self.retries,
             retried_items=self.retried_items,

@@ -79,7 +79,7 @@ def part_between(graph: Graph, start: str, end: str) -> Part:
     Raises:
         PartError: no way leads from one to the other, or what is on it needs other nodes as well.
     """
-    feeds = {node_id: [link.target for link in (*node.outputs, *node.dead_letters)] for node_id, node in graph.nodes.items()}
+    feeds = {node_id: [link.target for link in node.leaving] for node_id, node in graph.nodes.items()}
     fed_by = {node_id: [link.source for link in node.inputs] for node_id, node in graph.nodes.items()}
     if start == INPUTS:
         first = [node_id for node_id, sources in fed_by.items() if INPUTS in sources]
@@ -126,7 +126,7 @@ class _Entrance:
         for link in node.inputs:
             if link.source in self._between or (start == INPUTS and link.source == INPUTS):
                 links.append(link)
-            elif not link.is_dead_letters:
+            elif not (link.is_dead_letters or link.stands_in):
                 found = f"{node.id!r}, on the way, also reads {self._before(link.source)!r}, which is not on it"
                 raise PartError(found, "a case that begins before both, or at that node")
         if start == INPUTS:
@@ -141,8 +141,9 @@ class _Entrance:
 
     @staticmethod
     def _apart(node: GraphNode) -> Iterable[Link]:
-        """The links into a node that bring different things; the dead letters of several nodes are one."""
-        return node.inputs[:1] if node.inputs and node.inputs[0].is_dead_letters and not node.spec.variadic else node.inputs
+        """The links into a node that bring different things; dead letters of several are one, so is what fallbacks give."""
+        links = [link for link in node.inputs if not link.stands_in]
+        return links[:1] if links and links[0].is_dead_letters and not node.spec.variadic else links
 
     def _from_outside(self, links: Iterable[Link]) -> None:
         names = {name: name for link in links for name, _ in link.ports}
@@ -163,7 +164,9 @@ class _Entrance:
             last = conversion.inputs[0]
         if not chain:
             door = self._door(last.source, {port: port for port in sources}, {})
-            return replace(link, source=door, ports=tuple((port, port) for port in sources), is_dead_letters=False)
+            return replace(
+                link, source=door, ports=tuple((port, port) for port in sources), is_dead_letters=False, is_fallback=False
+            )
         by_name: dict[str, str] = {}
         for port, name in sources.items():
             by_name.setdefault(name, port)
@@ -205,7 +208,8 @@ def _linked(nodes: tuple[GraphNode, ...]) -> tuple[GraphNode, ...]:
     return tuple(
         replace(
             node,
-            outputs=tuple(link for link in links if link.source == node.id and not link.is_dead_letters),
+            outputs=tuple(link for link in links if link.source == node.id and not (link.is_dead_letters or link.is_fallback)),
+            fallback=tuple(link for link in links if link.source == node.id and link.is_fallback),
             dead_letters=tuple(link for link in links if link.source == node.id and link.is_dead_letters),
         )
         for node in nodes

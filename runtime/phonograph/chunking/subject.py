@@ -117,6 +117,7 @@ def _inside(node: GraphNode, entrance: str, behind: Mapping[str, GraphNode]) -> 
     inputs = tuple(replace(link, source=INPUTS) if link.source == entrance else link for link in node.inputs)
     outputs = tuple(link for link in node.outputs if link.target in behind and behind[link.target].spec.kind != "sink")
     run: Literal["thread"] | None = "thread" if node.run == "process" else None  # where it runs does not change what it makes
+    # The way to a fallback stays, for the ends of sessions come over it.
     return replace(node, inputs=inputs, outputs=outputs, dead_letters=(), on_error="dead_letter", asked_run=run or node.asked_run)
 
 

@@ -147,7 +147,7 @@ def _node(node: NodeFacts, policies: Sequence[Fact]) -> Iterator[str]:
     if node.changes:
         yield f"    converts {node.changes}"
         yield f"    loses by {node.loses}" if node.loses else "    loses nothing"
-    edges = [Fact(edge.port, f"<- {edge.source}", _types(edge)) for edge in node.inputs if not edge.dead_letters]
+    edges = [Fact(edge.port, _from(edge), _types(edge)) for edge in node.inputs if not edge.dead_letters]
     lost: dict[str, list[str]] = {}
     for edge in node.inputs:
         if edge.dead_letters:
@@ -164,6 +164,10 @@ def _folded(params: Sequence[Fact]) -> list[Fact]:
     if len(absent) <= _ABSENT:
         return list(params)
     return [*(fact for fact in params if fact not in absent), Fact(f"({len(absent)} others)", "null", absent[0].origin)]
+
+
+def _from(edge: EdgeFacts) -> str:
+    return f"<- what {edge.source.rpartition('.')[0]} cannot take" if edge.fallback else f"<- {edge.source}"
 
 
 def _types(edge: EdgeFacts) -> str:

@@ -28,7 +28,7 @@ def as_mermaid(picture: Picture) -> str:
         opening, closing = _SHAPES[box.shape]
         lines.append(f'  {names[box.id]}{opening}"{_escaped(box.title)}<br/>{_escaped(box.subtitle)}"{closing}')
     for arrow in picture.arrows:
-        line = "-.->" if arrow.dead_letters or {arrow.source, arrow.target} & inserted else "-->"
+        line = "-.->" if arrow.dead_letters or arrow.fallback or {arrow.source, arrow.target} & inserted else "-->"
         label = "<br/>".join(map(_escaped, arrow.labels))
         lines.append(f"  {names[arrow.source]} {line}" + (f'|"{label}"|' if label else "") + f" {names[arrow.target]}")
     if inserted:

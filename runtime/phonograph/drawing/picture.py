@@ -21,6 +21,9 @@ SHAPES: Mapping[Shape, str] = {
 }
 """Every shape with what it stands for, in the order of a legend."""
 
+FALLBACK = ("fallback",)
+"""The labels of an arrow that carries what a node could not take to the one that stands in for it."""
+
 DEAD_LETTERS = ("dead letters",)
 """The labels of an arrow that carries the dead letters of one node."""
 
@@ -48,13 +51,14 @@ class Arrow:
 
     Args:
         labels: a line for each pair of ports: the type that flows, after the port's name where the type alone leaves it open.
-        dead_letters: it carries what the source could not process.
+        dead_letters: it carries what the source could not process. fallback: it carries what the source could not take.
     """
 
     source: str
     target: str
     labels: tuple[str, ...]
     dead_letters: bool = False
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,9 @@ def picture_of(graph: Graph) -> Picture:
     for node in graph.nodes.values():
         data: dict[str, list[str]] = {}
         for link in node.inputs:
-            if not link.is_dead_letters:
+            if link.is_fallback:
+                arrows.append(Arrow(link.source, node.id, FALLBACK, fallback=True))
+            elif not link.is_dead_letters:
                 data.setdefault(link.source, []).extend(_labels(link, graph, types))
         arrows += [Arrow(source, node.id, tuple(dict.fromkeys(labels))) for source, labels in data.items()]
         lost = tuple(dict.fromkeys(link.source for link in node.inputs if link.is_dead_letters))

@@ -110,7 +110,8 @@ def _broken(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _arrow(route: Route, inserted: set[str]) -> str:
-    kind = " dead" if route.arrow.dead_letters else " inserted" if {route.arrow.source, route.arrow.target} & inserted else ""
+    is_dashed = route.arrow.fallback or {route.arrow.source, route.arrow.target} & inserted
+    kind = " dead" if route.arrow.dead_letters else " inserted" if is_dashed else ""
     return f'<path class="arrow{kind}" marker-end="url(#head)" d="{_path(route)}"/>'
 
 

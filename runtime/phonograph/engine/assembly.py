@@ -57,7 +57,7 @@ def connect(
     """
     graph = plan.graph
     heads = {segment.nodes[0].id for segment in plan.segments} | taps.keys()
-    links = [link for node in graph.nodes.values() for link in (*node.outputs, *node.dead_letters) if link.target in heads]
+    links = [link for node in graph.nodes.values() for link in node.leaving if link.target in heads]
     producers = Counter(link.target for link in links)
     lanes: list[Lane] = []
     gatherings: list[Gathering] = []
@@ -89,7 +89,7 @@ def connect(
         opening = [gather for gather, opened_at in plan.openers.items() if node_id in opened_at]
         own: list[Gate] = []
         if opening:
-            reach = united(over[id(link)] for link in (*node.outputs, *node.dead_letters) if id(link) in over)
+            reach = united(over[id(link)] for link in node.leaving if id(link) in over)
             for gather in opening:
                 gathering = by_name[gather]
                 num_ports, limit = len(gathering.node.plan.ports[0]), gathering.window
@@ -97,4 +97,5 @@ def connect(
         gates += own
         run.exit = Exit(outlets(node.outputs, chooses=node.spec.chooses), own)
         run.letters = Exit(outlets(node.dead_letters, chooses=False), own)
+        run.fallback = Exit(outlets(node.fallback, chooses=False), own)
     return Assembly(tuple(lanes), tuple(gatherings), tuple(gates))

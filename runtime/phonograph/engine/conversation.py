@@ -240,7 +240,7 @@ class Conversations:
             outcome.fail(position, item, None)
             return
         if mine.failed is not None:
-            if mine.failed != item.key:
+            if mine.failed != item.key and not step.has_fallback:  # which has taken what failed here
                 item = msgspec.structs.replace(item, discontinuity=True)
             mine.failed = None
         try:
@@ -375,7 +375,7 @@ class _Chunk:
     """A chunk of a session in a call for several items."""
 
     def __init__(self, conversations: Conversations, step: Step, how: Manner | None, mine: Kept, item: Item) -> None:
-        if mine.failed not in (None, item.key):
+        if mine.failed not in (None, item.key) and not step.has_fallback:
             item = msgspec.structs.replace(item, discontinuity=True)
         self.item = item
         self._conversations = conversations

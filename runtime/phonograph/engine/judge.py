@@ -1,8 +1,8 @@
 """Judge: decides what becomes of an item that stopped at a node.
 
-A failure is tried again after a delay, held by an open breaker, passed over, or given up as the node's `on_error` says. A dead
-letter goes to the nodes that read it; where there are none, and when the run is about to stop, it lands in the run directory,
-and so does one that no reader ended well (see `phonograph.engine.letters`).
+A failure is tried again after a delay, held by an open breaker, passed over, sent to the node's fallback, or given up as its
+`on_error` says. A dead letter goes to the nodes that read it; where there are none, and when the run is about to stop, it lands
+in the run directory, and so does one that no reader ended well (see `phonograph.engine.letters`).
 """
 
 from __future__ import annotations
@@ -101,15 +101,34 @@ class Judge:
         if isinstance(error, BadInputError):
             node.breaker.release(again.began)
             lane.review(node)
-        else:
-            may_wait = self._may_wait(lane, node, again, error)
-            if node.breaker.fail(again.began, course.now()):
-                self._breaker_changed(lane, node)
-            if may_wait:
-                self._wait(lane, node, again, error)
-                return
+        elif self._goes_on(lane, node, again, failure, error):
+            return
         lane.review_calm()
         self.give_up(lane.outbox, node, again, error, attempts=again.attempt)
+
+    def _goes_on(self, lane: Lane, node: NodeRun, entry: Entry, failure: Failure, error: Exception) -> bool:
+        """Count a failure that will not be tried again; whether its item waits, or another node takes it."""
+        may_wait = self._may_wait(lane, node, entry, error)
+        if node.breaker.fail(entry.began, self._course.now()):
+            self._breaker_changed(lane, node)
+        if may_wait:
+            self._wait(lane, node, entry, error)
+            return True
+        # Of an item of which something was handed on, the other node would make that again.
+        if not node.fallback.outlets or entry.given or failure.is_made or self._course.is_aborting:
+            return False
+        self._course.tell(
+            "info",
+            "fallback",
+            node=node.plan.id,
+            key=entry.item.key,
+            to=node.fallback.outlets[0].link.target,
+            attempts=entry.attempt,
+            error=in_words(error),
+        )
+        self._fall_back(lane, node, entry)
+        lane.review_calm()
+        return True
 
     def _may_wait(self, lane: Lane, node: NodeRun, entry: Entry, error: Exception) -> bool:
         """Whether an item that has failed for good waits until it is known whose fault that was; see `Lane`."""
@@ -231,11 +250,18 @@ class Judge:
             enter(entry.held)
             entry.is_probe, entry.began = not breaker.is_closed, now
             lane.resume(entry)
-        elif breaker.policy.when_open == "shed":
-            self._shed(lane, node, entry)
-        else:
+        elif breaker.policy.when_open == "skip":
             enter(entry.held)
             self._pass_over(lane, node, entry)
+        elif node.fallback.outlets and not entry.given:
+            self._fall_back(lane, node, entry)
+        else:
+            self._shed(lane, node, entry)
+
+    def _fall_back(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
+        """Send an item to the node that stands in, as it came here."""
+        node.totals.items_to_fallback += 1
+        lane.outbox.add(node.fallback, node.fallback.choose(entry.item), entry.held)
 
     def _pass_over(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Hand the item on as if the node, which takes and returns one port of the same family, had changed nothing."""

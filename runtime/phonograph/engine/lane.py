@@ -32,7 +32,8 @@ class NodeRun:
     """One node at run time, all its workers together.
 
     Attributes:
-        exit: where what it makes leaves its lane. letters: where its dead letters do; both without outlets until they are wired.
+        exit: where what it makes leaves its lane. letters: where its dead letters do. fallback: where what it cannot take does.
+            All are without outlets until they are wired.
     """
 
     def __init__(self, plan: GraphNode, totals: NodeTotals, breaker: CircuitBreaker) -> None:
@@ -42,10 +43,21 @@ class NodeRun:
         self.budget = None if plan.retry.budget is None else RetryBudget(plan.retry.budget)
         self.exit = Exit()
         self.letters = Exit()
+        self.fallback = Exit()
         self.held: deque[Entry] = deque()
         self.suspects: list[Entry] = []
         self.verdict: asyncio.TimerHandle | None = None
         self.timer: asyncio.TimerHandle | None = None
+
+    @property
+    def asides(self) -> tuple[Exit, ...]:
+        """Where something leaves it besides what it makes."""
+        return self.letters, self.fallback
+
+    def close(self) -> None:
+        """Nothing more will leave it besides what it makes."""
+        for exit in self.asides:
+            exit.close()
 
     @property
     def is_at_rest(self) -> bool:
@@ -174,7 +186,7 @@ class Lane:
             try:
                 parcels = exit.choose(item)
             except NodeContractError as error:
-                result.fail(len(self.nodes) - 1, item, error)
+                result.fail(len(self.nodes) - 1, item, error).is_made = True
                 continue
             if parcels:
                 sendings.append(parcels)

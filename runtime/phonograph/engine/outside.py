@@ -3,6 +3,9 @@
 `opened` closes a graph that has inputs and outputs with such ends, so that it can be planned like any other. An entrance is a
 source that nobody reads, and a tap is a consumer without a worker: what is delivered to it goes to its owner at once, and never
 waits. So no lane ever waits for a program that does not take its results.
+
+Behind a node with a fallback stands one that puts in order what either of the two gives, because what comes of a session comes in
+the order in which it was sent.
 """
 
 from __future__ import annotations
@@ -19,7 +22,9 @@ from phonograph.engine.plan import ENTRANCE, TAP
 from phonograph.engine.queues import BoundedQueue
 from phonograph.errors import Complaint, GraphError, Position
 from phonograph.flow.gather import gather_type
+from phonograph.flow.order import Order
 from phonograph.flow.tickets import leave
+from phonograph.graph.fallbacks import Fallbacks
 from phonograph.graph.model import Graph, GraphNode, Link
 from phonograph.graph.wiring import DEAD_LETTER
 from phonograph.item import Outcome
@@ -44,6 +49,7 @@ def opened(graph: Graph) -> Graph:
         GraphError: it has a source besides, no inputs, or a node that would bring together what different callers send.
     """
     _refuse(graph)
+    graph = _merged(graph)
     taps = [
         Link(
             source=edge.source,
@@ -64,6 +70,47 @@ def opened(graph: Graph) -> Graph:
         port = Port(link.ports[0][1], PortType("any"))
         nodes[link.target] = _end(link.target, TAP, "sink", ((port,), ()), inputs=(link,))
     return replace(graph, nodes=MappingProxyType(nodes), limits=replace(graph.limits, error_rate=1.0))
+
+
+def _merged(graph: Graph) -> Graph:
+    """The graph with a node between each that has a fallback, and those that stand in for it, and all who read it."""
+    fallbacks = Fallbacks({node.id: node.fallback[0].target for node in graph.nodes.values() if node.fallback}, ())
+    if not fallbacks.of:
+        return graph
+    merges: dict[str, GraphNode] = {}
+    nodes: dict[str, GraphNode] = {}
+
+    def merge_of(source: str) -> str:
+        if source not in merges:
+            node = graph.nodes[source]
+            ports = tuple((port.name, port.name) for port in node.ports[1])
+            first = Link(source=source, target=f"{source}~merge", ports=ports, queue=None)
+            links = (first, *fallbacks.beside(first, lambda node_id: graph.nodes[node_id].ports[1]))
+            merges[source] = nodes[first.target] = _merge(first.target, node, links)
+        return merges[source].id
+
+    for node in graph.nodes.values():
+        kept = [link for link in node.inputs if not link.stands_in]
+        plain = [link.is_dead_letters or link.is_fallback or link.source not in fallbacks.of for link in kept]
+        inputs = [
+            link if is_plain else replace(link, source=merge_of(link.source)) for link, is_plain in zip(kept, plain, strict=True)
+        ]
+        nodes[node.id] = replace(node, inputs=tuple(inputs))
+    outputs = {
+        name: edge
+        if edge.source not in fallbacks.of or edge.source_port == DEAD_LETTER
+        else replace(edge, source=merge_of(edge.source))
+        for name, edge in graph.outputs.items()
+    }
+    made = [link for node in nodes.values() for link in node.inputs if not (link.is_dead_letters or link.is_fallback)]
+    nodes = {node.id: replace(node, outputs=tuple(link for link in made if link.source == node.id)) for node in nodes.values()}
+    return replace(graph, nodes=MappingProxyType(nodes), outputs=MappingProxyType(outputs))
+
+
+def _merge(node_id: str, behind: GraphNode, links: tuple[Link, ...]) -> GraphNode:
+    outputs = behind.ports[1]
+    spec = replace(Order.spec, inputs=outputs, outputs=outputs)
+    return replace(_bare(node_id, spec, (outputs, outputs), inputs=links), position=behind.position)
 
 
 def refuse_inputs(graph: Graph) -> None:
@@ -105,7 +152,7 @@ def _refuse(graph: Graph) -> None:
 def _shedding(node: GraphNode, graph: Graph) -> GraphNode:
     before = {one.node: one.before[0] for one in graph.conversions}
     entry = graph.manifest.nodes.get(before.get(node.id, node.id))
-    if entry is not None and "when_open" in entry.breaker:
+    if node.fallback or (entry is not None and "when_open" in entry.breaker):
         return node
     return replace(node, breaker=replace(node.breaker, when_open="shed"))
 
@@ -129,10 +176,21 @@ def _end(
     spec = NodeSpec(
         type=type_name, kind=kind, summary="", params=Params, factory=Node, inputs=ports[0], outputs=ports[1], run="inline"
     )
+    return _bare(node_id, spec, ports, inputs=inputs, outputs=outputs)
+
+
+def _bare(
+    node_id: str,
+    spec: NodeSpec,
+    ports: tuple[tuple[Port, ...], tuple[Port, ...]],
+    *,
+    inputs: tuple[Link, ...] = (),
+    outputs: tuple[Link, ...] = (),
+) -> GraphNode:
     return GraphNode(
         id=node_id,
         spec=spec,
-        params=Params(),
+        params=spec.params(),
         ports=ports,
         inputs=inputs,
         outputs=outputs,

@@ -153,6 +153,8 @@ def _fuses(line: Sequence[GraphNode], node: GraphNode) -> bool:
         before.spec.kind == node.spec.kind == "transform"
         and len(before.outputs) == 1
         and not node.inputs[0].is_dead_letters
+        and not node.inputs[0].is_fallback
+        and not node.fallback  # it gets the very item that the node was given
         and node.inputs[0].queue is None
         and before.batch is node.batch is None
         and gather_type(before) is gather_type(node) is None

@@ -218,9 +218,11 @@ class Scheduler:
         return BreakerMetrics(breaker.state.value, breaker.opens, tuple(transitions))
 
     def _breaker_changed(self, node_id: str, state: BreakerState, now: float) -> None:
-        breaker, facts = self._nodes[node_id].breaker, {}
+        breaker, facts = self._nodes[node_id].breaker, dict[str, object]()
         if state is BreakerState.OPEN:
             facts = {"when_open": breaker.policy.when_open, "probe_in_s": breaker.policy.reset_timeout_s}
+            for link in self._nodes[node_id].plan.fallback:
+                facts["fallback"] = link.target
         at_s = round(now - self._began, 3)
         level = "info" if state is BreakerState.HALF_OPEN else "warning"
         self._course.tell(level, "breaker", node=node_id, state=state.value, at_s=at_s, opens=breaker.opens, **facts)
@@ -386,7 +388,7 @@ class Scheduler:
                 group.create_task(course.interruptible(pumping), name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
-            node.letters.close()
+            node.close()
 
     def _abandon(self) -> None:
         for gate in self._assembly.gates:

@@ -316,6 +316,15 @@ class Serving(BatchTurns):
         for lane in self._lanes:
             for node in (run.plan for run in lane.nodes):
                 found = f"node {node.id!r} ({node.spec.type})"
+                for link in node.fallback:
+                    if manner(node) == "state" or manner(node) != manner(self._nodes[link.target].plan):
+                        words = (
+                            f"{found} has the fallback {link.target!r}, and one of the two keeps something from chunk to chunk"
+                        )
+                        expected = (
+                            "in a session two that take each chunk by itself; what is kept by one is not there in the other"
+                        )
+                        complaints.append(Complaint("streaming", node.position, words, expected))
                 if manner(node) is None:
                     found += " is of a type that takes whole records only"
                     expected = (

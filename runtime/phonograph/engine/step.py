@@ -26,7 +26,7 @@ class Step:
 
     __slots__ = (
         *("account", "audio_in", "audio_out", "began", "breaker", "call", "contract", "guard"),
-        *("node", "onward", "sees_audio", "spec", "stats", "weigh"),
+        *("has_fallback", "node", "onward", "sees_audio", "spec", "stats", "weigh"),
     )
 
     def __init__(self, plan: GraphNode, breaker: CircuitBreaker, totals: NodeTotals | None, link: Link | None) -> None:
@@ -34,6 +34,7 @@ class Step:
         self.contract = Contract(plan.spec, plan.ports, plan.unproven)
         self.node: Node[Any] = self.spec.factory(plan.params, plan.id)
         self.breaker = breaker
+        self.has_fallback = bool(plan.fallback)
         self.began: float | None = None  # of the latest attempt, where that is bounded
         self.guard: Guard | None = None
         self.stats = totals.new_worker() if totals is not None else None

@@ -43,7 +43,7 @@ class TurnTaking(Scheduler):
                 group.create_task(serving, name=f"worker of {lane.plan.name}")
         lane.exit.close()
         for node in lane.nodes:
-            node.letters.close()
+            node.close()
 
     async def _serve(self, lane: ServingLane, number: int, visits: Visits) -> None:
         """One worker's work: a turn for each that has something, one after another."""
@@ -191,7 +191,7 @@ class TurnTaking(Scheduler):
         await self._settling.settle(lane, entry, result)
         if result.has_ended:
             await lane.outbox.send()
-            await pass_end((lane.exit, *(node.letters for node in lane.nodes)), entry, held, self.ledger)
+            await pass_end((lane.exit, *(one for node in lane.nodes for one in node.asides)), entry, held, self.ledger)
             seat.owner.ends[lane.plan.name] = 1
             lane.seats.leave(seat.owner)
         leave(held)
@@ -238,7 +238,7 @@ class TurnTaking(Scheduler):
         They stand in a line of the session's messages: its chunks have numbers already that come later, and other sessions wait
         for nobody.
         """
-        reached = united((lane.exit.reach, *(node.letters.reach for node in lane.nodes)))
+        reached = united((lane.exit.reach, *(one.reach for node in lane.nodes for one in node.asides)))
         gates = {gate.gather: gate for gate in self._assembly.gates if gate.gather in reached}
         return tuple([(await gate.open((session.id, "messages")), gate.ports) for gate in gates.values()])
 

@@ -25,10 +25,11 @@ class Failure:
     """Where an item stopped inside a segment; `error` is None when an open breaker refused it and the node was not called.
 
     `given`: how many items the node's generator had handed on when it failed. `began`: when the attempt did, where that is known.
-    `is_unseen`: the item as it was there is lost with its worker, so that it is tried again from where its pass began.
+    `is_unseen`: the item as it was there is lost with its worker, so that it is tried again from where its pass began. `is_made`:
+    the item is one that the node made, and not the one that it took.
     """
 
-    __slots__ = ("began", "error", "given", "is_unseen", "item", "position")
+    __slots__ = ("began", "error", "given", "is_made", "is_unseen", "item", "position")
 
     def __init__(self, position: int, item: Item, error: Exception | None, given: int = 0, began: float | None = None) -> None:
         self.position = position
@@ -36,7 +37,7 @@ class Failure:
         self.error = error
         self.given = given
         self.began = began
-        self.is_unseen = False
+        self.is_unseen = self.is_made = False
 
 
 class Pass:

@@ -16,7 +16,7 @@ from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.errors import Position
 from phonograph.explaining.facts import EdgeFacts, Explanation, Fact, NodeFacts, SegmentFacts, SubgraphFacts
 from phonograph.explaining.words import path_in_words, timeouts_in_words, value_in_words
-from phonograph.graph.model import Batching, Edge, Graph, GraphNode
+from phonograph.graph.model import Batching, Edge, Graph, GraphNode, Link
 from phonograph.journal.letters import DEAD_LETTERS
 from phonograph.language.binding import secrets_of
 from phonograph.language.entries import NodeEntry
@@ -145,6 +145,7 @@ class _Explainer:
                     type=str(edge.given) if edge is not None else "",
                     taken=str(edge.taken) if edge is not None and _narrows(edge) else "",
                     dead_letters=link.is_dead_letters,
+                    fallback=link.is_fallback,
                 )
 
     def _timeouts(self, node: GraphNode, entry: NodeEntry) -> Iterator[Fact]:
@@ -168,8 +169,9 @@ class _Explainer:
         for name, policy, usual in (("retry", node.retry, RetryPolicy()), ("breaker", node.breaker, BreakerPolicy())):
             changed, origins = [], []
             for field in dataclasses.fields(policy):
-                value = getattr(policy, field.name)
-                key = field.name.removesuffix("_s")
+                value, key = getattr(policy, field.name), field.name.removesuffix("_s")
+                if value == "fallback" and node.fallback:
+                    key, value = value, node.fallback[0].target
                 if not field.compare or field.name == "retryable" or value == getattr(usual, field.name):
                     continue
                 changed.append(f"{key} {duration_in_words(value) if field.name.endswith('_s') else value_in_words(value)}")
@@ -210,12 +212,8 @@ class _Explainer:
     def _reason(self, node: GraphNode) -> str:
         """Why a barrier stands in front of a node; the reasons are those of `make_plan`."""
         data = [link for link in node.inputs if not link.is_dead_letters]
-        if len(data) < len(node.inputs):
-            return "reads dead letters"
-        if node.spec.kind == "sink":
-            return "a sink stands alone"
-        if node.id in self._plan.openers:
-            return f"gathers {_listed(tuple(dict.fromkeys(link.source for link in data)))}"
+        if always := self._always(node, data):
+            return always
         before = self._graph.nodes.get(data[0].source) if data else None
         if before is None:
             return "fed from outside"
@@ -236,11 +234,25 @@ class _Explainer:
             reasons.append(f"another memory limit than {before.id}")
         if before.spec.kind != "source" and before.workers != node.workers:
             reasons.append(f"workers: {node.workers or 'auto'}, those of {before.id}: {before.workers or 'auto'}")
+        if node.fallback:
+            reasons.append(f"{node.fallback[0].target} may have to take what comes to it")
         if before.id in self._plan.openers:
             reasons.append(f"{before.id} gathers, and stands alone")
         if opened := [gathering for gathering, openers in self._plan.openers.items() if before.id in openers]:
             reasons.append(f"the tickets of {_listed(opened)} open behind {before.id}")
         return "; ".join(dict.fromkeys(reasons))
+
+    def _always(self, node: GraphNode, data: Sequence[Link]) -> str:
+        """What makes a node stand alone whatever it follows."""
+        if len(data) < len(node.inputs):
+            return "reads dead letters"
+        if node.spec.kind == "sink":
+            return "a sink stands alone"
+        if node.id in self._plan.openers:
+            return f"gathers {_listed(tuple(dict.fromkeys(link.source for link in data)))}"
+        if any(link.is_fallback or link.stands_in for link in data):
+            return _beside_fallback(data)
+        return ""
 
     def _worker_fact(self, node: GraphNode) -> Fact:
         if node.id in self._plan.openers:
@@ -328,6 +340,14 @@ def _narrows(edge: Edge) -> bool:
 
 def _from_variable(name: str) -> str:
     return f", from the environment variable {name}" if name else ""
+
+
+def _beside_fallback(data: Sequence[Link]) -> str:
+    """Why a barrier stands in front of a fallback, or of what reads a node that has one."""
+    if data[0].is_fallback:
+        return f"stands in for {data[0].source}"
+    others = [link.source for link in data if link.stands_in]
+    return f"reads {_listed([data[0].source, *others])}, which {'stands' if len(others) == 1 else 'stand'} in for it"
 
 
 def _listed(names: Sequence[str]) -> str:

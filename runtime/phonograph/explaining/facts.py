@@ -21,7 +21,7 @@ class EdgeFacts:
     Args:
         source: NODE.PORT. type: of what comes, as far as it is known before a run.
         taken: what the port takes, where that says more than `type`; each item is held against it.
-        dead_letters: these are what the source could not process.
+        dead_letters: these are what the source could not process. fallback: they are what it could not take, as it came there.
     """
 
     port: str
@@ -29,6 +29,7 @@ class EdgeFacts:
     type: str
     taken: str
     dead_letters: bool = False
+    fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,7 @@ def reaches(graph: Graph, openers: Mapping[str, Iterable[str]]) -> dict[str, dic
     found: dict[str, dict[str, tuple[int, ...]]] = {}
     opened = {(opener, gather) for gather, opened_at in openers.items() for opener in opened_at}
     for node in reversed([*graph.nodes.values()]):
-        reach = united(reach_over(link, graph, found[link.target], openers) for link in (*node.outputs, *node.dead_letters))
+        reach = united(reach_over(link, graph, found[link.target], openers) for link in node.leaving)
         found[node.id] = {gather: ports for gather, ports in reach.items() if (node.id, gather) not in opened}
     return found
 
@@ -68,6 +68,6 @@ def port_of(link: Link, target: GraphNode) -> int:
 def _sources_of(graph: Graph, node: GraphNode) -> tuple[str, ...]:
     before = {node.id}
     for other in reversed([*graph.nodes.values()]):
-        if any(link.target in before for link in (*other.outputs, *other.dead_letters)):
+        if any(link.target in before for link in other.leaving):
             before.add(other.id)
     return tuple(other.id for other in graph.nodes.values() if other.id in before and other.spec.kind == "source")

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from phonograph.errors import Complaint, GraphError, ManifestError, Position, in_words, nearest, one_line
 from phonograph.expressions import AttributeTypes, check_all, united
 from phonograph.graph.branches import strangers
+from phonograph.graph.fallbacks import Fallbacks, find_fallbacks, wires_into
 from phonograph.graph.isolation import obstacle, stays
 from phonograph.graph.lint import lint, shared_paths
 from phonograph.graph.model import Conversion, Edge, Graph, GraphNode, Link
 from phonograph.graph.named_errors import UnknownErrorError, named_error
-from phonograph.graph.nodes import asked_run, breaker_of, node_of, node_of_insertion, node_of_ordering
+from phonograph.graph.nodes import asked_run, node_of, node_of_insertion, node_of_ordering, unfit_breaker
 from phonograph.graph.order import flow_order
 from phonograph.graph.registry import Registry, RegistryError
 from phonograph.graph.unify import Unification
@@ -98,7 +99,10 @@ class _Builder:
         """The graph; None when there are complaints."""
         inputs = {declared.name: self._input_type(declared) for declared in self._manifest.inputs.values()}
         self._nodes = {entry.id: self._bind(entry) for entry in self._manifest.nodes.values()}
-        wiring = Wiring(self._nodes, inputs, self._unread, self.complaints)
+        fallbacks = find_fallbacks(self._nodes, self._unread, self._manifest.subgraphs, self.complaints)
+        wiring = Wiring(self._nodes, inputs, self._unread, self.complaints, fallbacks.of, fallbacks.named)
+        for node_id, other in fallbacks.of.items():
+            wiring.wires[other] = wires_into(self._nodes[other], self._nodes[node_id], self.complaints)
         order, circles = flow_order(wiring.fed_by)
         for circle in circles:
             found = f"nodes feed each other in a circle: {' -> '.join([*circle, circle[0]])}"
@@ -107,22 +111,32 @@ class _Builder:
         self.complaints += strangers(self._nodes, wiring.entries, order)
         circling = {node_id for circle in circles for node_id in circle}
         ordered = {node_id: self._nodes[node_id] for node_id in (*order, *self._nodes)}  # those in circles last
-        types = Unification(ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints)
+        types = Unification(
+            ordered, wiring.wires, self._registry, circling=circling, complaints=self.complaints, stand_ins=fallbacks.of
+        )
         outputs = wiring.outputs(self._manifest)
         self._check_kinds()
         self._weigh(shared_paths(self._nodes.values()))
         self._check_expressions(ordered, wiring)
         if self.complaints or self._unread or any(node.params is None for node in self._nodes.values()):
             return None
-        graph = self._graph(types, inputs, outputs)
+        graph = self._graph(types, inputs, outputs, fallbacks)
         warnings = redacted([*self.warnings, *lint(graph)], graph.secrets)
         return replace(graph, warnings=tuple(sorted(warnings, key=lambda one: one.position)))
 
     def _graph(
-        self, types: Unification, inputs: Mapping[str, PortType | None], outputs: Mapping[str, tuple[InputEntry, Port]]
+        self,
+        types: Unification,
+        inputs: Mapping[str, PortType | None],
+        outputs: Mapping[str, tuple[InputEntry, Port]],
+        fallbacks: Fallbacks,
     ) -> Graph:
         into = {
-            node_id: links_of(wires, variadic=node_id in self._nodes and self._nodes[node_id].is_variadic)
+            node_id: tuple(
+                one
+                for link in links_of(wires, variadic=node_id in self._nodes and self._nodes[node_id].is_variadic)
+                for one in (link, *fallbacks.beside(link, self._outputs_of))
+            )
             for node_id, wires in types.wires.items()
         }
         out_of: dict[str, list[Link]] = {node_id: [] for node_id in (*into, INPUTS)}
@@ -134,7 +148,8 @@ class _Builder:
             nodes[node_id] = replace(
                 self._made(node_id, types),
                 inputs=into[node_id],
-                outputs=tuple(link for link in out_of[node_id] if not link.is_dead_letters),
+                outputs=tuple(link for link in out_of[node_id] if not (link.is_dead_letters or link.is_fallback)),
+                fallback=tuple(link for link in out_of[node_id] if link.is_fallback),
                 dead_letters=tuple(link for link in out_of[node_id] if link.is_dead_letters),
                 unproven=types.unproven.get(node_id, ()),
             )
@@ -157,6 +172,10 @@ class _Builder:
                 ),
             ),
         )
+
+    def _outputs_of(self, node_id: str) -> tuple[Port, ...]:
+        ports = self._nodes[node_id].ports
+        return () if ports is None else ports[1]
 
     def with_inputs_in_place(self, graph: Graph) -> Graph | None:
         """The graph, with warnings of globs that nothing matches; None, and complaints, when a path to be read does not exist.
@@ -209,11 +228,7 @@ class _Builder:
             found = f"no node type {entry.type!r}"
             self._complain("unknown_type", entry.type_position, found, expected, close)
             return unknown
-        if entry.breaker.get("when_open") == "skip" and not _can_be_skipped(spec):
-            found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
-            expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
-            self._complain("wrong_value", entry.position, found, expected)
-        self._check_window(entry)
+        self.complaints += unfit_breaker(entry, spec)
         params = None
         try:
             params = bind(
@@ -244,16 +259,6 @@ class _Builder:
         elif run != "process" and "memory" in entry.own:
             expected = "it only beside 'run: process'; threads share the memory of this process"
             self._complain("process", entry.origins["memory"], f"'memory' on {what}", expected)
-
-    def _check_window(self, entry: NodeEntry) -> None:
-        breaker = breaker_of(entry)
-        if breaker.window is not None and breaker.window < breaker.failure_threshold:
-            found = (
-                f"'window' on node {entry.id!r} is {breaker.window} records, of which {breaker.failure_threshold} can never fail"
-            )
-            expected = f"at least {breaker.failure_threshold}, the 'failure_threshold'"
-            complaint = Complaint("wrong_value", entry.origins.get("breaker.window", entry.position), found, expected)
-            self.complaints.append(complaint)
 
     def _retryable(self, entry: NodeEntry) -> tuple[type[Exception], ...]:
         """The errors that a node is tried again after, as its entry names them. Those in `defaults` are complained of once."""
@@ -384,10 +389,3 @@ def _output(name: str, given: InputEntry, port: Port, types: Unification) -> Edg
 
 def _filled(ports: tuple[Port, ...], params: Params) -> tuple[Port, ...]:
     return tuple(Port(port.name, port.type.filled(lambda name: getattr(params, name))) for port in ports)
-
-
-def _can_be_skipped(spec: NodeSpec) -> bool:
-    """Whether what enters the node can pass for what leaves it."""
-    if spec.kind != "transform" or spec.cardinality != "1:1" or len(spec.inputs) != 1 or len(spec.outputs) != 1:
-        return False
-    return spec.inputs[0].type.family == spec.outputs[0].type.family

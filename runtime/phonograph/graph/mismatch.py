@@ -51,12 +51,15 @@ def contradiction(
 
 def refusal(wire: Wire, given: PortType, taken: PortType, converter: Converter, wanted: Mapping[str, int]) -> Complaint:
     """A conversion is needed that the manifest does not let us insert."""
-    found = f"{gives(wire, given)}, and 'auto_convert' is off for node {wire.target!r}"
-    return Complaint("conversion_refused", wire.position, found, f"{takes(wire, taken)}; {_put(converter, wanted)}")
+    if wire.is_fallback:
+        found, remedy = f"{gives(wire, given)}, and nothing is converted in front of a fallback", f"in front of {wire.source!r}"
+    else:
+        found, remedy = f"{gives(wire, given)}, and 'auto_convert' is off for node {wire.target!r}", "between them"
+    return Complaint("conversion_refused", wire.position, found, f"{takes(wire, taken)}; {_put(converter, wanted, remedy)}")
 
 
 def gives(wire: Wire, given: PortType) -> str:
-    return f"{wire.source}.{wire.source_port.name} gives {given}"
+    return f"{wire.source}.{wire.source_port.name} {'takes' if wire.is_fallback else 'gives'} {given}"
 
 
 def takes(wire: Wire, taken: PortType) -> str:
@@ -82,9 +85,9 @@ def _set(wire: Wire, source: NodeSpec, given: PortType, wanted: Mapping[str, int
     return f"set {', '.join(settings)} on node {wire.source!r}" if settings else ""
 
 
-def _put(converter: Converter, wanted: Mapping[str, int]) -> str:
+def _put(converter: Converter, wanted: Mapping[str, int], where: str = "between them") -> str:
     settings = ", ".join(f"{converter.settings[axis]}: {value}" for axis, value in wanted.items())
-    return f"put {converter.spec.type} with {settings} between them"
+    return f"put {converter.spec.type} with {settings} {where}"
 
 
 def _bridges(given: str, taken: str, registry: Registry) -> tuple[str, ...]:

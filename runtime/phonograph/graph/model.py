@@ -31,6 +31,9 @@ class Link:
         ports: (source port, target port) of each edge.
         queue, batch: None when the manifest says nothing about it.
         is_dead_letters: it carries the dead letters of the source, and not what the source makes.
+        is_fallback: it carries what the source could not take, as it came there, to the node that stands in for it; its source
+            ports are inputs.
+        stands_in: it carries what its source gives in place of the node that it stands in for.
     """
 
     source: str
@@ -39,6 +42,8 @@ class Link:
     queue: QueueBounds | None
     is_dead_letters: bool = False
     batch: Batching | None = None
+    is_fallback: bool = False
+    stands_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +88,11 @@ class GraphNode:
     Args:
         ports: its inputs and outputs. They are those of `spec`, with what depends on parameters and connections filled in.
         inputs: one link for each node that feeds it; none for a source. Only a node that gathers has more than one, and then one
-            for each of its ports; and a node that reads dead letters, one for each node that has them. The source `inputs` is
-            what comes from outside.
+            for each of its ports; a node that reads dead letters, one for each node that has them; and one that reads a node
+            with a fallback, one for each of the two. The source `inputs` is what comes from outside.
         outputs: one link for each consumer, in manifest order.
         dead_letters: one link for each consumer of its dead letters.
+        fallback: the link to its fallback; none for most nodes.
         unproven: inputs whose type is known only per item; each item is held against them.
         workers: None: as the engine sees fit.
         asked_run: where the manifest wants it to run; None: as its type says.
@@ -102,6 +108,7 @@ class GraphNode:
     inputs: tuple[Link, ...]
     outputs: tuple[Link, ...]
     dead_letters: tuple[Link, ...] = ()
+    fallback: tuple[Link, ...] = ()
     unproven: tuple[Port, ...] = ()
     retry: RetryPolicy
     breaker: BreakerPolicy
@@ -113,6 +120,11 @@ class GraphNode:
     memory: int | None = None
     order: bool = False
     error_rate: float = 1.0
+
+    @property
+    def leaving(self) -> tuple[Link, ...]:
+        """Every link that leaves it."""
+        return (*self.outputs, *self.dead_letters, *self.fallback)
 
     @property
     def run(self) -> Run:

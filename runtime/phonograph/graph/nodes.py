@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from phonograph.breaker import BreakerPolicy
+from phonograph.errors import Complaint
 from phonograph.graph.conversion import Insertion
 from phonograph.graph.isolation import stays
 from phonograph.graph.model import GraphNode
@@ -46,7 +48,7 @@ def node_of_insertion(insertion: Insertion, entry: NodeEntry) -> GraphNode:
     Args:
         entry: one of those nodes.
     """
-    spec, breaker = insertion.spec(), replace(BreakerPolicy(), **entry.breaker)
+    spec, breaker = insertion.spec(), breaker_of(entry)
     return GraphNode(
         id=insertion.id,
         spec=spec,
@@ -55,8 +57,8 @@ def node_of_insertion(insertion: Insertion, entry: NodeEntry) -> GraphNode:
         inputs=(),
         outputs=(),
         retry=retry_of(entry, spec.retryable),
-        # Passing over it would hand on what the next node does not take.
-        breaker=replace(breaker, when_open="wait") if breaker.when_open == "skip" else breaker,
+        # Passing over it would hand on what the next node does not take, and what stands in for that does not stand in for it.
+        breaker=replace(breaker, when_open="wait") if breaker.when_open in ("skip", "fallback") else breaker,
         timeout=entry.timeout,
         on_error=entry.on_error,
         workers=entry.workers,
@@ -100,9 +102,32 @@ def retry_of(entry: NodeEntry, retryable: tuple[type[Exception], ...]) -> RetryP
 
 
 def breaker_of(entry: NodeEntry) -> BreakerPolicy:
-    return replace(BreakerPolicy(), **entry.breaker)
+    settings = dict(entry.breaker)
+    if settings.pop("fallback", None) is not None:
+        settings["when_open"] = "fallback"
+    return replace(BreakerPolicy(), **settings)
 
 
 def timeout_of(entry: NodeEntry, spec: NodeSpec) -> TimeoutPolicy:
     """How long calls of a node may take. A source may wait for records as long as it likes, unless it says otherwise itself."""
     return UNBOUNDED if spec.kind == "source" and "timeout" not in entry.own else entry.timeout
+
+
+def unfit_breaker(entry: NodeEntry, spec: NodeSpec) -> Iterator[Complaint]:
+    """What is said of a node's breaker that fits it nowhere."""
+    if entry.breaker.get("when_open") == "skip" and not _can_be_skipped(spec):
+        found = f"'when_open: skip' on node {entry.id!r} ({spec.type})"
+        expected = "it only on 1:1 nodes with one input and one output of the same family; 'wait' or 'shed' here"
+        yield Complaint("wrong_value", entry.position, found, expected)
+    breaker = breaker_of(entry)
+    if breaker.window is not None and breaker.window < breaker.failure_threshold:
+        found = f"'window' on node {entry.id!r} is {breaker.window} records, of which {breaker.failure_threshold} can never fail"
+        expected = f"at least {breaker.failure_threshold}, the 'failure_threshold'"
+        yield Complaint("wrong_value", entry.origins.get("breaker.window", entry.position), found, expected)
+
+
+def _can_be_skipped(spec: NodeSpec) -> bool:
+    """Whether what enters the node can pass for what leaves it."""
+    if spec.kind != "transform" or spec.cardinality != "1:1" or len(spec.inputs) != 1 or len(spec.outputs) != 1:
+        return False
+    return spec.inputs[0].type.family == spec.outputs[0].type.family

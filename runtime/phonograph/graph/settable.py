@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -30,12 +30,12 @@ def _paths(manifest: Manifest, registry: Registry) -> Iterator[tuple[str, str]]:
     for subgraph in manifest.subgraphs.values():
         for name, parameter in subgraph.params.items():
             yield f"nodes.{subgraph.id}.params.{name}", parameter.help or parameter.type
-        yield from _policies(f"nodes.{subgraph.id}")
+        yield from _policies(f"nodes.{subgraph.id}", policies.BREAKER_OF_MANY)
     for entry in manifest.nodes.values():
         for name, words in _parameters(entry, registry).items():
             yield f"nodes.{entry.id}.params.{name}", words
         yield from _policies(f"nodes.{entry.id}")
-    yield from _policies("defaults")
+    yield from _policies("defaults", policies.BREAKER_OF_MANY)
     yield "limits.error_rate", "share of dead letters above which a run fails"
     yield "limits.memory", "what the process should stay within"
     yield "limits.watchdog", "how long nothing may move before it is told what is stuck"
@@ -56,8 +56,8 @@ def _parameters(entry: NodeEntry, registry: Registry) -> dict[str, str]:
     return {name: str(field.get("description", "")) for name, field in described.items()}
 
 
-def _policies(of: str) -> Iterator[tuple[str, str]]:
-    tables = {"retry": policies.RETRY, "breaker": policies.BREAKER}
+def _policies(of: str, breaker: Iterable[str] = policies.BREAKER) -> Iterator[tuple[str, str]]:
+    tables = {"retry": policies.RETRY, "breaker": breaker}
     for key in policies.KEYS:
         if key in tables:
             yield from ((f"{of}.{key}.{name}", "") for name in tables[key])

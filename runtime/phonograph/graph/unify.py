@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from phonograph.errors import Complaint
 from phonograph.graph.conversion import Converter, Insertion
+from phonograph.graph.fallbacks import unlike
 from phonograph.graph.mismatch import contradiction, mixed_families, other_family, refusal
 from phonograph.graph.model import Edge
 from phonograph.graph.nodes import breaker_of, retry_of
@@ -34,6 +36,7 @@ class Unification:
         wires: id of the consumer -> its wires.
         circling: ids of the nodes in circles; which types the edges between these must have is open.
         complaints: is added to.
+        stand_ins: node -> the node that stands in for it.
 
     Attributes:
         wires: those given, insertions and their wires among them, in the order of `nodes`.
@@ -49,6 +52,7 @@ class Unification:
         *,
         circling: Collection[str],
         complaints: list[Complaint],
+        stand_ins: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._nodes = nodes
         self._registry = registry
@@ -57,6 +61,8 @@ class Unification:
         self._shared: dict[object, Insertion] = {}  # what consumers have in common -> what does it for them
         self._outputs: dict[str, dict[str, PortType]] = {}  # id -> output -> what it gives
         self._taken: dict[str, dict[str, PortType]] = {}  # id -> input -> what it takes
+        self._comes: dict[str, dict[str, PortType]] = {}  # id -> input -> what comes there, converted
+        stood_in_for = {other: node_id for node_id, other in stand_ins.items()}
         self.wires: dict[str, list[Wire]] = {}
         self.insertions: dict[str, Insertion] = {}
         self.orderings: dict[str, Ordering] = {}
@@ -64,13 +70,23 @@ class Unification:
         for node_id, node in nodes.items():
             known = [wire for wire in wires[node_id] if wire.source not in circling or node_id not in circling]
             wires_in = self._unify(node, known)
+            self._comes[node_id] = {wire.target_port.name: self._given_by(wire) for wire in wires_in}
             self.wires[node_id] = self._in_order(node, wires_in) if node.entry.order else wires_in
+            if (first := stood_in_for.get(node_id)) in self._outputs and node_id in self._outputs:
+                given, instead = self._outputs[first], self._outputs[node_id]
+                complaints += unlike(self._nodes[first], node_id, given, instead)
         self._wire_insertions()
 
     def given(self, source: str, port: Port) -> PortType:
         """What an output gives, as far as it is known before a run."""
         known = self._outputs.get(source, {}).get(port.name)
         return known if known is not None else _ANY if port.type.whole else port.type.bound({})
+
+    def _given_by(self, wire: Wire) -> PortType:
+        """What comes over a wire; to a fallback, what came to the node that it stands in for."""
+        if wire.is_fallback:
+            return self._comes.get(wire.source, {}).get(wire.source_port.name, _ANY)
+        return self.given(wire.source, wire.source_port)
 
     def edges(self, targets: Sequence[str]) -> list[Edge]:
         """The edges into these nodes, those into what was inserted before one of them first."""
@@ -85,7 +101,7 @@ class Unification:
                 source_port=wire.source_port.name,
                 target=wire.target,
                 target_port=wire.target_port.name,
-                given=self.given(wire.source, wire.source_port),
+                given=self._given_by(wire),
                 taken=self._taken[wire.target][wire.target_port.name],
                 position=wire.position,
             )
@@ -96,7 +112,7 @@ class Unification:
 
     def _unify(self, node: BoundNode, wires: Sequence[Wire]) -> list[Wire]:
         """Judge the wires into one node, and tell what comes out of it; returns the wires, with insertions between."""
-        given = [self.given(wire.source, wire.source_port) for wire in wires]
+        given = [self._given_by(wire) for wire in wires]
         inside = [_inside(wire, comes) for wire, comes in zip(wires, given, strict=True)]
         bound = self._bind(wires, inside)
         whole = self._bind_whole(wires, inside)
@@ -113,7 +129,8 @@ class Unification:
             if declared.family == "any" and not wire.through:
                 continue
             if comes.family not in (taken.family, "any"):
-                outputs = (self._nodes[wire.source].ports or ((), ()))[1] if wire.source in self._nodes else ()
+                is_output = wire.source in self._nodes and not wire.is_fallback
+                outputs = (self._nodes[wire.source].ports or ((), ()))[1] if is_output else ()
                 complaint = other_family(wire, comes, taken, outputs, self._registry)
                 if complaint not in self._complaints[-1:]:  # `*.dead_letter` is many wires and one input
                     self._complaints.append(complaint)
@@ -174,11 +191,11 @@ class Unification:
         if converter is not None:
             wanted = {axis: value for axis, value in literals.items() if converter.makes(given, {axis: value})}
             wanted = wanted if converter.makes(given, wanted) else {}
-        source = self._nodes[wire.source].spec if wire.source in self._nodes else None
+        source = self._nodes[wire.source].spec if wire.source in self._nodes and not wire.is_fallback else None
         if any(verdict == "contradicted" and axis not in wanted for axis, verdict in verdicts.items()):
             self._complaints.append(contradiction(wire, given, taken, self._converter(given.family), source))
             return False, {}
-        if wanted and not node.entry.auto_convert:
+        if wanted and (wire.is_fallback or not node.entry.auto_convert):
             assert converter is not None
             self._complaints.append(refusal(wire, given, taken, converter, wanted))
             return False, {}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position, listed, nearest
 from phonograph.graph.model import Link
@@ -75,6 +76,7 @@ class Wire:
     queue: QueueBounds | None
     through: tuple[PortType, ...] = ()
     batch: Batching | None = None
+    is_fallback: bool = False
 
     @property
     def is_dead_letters(self) -> bool:
@@ -82,13 +84,14 @@ class Wire:
 
 
 class Wiring:
-    """The edges of one manifest.
+    """The edges of one manifest, but for those over which a fallback gets what its node could not take.
 
     Args:
         nodes: every node that could be read, by id.
         inputs: types of the manifest's own inputs; None for one that could not be read.
         unread: ids that stand in the manifest and could not be read.
         complaints: is added to.
+        stand_ins: node -> the node that stands in for it. unconnected: nodes that may have no inputs.
 
     Attributes:
         entries: id -> its inputs as the manifest has them, `*.dead_letter` replaced by those that it stands for.
@@ -102,8 +105,11 @@ class Wiring:
         inputs: Mapping[str, PortType | None],
         unread: frozenset[str],
         complaints: list[Complaint],
+        stand_ins: Mapping[str, str] = MappingProxyType({}),
+        unconnected: Collection[str] = (),
     ) -> None:
         self._nodes = nodes
+        self._unconnected = unconnected
         self._inputs = inputs
         self._unread = unread
         self._complaints = complaints
@@ -112,6 +118,7 @@ class Wiring:
             node_id: {given.source: None for given in entries if given.source in nodes}
             for node_id, entries in self.entries.items()
         }
+        self._feed_stand_ins(stand_ins)
         self._name_all_dead_letters()
         self.wires: dict[str, list[Wire]] = {node_id: self._wires_into(node) for node_id, node in nodes.items()}
 
@@ -119,6 +126,17 @@ class Wiring:
         """The manifest's own outputs: name -> what it names, and the port there; those that name nothing are left out."""
         found = {name: (given, self._source_port(given)) for name, given in manifest.outputs.items()}
         return {name: (given, port) for name, (given, port) in found.items() if port is not None}
+
+    def _feed_stand_ins(self, stand_ins: Mapping[str, str]) -> None:
+        """Put what stands in for a node behind it, and those that read the node behind what stands in."""
+        for node_id, other in stand_ins.items():
+            self.fed_by[other][node_id] = None
+        for node_id, entries in self.entries.items():
+            for given in entries:
+                source = given.source
+                while given.source_port != DEAD_LETTER and source in stand_ins:
+                    source = stand_ins[source]
+                    self.fed_by[node_id][source] = None
 
     def _name_all_dead_letters(self) -> None:
         """Replace `*.dead_letter` by the dead letters of each node that it stands for.
@@ -171,7 +189,8 @@ class Wiring:
         if not node.is_variadic:
             self._check_one_node(node)
         self._check_batches(entry, spec)
-        if spec is not None and spec.kind != "source" and named is not None:
+        is_free = entry.id in self._unconnected and not entry.inputs
+        if spec is not None and spec.kind != "source" and named is not None and not is_free:
             self._check_all_connected(entry, spec, named[0])
         return wires
 
@@ -321,6 +340,7 @@ def _link(wires: Iterable[Wire]) -> Link:
         queue=next((wire.queue for wire in bundle if wire.queue is not None), None),
         batch=next((wire.batch for wire in bundle if wire.batch is not None), None),
         is_dead_letters=bundle[0].is_dead_letters,
+        is_fallback=bundle[0].is_fallback,
     )
 
 

@@ -2,8 +2,8 @@
 
 In it are node types with their versions and parameters, edges, the code of the packages and plug-ins that the types come from,
 the content of the files that nodes read (models; not what sources read, of which each record is looked at), the instruction set.
-Left out is what changes only how fast or how patiently a run works: workers, queues, batches, retries, breakers, time-outs,
-limits.
+Left out is what changes only how fast or how patiently a run works: workers, queues, batches, retries, breakers (but for the
+edges of what stands in), time-outs, limits.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ def _about(node: GraphNode) -> Iterator[tuple[str, str]]:
     yield "type", f"{node.spec.type} version {node.spec.version}"
     for link in node.inputs:
         ports = ", ".join(f"{source} as {target}" for source, target in link.ports)
-        yield f"input from {link.source}", "its dead letters" if link.is_dead_letters else ports
+        what = "its dead letters" if link.is_dead_letters else f"what it cannot take, {ports}" if link.is_fallback else ports
+        yield f"input from {link.source}", what
     for name, value in msgspec.structs.asdict(node.params).items():
         if value is not None:
             yield (

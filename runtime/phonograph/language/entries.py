@@ -224,7 +224,7 @@ class EntryReader:
             params=params,
             inputs=inputs,
             retry=policy.retry,
-            breaker=policy.breaker,
+            breaker=self._breaker(policy.breaker),
             timeout=policy.timeout,
             on_error=policy.on_error,
             error_rate=policy.error_rate,
@@ -237,6 +237,11 @@ class EntryReader:
             order=bool(order),
             origins=origins,
         )
+
+    def _breaker(self, settings: Settings) -> Settings:
+        """With the fallback as it is called where this level stands."""
+        fallback = settings.get("fallback")
+        return settings if fallback is None else MappingProxyType({**settings, "fallback": f"{self._prefix}{fallback}"})
 
     def _include_entry(
         self, node_id: str, position: Position, found: Fields, inputs: tuple[InputEntry, ...] | None, include: Located

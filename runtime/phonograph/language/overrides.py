@@ -58,11 +58,12 @@ def _leaves(names: Iterable[str]) -> dict[str, _Place]:
 
 _FREE = _Place(is_open=True)  # parameters of nodes: their types know what may stand there
 _POLICIES = {**_leaves(policies.KEYS), "retry": _Place(_leaves(policies.RETRY)), "breaker": _Place(_leaves(policies.BREAKER))}
+_OF_MANY = {**_POLICIES, "breaker": _Place(_leaves(policies.BREAKER_OF_MANY))}
 _INPUT = _Place({"from": _Place(), "queue": _Place(_leaves(queues.KEYS)), "batch": _Place(_leaves(batches.KEYS))})
 _NODE = {"params": _FREE, "input": _Place(below=_INPUT, is_open=True), **_POLICIES}
 _BELOW = {
     "params": _Place(below=_Place(_leaves(DECLARATION_KEYS))),
-    "defaults": _Place(_POLICIES),
+    "defaults": _Place(_OF_MANY),
     "inputs": _Place(below=_Place(_leaves(("type",)))),
     "outputs": _Place(below=_Place()),
     "nodes": _Place(below=_Place({**_leaves(NODE_KEYS), **_NODE})),

@@ -46,9 +46,13 @@ BREAKER: _Table = {
     "half_open_probes": ("half_open_probes", fields.integer(1)),
     "when_open": ("when_open", fields.one_of("wait", "shed", "skip")),
     "max_open": ("max_open_s", fields.duration),
+    "fallback": ("fallback", fields.text),
 }
-# `skip` fits neither sources nor sinks, so a default of `skip` would fit no graph at all.
-_BREAKER_OF_MANY: _Table = {**BREAKER, "when_open": ("when_open", fields.one_of("wait", "shed"))}
+# `skip` fits neither sources nor sinks, so a default of `skip` would fit no graph at all; and one node stands in for one other.
+BREAKER_OF_MANY: _Table = {
+    **{name: reader for name, reader in BREAKER.items() if name != "fallback"},
+    "when_open": ("when_open", fields.one_of("wait", "shed")),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,8 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
     run = cast(AskedRun | None, found.read("run", fields.one_of(*get_args(AskedRun))))
     memory = found.read("memory", _memory)
     auto_convert = found.read("auto_convert", fields.truth)
-    breaker_keys = _BREAKER_OF_MANY if of_many else BREAKER
+    breaker_keys = BREAKER_OF_MANY if of_many else BREAKER
+    _check_fallback(found, complaints)
     return Policies(
         retry=MappingProxyType({**before.retry, **_settings(found, "retry", RETRY, complaints)}),
         breaker=MappingProxyType({**before.breaker, **_settings(found, "breaker", breaker_keys, complaints)}),
@@ -101,6 +106,16 @@ def read_policies(found: Fields, before: Policies, complaints: list[Complaint], 
         auto_convert=before.auto_convert if auto_convert is None else auto_convert,
         origins=MappingProxyType(origins),
     )
+
+
+def _check_fallback(found: Fields, complaints: list[Complaint]) -> None:
+    """What a breaker with a fallback does when it is open is said by that."""
+    breaker = found.get("breaker")
+    if breaker is None or not isinstance(breaker.value, Mapping) or not {"fallback", "when_open"} <= breaker.value.keys():
+        return
+    position = breaker.keys["when_open"]
+    expected = "one of the two; while the breaker is open, the fallback takes what comes"
+    fields.complain(complaints, "wrong_value", position, "'when_open' beside 'fallback'", expected)
 
 
 def _settings(found: Fields, key: str, keys: _Table, complaints: list[Complaint]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from phonograph.breaker import BreakerPolicy
+from phonograph.graph.fallbacks import can_stand_in
 from phonograph.language.batches import MAX_ITEMS, MAX_WAIT_S
 from phonograph.language.keys import FRAGMENT, MANIFEST
 from phonograph.language.parameters import TYPES
@@ -171,6 +172,7 @@ def _language() -> Json:
         "max_open": described("how long it may hold records", DURATION, default=duration_in_words(rest.max_open_s)),
     }
     when_open = {"wait": "hold what comes, up to max_open", "shed": "fail it at once, as breaker_open"}
+    fallback = "a node without input that takes what comes while it is open, and what has failed here; in place of when_open"
     skip = {"skip": "hand it on as it is; only where input and output are of one family"}
     return {
         "param": _parameter(),
@@ -220,7 +222,10 @@ def _language() -> Json:
                 }
             ),
         ),
-        "breaker": described("rests a node that keeps failing", record({**breaker, "when_open": one_of(when_open | skip)})),
+        "breaker": described(
+            "rests a node that keeps failing",
+            record({**breaker, "when_open": one_of(when_open | skip), "fallback": described(fallback, {"type": "string"})}),
+        ),
         "default_breaker": described("rests nodes that keep failing", record({**breaker, "when_open": one_of(when_open)})),
         "timeout": described(
             "how long one attempt may take, for audio in relation to its duration: 30s + 1x audio; null for ever",
@@ -364,7 +369,8 @@ def _wired(spec: NodeSpec) -> Json:
     if spec.variadic or (spec.ports_of is not None and not spec.types_depend_on_parameters):
         return {"properties": {"input": ref("input")}, "required": ["input"]}
     ports = record({port.name: described(f"an output of type {port.type}", _edge()) for port in spec.inputs})
-    return {"properties": {"input": described("where it reads from", reference_or(ports))}, "required": ["input"]}
+    needed = {} if can_stand_in(spec) else {"required": ["input"]}  # `check` knows which node is a fallback
+    return {"properties": {"input": described("where it reads from", reference_or(ports))}, **needed}
 
 
 def _edge() -> Json:

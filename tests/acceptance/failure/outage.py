@@ -11,6 +11,7 @@ from acceptance.claims import Figure, claim
 from acceptance.processes import temporary_folder
 from phonograph.errors import TransientError
 from phonograph.executor import RunReport
+from phonograph.flow.order import Order
 from phonograph.item import Item
 from phonograph.log import command_logger
 from phonograph.metrics import BreakerMetrics
@@ -27,6 +28,15 @@ nodes:
   numbers: {type: testing.numbers, params: {count: 10000}}
   service: {type: claim.service, input: numbers, workers: 4, breaker: {reset_timeout: 5s, when_open: WHEN_OPEN}}
   out: {type: testing.discard, input: service}
+"""
+
+STANDING_IN = """
+nodes:
+  numbers: {type: testing.numbers, params: {count: 10000}}
+  service: {type: claim.service, input: numbers, workers: 4, breaker: {reset_timeout: 5s, fallback: local}}
+  local: {type: claim.local}
+  ordered: {type: claim.keep, input: service, order: true}
+  out: {type: testing.discard, input: ordered}
 """
 
 
@@ -48,13 +58,41 @@ class Service(Node[Params]):
             _Outage.since = now
         if _Outage.since is not None and now < _Outage.since + DOWN_S:
             raise TransientError("connection refused")
+        MADE_AT.append(now)
         return item
 
 
-def _run(folder: Path, when_open: str, seed: int) -> tuple[RunReport, BreakerMetrics]:
+@node("claim.local", inputs={"record": "record"}, outputs={"record": "record"})
+class Local(Node[Params]):
+    """Do it here."""
+
+    def process(self, item: Item, state: None) -> Item:
+        MADE_AT.append(asyncio.get_running_loop().time())
+        return item
+
+
+MADE_AT: list[float] = []
+"""Simulated times of the latest run's results, of the service or of what stands in for it."""
+
+KEPT: list[int] = []
+"""Ordinals of what came to the end of the latest run."""
+
+
+@node("claim.keep", inputs={"record": "record"}, outputs={"record": "record"}, run="inline")
+class Keep(Node[Params]):
+    """Note what comes."""
+
+    def process(self, item: Item, state: None) -> Item:
+        KEPT.append(item.ordinal)
+        return item
+
+
+def _run(folder: Path, text: str, seed: int) -> tuple[RunReport, BreakerMetrics]:
     _Outage.since, _Outage.num_calls = None, 0
+    MADE_AT.clear()
+    KEPT.clear()
     log = command_logger("console", "critical", io.StringIO())
-    executor = executor_for(folder, TEXT.replace("WHEN_OPEN", when_open), Service, log=log)
+    executor = executor_for(folder, text, Service, Local, Keep, Order, log=log)
     report = simulate(executor.run_async(), seed=seed, longest_s=1e5)
     breaker: BreakerMetrics = node_metrics(report)["service"].breaker
     return report, breaker
@@ -83,7 +121,7 @@ def a_breaker_that_waits_finishes_all() -> Figure:
     completed, told, opens = [], [], []
     with temporary_folder() as folder:
         for seed in SEEDS:
-            report, breaker = _run(folder, "wait", seed)
+            report, breaker = _run(folder, TEXT.replace("WHEN_OPEN", "wait"), seed)
             completed.append(report.records.completed)
             told.append(_tells_all(breaker))
             opens.append(breaker.opens)
@@ -97,7 +135,7 @@ def a_breaker_that_sheds_accounts_for_all() -> Figure:
     shares, is_right = [], True
     with temporary_folder() as folder:
         for seed in SEEDS:
-            report, breaker = _run(folder, "shed", seed)
+            report, breaker = _run(folder, TEXT.replace("WHEN_OPEN", "shed"), seed)
             letters = dead_letters(report)
             counts = report.records
             shed = sum(letter["code"] == "breaker_open" for letter in letters)
@@ -105,4 +143,26 @@ def a_breaker_that_sheds_accounts_for_all() -> Figure:
             is_right &= len({letter["key"] for letter in letters}) == len(letters) == counts.dead_lettered and shed > 0
             is_right &= _tells_all(breaker)
             shares.append(f"{counts.completed} + {counts.dead_lettered} ({shed} shed)")
+    return Figure("; ".join(shares), is_right)
+
+
+@claim(
+    issue="failure", bar=f"all {NUM_RECORDS} completed once and in order; results never pause for reset_timeout, 5 s", fast=True
+)
+def a_fallback_takes_what_comes_in_an_outage() -> Figure:
+    """The same, and another node stands in meanwhile: nothing is lost, and nothing waits for the service to come back."""
+    shares, is_right = [], True
+    with temporary_folder() as folder:
+        for seed in SEEDS:
+            report, breaker = _run(folder, STANDING_IN, seed)
+            assert _Outage.since is not None
+            instead = node_metrics(report)["service"].items_to_fallback
+            is_right &= report.records.completed == NUM_RECORDS and 0 < instead < NUM_RECORDS
+            is_right &= list(range(NUM_RECORDS)) == KEPT and _tells_all(breaker)
+            pauses_s = [(later, later - earlier) for earlier, later in pairwise(MADE_AT)]
+            before_s = max(pause_s for time_s, pause_s in pauses_s if time_s < _Outage.since)
+            longest_s = max(pause_s for time_s, pause_s in pauses_s if time_s >= _Outage.since)
+            is_right &= longest_s < 5
+            figures = f"{report.records.completed}, {instead} by the fallback"
+            shares.append(f"{figures}, longest pause {longest_s:.2f} s (before: {before_s:.2f} s)")
     return Figure("; ".join(shares), is_right)

@@ -170,6 +170,7 @@ def test_types_and_conversions(whole: str) -> None:
         "type": "segments",
         "taken": "",
         "dead_letters": False,
+        "fallback": False,
     }
     inserted = node(found, "audio~resample")
     assert inserted["place"] == "inserted before part/vad"
