@@ -76,7 +76,17 @@ class Work(Node[Params]):
         return item
 
 
-TYPES = (Thin, Split, Fail, Choose, Work, Merge, Join, Zip, Collect, Window, Order)
+@node("test.down", inputs={"record": "any"}, outputs=RECORD)
+class Down(Node[EveryParams]):
+    """Fail on every n-th item, as if something else were at fault."""
+
+    def process(self, item: Item, state: None) -> Item:
+        if _number(item) % self.params.every == 0:
+            raise ValueError(f"{item.key} is too much")
+        return item
+
+
+TYPES = (Thin, Split, Fail, Choose, Work, Down, Merge, Join, Zip, Collect, Window, Order)
 
 
 @dataclass
@@ -114,6 +124,8 @@ def graphs(draw: st.DrawFn, *, across: bool = True, max_nodes: int = 9, tight: b
         "work",
         "work",
         "work",
+        "down",
+        "down",
         "merge",
         "source",
         "join",
@@ -202,6 +214,13 @@ def _add_node(draw: st.DrawFn, drawn: Drawn, edge: _Edges, name: str, kind: str)
         drawn.add(name, text, (f"{name}.item",), origins)
         return
     every, port = draw(st.integers(1, 4)), "record"
+    if kind == "down":
+        breaker = f"{{failure_threshold: {draw(st.sampled_from([1, 3, 1000]))}, reset_timeout: 1ms, fallback: {name}-spare}}"
+        text = f"{{type: test.down, input: {{record: {fed}}}, params: {{every: {every}}}, workers: 2, breaker: {breaker}}}"
+        drawn.add(name, text, (f"{name}.record",), origins)
+        spare = draw(st.sampled_from(["work", "thin", "fail", "down"]))
+        drawn.add(f"{name}-spare", f"{{type: test.{spare}}}", draw(st.sampled_from([(), (f"{name}-spare.record",)])), origins)
+        return
     outputs = (f"{name}.left", f"{name}.right") if kind == "choose" else (f"{name}.record",)
     if kind == "fail" and draw(st.booleans()):
         outputs += (f"{name}.dead_letter",)

@@ -37,7 +37,13 @@ def summarise(report: RunReport, graph: Graph) -> str:
     if report.redrive is not None:
         lines += [f"  {line}" for line in _redriven(report.redrive, report.notes)]
     lines += [
-        f"  {line}" for line in (*_dropped(report, graph), *_left_behind(report, shown), *_dead_letters(report, graph, shown))
+        f"  {line}"
+        for line in (
+            *_stood_in(report, graph),
+            *_dropped(report, graph),
+            *_left_behind(report, shown),
+            *_dead_letters(report, graph, shown),
+        )
     ]
     if report.metrics is not None and report.records.read:
         lines += ["", *_table([_HEADINGS, *(_row(node) for node in report.metrics.pipeline_execution.nodes)])]
@@ -72,6 +78,14 @@ def _redriven(redrive: RedriveMetrics, notes: Sequence[str]) -> Iterator[str]:
         ", ".join(f"{count} {name}" for name, count in told.items() if count) or "none"
     )
     yield from notes
+
+
+def _stood_in(report: RunReport, graph: Graph) -> Iterator[str]:
+    """What fallbacks took."""
+    for node in report.metrics.pipeline_execution.nodes if report.metrics is not None else ():
+        if node.items_to_fallback:
+            what = "1 item" if node.items_to_fallback == 1 else f"{node.items_to_fallback} items"
+            yield f"{graph.nodes[node.id].fallback[0].target} stood in for {node.id}: {what}"
 
 
 def _dropped(report: RunReport, graph: Graph) -> Iterator[str]:

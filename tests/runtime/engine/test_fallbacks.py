@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from phonograph.cli.summary import summarise
 from phonograph.errors import BadInputError, OutputError, TransientError
 from phonograph.executor import RunReport
 from phonograph.flow.join import Join
@@ -18,6 +19,7 @@ from phonograph.log import command_logger
 from phonograph.metrics import NodeMetrics
 from phonograph.node import Node, Params, node
 from phonograph.testing import simulate
+from slow_nodes import CALLS, SLOW
 from small_runs import dead_letters, executor_for, node_metrics
 
 COUNT = 60
@@ -149,6 +151,9 @@ def test_what_comes_in_an_outage_goes_to_the_fallback(tmp_path: Path, seed: int)
     remote = metrics(report)["remote"]
     assert remote.items_to_fallback == metrics(report)["local"].items_in == COUNT
     assert remote.breaker.opens >= 1 and remote.breaker.transitions[0].state == "open"
+    assert "local stood in for remote: 60 items" in summarise(
+        report, executor_for(tmp_path, TEXT.replace("PARAMS", "{}"), *TYPES).graph
+    )
     assert '"fallback": "local"' in log.getvalue() and '"to": "local"' in log.getvalue()
 
 
@@ -290,3 +295,17 @@ def test_nodes_in_processes_have_fallbacks(tmp_path: Path) -> None:
     assert report.records.completed == COUNT
     assert sorted(ordinal for ordinal, maker in KEPT if maker == "local") == [2, 40]
     assert metrics(report)["remote"].items_to_fallback == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_takes_too_long_is_taken_by_the_fallback(tmp_path: Path, seed: int) -> None:
+    """A call that is left behind has its item made by the fallback, once, and its late result is thrown away."""
+    text = TEXT.replace("type: test.remote\n", "type: slow.work\n    timeout: 10s\n").replace(
+        "failure_threshold: 3", "failure_threshold: 1"
+    )
+    CALLS.clear()
+    KEPT.clear()
+    text = text.replace("PARAMS", "{takes: {'3': [60, 60]}}")
+    report = simulate(executor_for(tmp_path, text, *TYPES, *SLOW).run_async(), seed=seed, longest_s=1e6)
+    assert report.records.completed == COUNT == len(KEPT)
+    assert (3, "local") in KEPT and metrics(report)["remote"].timeouts == 2

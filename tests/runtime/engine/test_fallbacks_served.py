@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,42 @@ def test_what_keeps_something_of_a_session_has_no_fallback_there(tmp_path: Path,
 
     asyncio.run(scenario())
     assert nothing_is_kept()
+
+
+@node("test.moody", inputs={"record": "record"}, outputs={"record": "record"}, streaming="causal")
+class Moody(Node[Params]):
+    """Fail now and then."""
+
+    def open(self) -> None:
+        self.chance = random.Random(1)
+
+    def process(self, item: Item, state: None) -> Item:
+        if self.chance.random() < 0.3:
+            raise ValueError("not now")
+        return item
+
+
+def test_many_sessions_and_requests_lose_nothing(tmp_path: Path) -> None:
+    """While a breaker opens and closes all the time, each session has all of its results, in order, and each request its own."""
+    text = GRAPH.replace("test.sevens", "test.moody").replace("test.gated", "testing.pass")
+    breaker = "{failure_threshold: 2, reset_timeout: 1ms, half_open_probes: 2, fallback: local}"
+
+    async def live(running: Executor) -> None:
+        async with running.session() as session:
+            for value in range(30):
+                await session.send(number(value))
+            await session.finish()
+            items = [item async for item in session]
+            assert values(item for item in items if "out" in item.payload) == list(range(30))
+            assert values(item for item in items if "read" in item.payload) == list(range(30))
+            assert not session.dead_letters
+
+    async def ask(running: Executor, value: int) -> None:
+        result = await running.submit(number(value))
+        assert values(result.outputs["out"]) == values(result.outputs["read"]) == [value]
+
+    async def scenario() -> None:
+        async with served(tmp_path, text.replace("BREAKER", breaker), Moody) as running:
+            await asyncio.gather(*(live(running) for _ in range(10)), *(ask(running, value) for value in range(50)))
+
+    asyncio.run(scenario())
