@@ -188,9 +188,10 @@ class Judgement:
 
 
 def varies(graph: Graph) -> bool:
-    """Whether what becomes of a record depends on the order of events: nodes make items of several, or queues drop some."""
+    """Whether what becomes of a record depends on events: nodes make items of several, queues drop some, a node stands in."""
     links = [link for node in graph.nodes.values() for link in node.inputs]
-    return mixes_records(graph) or any(link.queue is not None and link.queue.full != "block" for link in links)
+    may_drop = any(link.queue is not None and link.queue.full != "block" for link in links)
+    return mixes_records(graph) or may_drop or any(link.is_fallback for link in links)
 
 
 def _is_injected(error: BaseException | None) -> bool:

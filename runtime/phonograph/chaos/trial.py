@@ -343,6 +343,6 @@ def _left_out(graph: Graph) -> Iterator[str]:
         yield "limits.memory: does not hold here, because what the process takes is not simulated"
     if varies(graph):
         yield (
-            "outputs and outcomes are not compared: nodes make items of several records, or queues drop some, so that they "
-            "depend on the order of events"
+            "outputs and outcomes are not compared: nodes make items of several records, queues drop some, or fallbacks "
+            "stand in, so that they depend on the order of events"
         )

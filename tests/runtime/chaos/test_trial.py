@@ -173,6 +173,18 @@ def test_nodes_that_run_in_processes_are_told_of(tmp_path: Path) -> None:
         assert not tried.run(1).found
 
 
+def test_nodes_with_a_fallback_lose_nothing(tmp_path: Path) -> None:
+    """Who makes what then depends on what fails, so outputs are not compared; every record ends, also behind a crash."""
+    text = wrong.GRAPH.replace(
+        "input: texts}", "input: texts, breaker: {failure_threshold: 1, fallback: other}}\n  other: {type: test.shout}"
+    )
+    with chaos(tmp_path, text, rate=0.3) as tried:
+        assert "fallbacks stand in" in tried.left_out[0]
+        verdicts = [tried.run(seed) for seed in range(1, 13)]
+    assert [verdict.found for verdict in verdicts if verdict.found] == []
+    assert {event.node for verdict in verdicts for event in verdict.events} >= {"loud", "other"}
+
+
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate], derandomize=True)
 @given(text=graphs(max_nodes=6))
 def test_random_graphs_come_through(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
