@@ -36,6 +36,7 @@ _MAX_PATH_BYTES = 4095
 _MAX_NAME_BYTES = 200  # most file systems allow 255; the rest is for suffixes
 _NAME_TROUBLE = {errno.ENAMETOOLONG, errno.ENOTDIR, errno.EEXIST, errno.EISDIR}
 _REMEDIES = {
+    errno.ENOENT: "its folder has been moved or removed while the run wrote there; go on with --resume",
     errno.ENOTDIR: "a file stands where a folder is needed; remove it, or choose another output folder",
     errno.EEXIST: "a file stands where a folder is needed; remove it, or choose another output folder",
     errno.EISDIR: "a folder stands where a file is needed; remove it, or choose another output folder",

@@ -204,7 +204,7 @@ def vanish(folder: Path, what: str, after: str, step: str) -> None:
         (
             "out",
             "part.committed",
-            r"(out/wav|rows.jsonl.partial): has been moved or removed while the run wrote.*with --resume",
+            r"(out/wav|rows.jsonl.partial|wav: cannot be written).* has been moved or removed while the run wrote.*with --resume",
         ),
         ("out", "rows.journalled", r"rows.jsonl.*: (has been moved or removed|cannot be written: No such file)"),
         ("run", "part.committed", r"run: the run directory (has been moved or removed|cannot be written: No such file)"),
