@@ -28,7 +28,7 @@ _UNDONE = frozenset({Outcome.DEAD_LETTERED, Outcome.CANCELLED})
 
 
 class Redrive:
-    """Which records are done again, and what became of them. Memory is some hundred bytes a letter.
+    """Which records are done again, and what became of them. Memory is some 1.3 kB a letter.
 
     Args:
         sources: ids, in the order of the plan.
