@@ -75,9 +75,13 @@ class Shards(Sink[ShardsParams]):
     def open(self) -> None:
         folder, num_shards = self.params.path, self.params.num_shards
         require_writable(folder)
-        for number in range(num_shards):
-            path = os.path.join(folder, f"shard-{number:05d}-of-{num_shards:05d}.tar")
-            self._files.append(AppendedFile(path, self.writer.rows_journal(f"{number:05d}"), trailer=_END_OF_ARCHIVE))
+        try:
+            for number in range(num_shards):
+                path = os.path.join(folder, f"shard-{number:05d}-of-{num_shards:05d}.tar")
+                self._files.append(AppendedFile(path, self.writer.rows_journal(f"{number:05d}"), trailer=_END_OF_ARCHIVE))
+        except BaseException:
+            self.close()  # nobody else closes what has not opened
+            raise
 
     def stage(self, item: Item) -> Part:
         return RowPart(self._files[shard_of(item.key, self.params.num_shards)], b"".join(self._members(item)))

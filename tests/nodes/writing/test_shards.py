@@ -127,6 +127,17 @@ def test_a_disk_without_room(tmp_path: Path) -> None:
     assert list(members(tmp_path / "shard-00000-of-00001.tar")) == ["b.json"]
 
 
+def test_an_archive_that_cannot_be_opened(tmp_path: Path) -> None:
+    """The run fails before its first record; archives that had been opened are closed, so that others can write them."""
+    (tmp_path / "shard-00001-of-00002.tar").mkdir()
+    sink = Shards(ShardsParams(path=str(tmp_path), num_shards=2), "shards")
+    with pytest.raises(OutputError, match=r"shard-00001-of-00002\.tar: is a folder; expected the name of a file"):
+        sink.open()
+    (tmp_path / "shard-00001-of-00002.tar").rmdir()
+    with shards(tmp_path, num_shards=2):
+        pass
+
+
 def test_audio_that_the_format_does_not_hold(tmp_path: Path) -> None:
     """It is refused before anything is written, with the key and what to do."""
     audio = AudioChunk(np.zeros((9, 10), np.float32), 16000)
