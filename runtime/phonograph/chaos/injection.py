@@ -9,6 +9,7 @@ from itertools import islice
 from math import inf
 from typing import Any, NamedTuple
 
+from phonograph.appended import RowPart
 from phonograph.chaos.faults import MARK, CallFault, Faults, History
 from phonograph.engine.simulated import delay
 from phonograph.errors import BadInputError, TransientError
@@ -22,12 +23,13 @@ _ERRORS: dict[str, type[Exception]] = {"transient error": TransientError, "bad i
 
 
 class Stored(NamedTuple):
-    """A part that a sink has committed."""
+    """A part that a sink has committed; whether it is a row, of a file that may have more."""
 
     node: str
     key: str
     ordinal: int
     written: Written
+    is_row: bool
 
 
 class Injection:
@@ -88,7 +90,8 @@ class Injection:
             except BaseException:
                 part.discard()
                 raise
-            return _NotedPart(part, lambda written: self.stored.append(Stored(node.id, item.key, item.ordinal, written)))
+            is_row = isinstance(part, RowPart)
+            return _NotedPart(part, lambda written: self.stored.append(Stored(node.id, item.key, item.ordinal, written, is_row)))
 
         made.stage = stage_perhaps
 

@@ -113,15 +113,18 @@ class Undisturbed:
         owners: dict[str, set[RecordId]] = {}
         parts: dict[str, int] = {}
         row_owners: dict[str, RecordId] = {}
+        shared: set[str] = set()
         sizes: dict[str, Counter[int]] = {}
         for one in stored:
             path = os.path.relpath(os.path.realpath(one.written.path), root / OUT) if one.written.path else ""
             parts[path] = parts.get(path, 0) + 1
+            if one.is_row:
+                shared.add(path)
             sizes.setdefault(path, Counter())[one.written.num_bytes] += 1
             if one.ordinal in records:
                 owners.setdefault(path, set()).add(records[one.ordinal])
                 row_owners[one.written.sha256] = records[one.ordinal]
-        shared = {path for path, number in parts.items() if number > 1} | {path for path in remains.outputs if path not in parts}
+        shared |= {path for path, number in parts.items() if number > 1} | (remains.outputs.keys() - parts.keys())
         return cls(
             outcomes={RecordId(row.source, row.key): row.outcome for row in remains.rows},
             letters=frozenset((letter["node"], letter["key"]) for letter in remains.letters),
