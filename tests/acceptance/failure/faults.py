@@ -132,8 +132,10 @@ def _faulty_runs(num_runs: int) -> Figure:
     told = ", ".join(f"{count} {what}" for what, count in sorted(tally.counts.items()))
     text = f"{tally.runs} runs, gone on with {tally.resumed} times; {tally.met} items met what may heal, {share:.1%} "
     text += f"healed at once and all in the end; {told}; {len(tally.wrong)} faults {'; '.join(tally.wrong[:3])}"
-    happened = tally.counts["full disks"] and tally.counts["kills"] and tally.counts["processes that died"]
-    return Figure(text, bool(happened) and share >= 0.95 and not tally.wrong, not_mounted)
+    happened = tally.counts["kills"] and tally.counts["processes that died"]
+    if num_runs >= 100 or not not_mounted:  # the few runs are for machines too where nothing may be mounted, and say so
+        happened = happened and tally.counts["full disks"]
+    return Figure(f"{text}{not_mounted and '; '}{not_mounted}", bool(happened) and share >= 0.95 and not tally.wrong, not_mounted)
 
 
 class _Faulty:
