@@ -34,6 +34,13 @@ class Assembly:
         """What waits in all queues, as far as payloads say."""
         return sum(lane.queue.num_bytes for lane in self.lanes) + sum(one.queue.num_bytes for one in self.gatherings)
 
+    def wait_for_no_breaker(self) -> None:
+        """From here on, cancel what an open breaker would hold."""
+        for lane in self.lanes:
+            lane.is_patient = False
+            for node in lane.nodes:
+                lane.review(node)
+
 
 def lane_for(plan: SegmentPlan, nodes: tuple[NodeRun, ...], num_producers: int, give_up: GiveUp) -> Lane:
     """The lane of a segment in a run."""

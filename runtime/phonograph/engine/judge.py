@@ -190,6 +190,9 @@ class Judge:
 
     def shed_held(self, lane: Lane, node: NodeRun, entry: Entry) -> None:
         """Give up an item that waited for a breaker until it could wait no longer."""
+        if not lane.is_patient:
+            self._course.cancel(entry)
+            return
         self._shed(lane, node, entry)
         leave(entry.held)
 

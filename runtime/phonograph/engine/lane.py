@@ -70,11 +70,13 @@ class Lane:
 
     Args:
         num_producers: links that lead to it.
-        give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`.
+        give_up: called with (lane, node, entry) for what is held when its breaker has kept the node out for `max_open_s`, or when
+            the lane is not patient any more.
 
     Attributes:
         on_convicted: called with (lane, node, entry) for a suspect that is given up.
         end: how an item ends that reaches no further. loads: one for each worker. num_idle: workers that wait for an entry.
+        is_patient: what an open breaker refuses is held.
         is_calm: nothing is to be told of calls that succeed: no breaker counts failures or is open, no budget counts items.
     """
 
@@ -95,6 +97,7 @@ class Lane:
         self.end = Outcome.COMPLETED if plan.is_sink else Outcome.FILTERED
         self.loads: list[Load] = []
         self.num_idle = 0
+        self.is_patient = True
         self.is_calm = all(node.is_at_rest for node in nodes)
         self._give_up = give_up
         self.on_convicted: Callable[[Lane, NodeRun, Entry], None] = give_up
@@ -304,7 +307,7 @@ class Lane:
                 entry.is_probe = not breaker.is_closed
                 entry.began = now
                 self.resume(entry)
-            elif now >= breaker.out_since + policy.max_open_s:
+            elif not self.is_patient or now >= breaker.out_since + policy.max_open_s:
                 self._give_up(self, node, node.held.popleft())
             else:
                 wake_at = breaker.out_since + policy.max_open_s

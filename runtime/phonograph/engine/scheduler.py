@@ -207,8 +207,9 @@ class Scheduler:
         )
 
     def drain(self) -> None:
-        """Stop reading because someone asked; let what is in flight end. Call it in the event loop."""
+        """Stop reading because someone asked; let what is in flight end, but for what waits for a breaker. In the event loop."""
         self._course.is_draining = self.was_interrupted = True
+        self._assembly.wait_for_no_breaker()
 
     def node_metrics(self) -> tuple[NodeMetrics, ...]:
         return tuple(run.totals.summarise(self._breaker_metrics(run.breaker)) for run in self._nodes.values())

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from phonograph.executor import Executor
+from phonograph.errors import TransientError
+from phonograph.executor import Executor, RunReport
 from phonograph.item import Item
 from phonograph.node import Node, Params, node
 from phonograph.sink import Part, Sink, Written
+from phonograph.testing import simulate
 from small_runs import dead_letters, executor_for, journalled, line, run_text
 
 
@@ -108,6 +110,40 @@ def test_stopping_before_the_run_stops_the_run(tmp_path: Path) -> None:
     first, second = executor.run(), executor.run()
     assert (first.status, first.records.read) == ("interrupted", 0)
     assert (second.status, second.records.completed) == ("success", 20)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_stop_does_not_wait_for_a_service_that_is_down(tmp_path: Path, seed: int) -> None:
+    """What an open breaker holds, and what comes to it, is cancelled at once, so that going on with the run does it."""
+    executors: list[Executor] = []
+    ended_at: list[float] = []
+
+    @node("test.service", inputs={"record": "record"}, outputs={"record": "record"})
+    class Service(Node[Params]):
+        """Go down at the tenth record; somebody stops the run a while later."""
+
+        def process(self, item: Item, state: None) -> Item:
+            if item.ordinal == 10:
+                asyncio.get_running_loop().call_later(20, executors[0].stop)
+            if item.ordinal >= 10:
+                raise TransientError("connection refused")
+            return item
+
+    async def stopped() -> RunReport:
+        try:
+            return await executors[0].run_async()
+        finally:
+            ended_at.append(asyncio.get_running_loop().time())
+
+    text = line("test.service").replace("count: 20", "count: 100000")
+    executors.append(
+        executor_for(tmp_path, text.replace("input: numbers", "input: numbers, retry: {max_retries: 1}", 1), Service)
+    )
+    report = simulate(stopped(), seed=seed)
+    assert (report.status, report.exit_code) == ("interrupted", 130)
+    assert report.records.cancelled >= 5
+    assert report.records.completed + report.records.cancelled == report.records.read == len(journalled(report))
+    assert ended_at[0] < 60  # seconds; it would be held for ten minutes
 
 
 def test_cancelling_with_records_in_every_waiting_place_keeps_the_law(tmp_path: Path) -> None:
