@@ -26,7 +26,7 @@ from phonograph.language.manifest import load_manifest
 from phonograph.log import library_logger
 from phonograph.redaction import Secrets
 
-PAIRS = 20
+PAIRS = 11
 ALONE = 100_000  # records that end while nothing else is done
 
 
