@@ -77,8 +77,9 @@ class Shards(Sink[ShardsParams]):
         require_writable(folder)
         try:
             for number in range(num_shards):
-                path = os.path.join(folder, f"shard-{number:05d}-of-{num_shards:05d}.tar")
-                self._files.append(AppendedFile(path, self.writer.rows_journal(f"{number:05d}"), trailer=_END_OF_ARCHIVE))
+                name = f"shard-{number:05d}-of-{num_shards:05d}"
+                journal = self.writer.rows_journal(name)  # of another number of shards there may be others, which stand
+                self._files.append(AppendedFile(os.path.join(folder, f"{name}.tar"), journal, trailer=_END_OF_ARCHIVE))
         except BaseException:
             self.close()  # nobody else closes what has not opened
             raise

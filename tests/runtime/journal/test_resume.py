@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -307,3 +308,18 @@ def test_an_ordered_list_of_a_source_that_grew_in_front(folder: Path) -> None:
     assert run(folder, "same", IN_ORDER).resumed == 3
     texts = [json.loads(row)["text"] for row in (folder / "out" / "rows.jsonl").read_text().splitlines()]
     assert texts == ["ZERO", "ONE", "TWO", "BETWEEN", "THREE"]
+
+
+@pytest.mark.parametrize(("before", "now"), [(4, 2), (2, 4)])
+def test_archives_of_another_number(folder: Path, before: int, now: int) -> None:
+    """Earlier ones that are taken as they are stand, and what is new is in those of the other number: each sample once."""
+    graph = GRAPH + "  shards: {type: sink.shards, input: loud, params: {path: out/shards, num_shards: NUMBER}}\n"
+    run(folder, graph=graph.replace("NUMBER", f"{before}"))
+    texts_in(folder, d="seven eight")
+    run(folder, "reuse", graph.replace("NUMBER", f"{now}"))
+    names = []
+    for path in (folder / "out" / "shards").iterdir():
+        with tarfile.open(path) as archive:
+            names += archive.getnames()
+    keys = ("a#0000", "a#0001", "b#0000", "c#0000", "c#0001", "c#0002", "d#0000", "d#0001")
+    assert sorted(names) == [f"texts/{key}.json" for key in keys]
