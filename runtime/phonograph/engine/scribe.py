@@ -92,5 +92,5 @@ class Scribe:
     def _store_here(self) -> None:
         try:
             self._directory.store(self._directory.take())
-        except RunDirectoryError as error:
+        except PhonographError as error:
             self._on_error(error)
