@@ -150,8 +150,9 @@ class Earlier:
 
     def rows(self, source: int | None = None) -> Iterator[list[RecordRow]]:
         """Of one source or of all, as they are in the file; until `close`."""
-        self._readings.append(self._rows(source))
-        return self._readings[-1]
+        reading = self._rows(source)
+        self._readings.append(reading)  # other sources' threads do so too
+        return reading
 
     def _rows(self, source: int | None) -> Generator[list[RecordRow]]:
         for rows in rows_of(self.path):

@@ -24,17 +24,13 @@ import numpy.typing as npt
 
 from phonograph.errors import OutputError, RunDirectoryError
 from phonograph.journal.earlier import Earlier
-from phonograph.journal.finding import Moves
+from phonograph.journal.finding import Moves, Numbers
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 from phonograph.points import reached
 from phonograph.sink import Kept, Place, RowsJournal, Writer, sync_folder
 
 _ROWS_IN_GROUP = 8192
 _DECODER = msgspec.json.Decoder(dict[str, Any])
-
-
-Numbers = npt.NDArray[np.int64]
-
 
 ResultT = TypeVar("ResultT")
 ArgumentsT = ParamSpec("ArgumentsT")
@@ -48,12 +44,15 @@ def _storing(method: Callable[Concatenate[RowsLog, ArgumentsT], ResultT]) -> Cal
         try:
             return method(self, *arguments, **named)
         except OSError as error:
-            raise OutputError(
-                f"{self.path}: the journal cannot be written: {error.strerror}; free space there, or choose another folder with "
-                "--run-dir"
-            ) from error
+            raise unwritable(self.path, error) from error
 
     return stored
+
+
+def unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(
+        f"{path}: the journal cannot be written: {error.strerror}; free space there, or choose another folder with --run-dir"
+    )
 
 
 class Chunk(NamedTuple):

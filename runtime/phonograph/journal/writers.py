@@ -16,10 +16,9 @@ from pathlib import Path
 
 import msgspec
 
-from phonograph.errors import OutputError
 from phonograph.journal.earlier import Earlier
 from phonograph.journal.records import EARLIER, RECORDS, StoredPart
-from phonograph.journal.rows import RowsLog
+from phonograph.journal.rows import RowsLog, unwritable
 from phonograph.journal.sealed import Group, SealedFile, groups, line_of
 from phonograph.points import reached
 from phonograph.redaction import Secrets
@@ -163,9 +162,3 @@ def remove(path: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{path}: the journal cannot be written: {error.strerror}; free space there, or choose another folder with --run-dir"
-    )
