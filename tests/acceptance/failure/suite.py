@@ -12,13 +12,15 @@ from acceptance.claims import Figure, claim
 from acceptance.processes import CHECKOUT, TESTS, run, temporary_folder
 
 _ENGINE = (
-    *("bad_nodes", "dead_letter_routing", "down", "failure_groups", "failures", "interrupts", "process_timeouts", "processes"),
-    *("session_timeouts", "source_failures", "stopping", "timeouts", "watchdog"),
+    *("bad_nodes", "dead_letter_routing", "down", "failure_groups", "failures", "fallbacks", "fallbacks_served", "interrupts"),
+    *("process_timeouts", "processes", "scribe", "serving_breakers", "session_timeouts", "source_failures", "stopping"),
+    *("timeouts", "watchdog"),
 )
 _VERBS = ("chaos_verb", "ctrl_c", "redrive_verb", "resume_option", "status_verb")
 SUITE = (
     "tests/runtime/journal",
     "tests/runtime/chaos",
+    "tests/runtime/graph/test_fallbacks.py",
     "tests/runtime/test_retry.py",
     "tests/runtime/test_breaker.py",
     *(f"tests/runtime/engine/test_{name}.py" for name in _ENGINE),
