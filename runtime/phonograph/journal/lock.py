@@ -102,6 +102,8 @@ def _start_of(pid: int) -> str | None:
     """When a process of this machine started, so that a reused pid is not taken for its predecessor; None when it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return fields[19]
     except (FileNotFoundError, ProcessLookupError):
         return None
+    state, num_threads, started = fields[0], int(fields[17]), fields[19]
+    is_gone = state in ("Z", "X") and num_threads <= 1  # its parent has not waited for it, and may never do so
+    return None if is_gone else started

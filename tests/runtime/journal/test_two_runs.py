@@ -17,7 +17,8 @@ import pytest
 
 from phonograph.chaos.disk import Disk
 from phonograph.chaos.faults import Full
-from phonograph.journal.lock import Lock
+from phonograph.errors import RunDirectoryError
+from phonograph.journal.lock import Lock, holder
 
 COMMAND = [sys.executable, "-W", "error", "-c", "from phonograph.cli import main; main()"]
 NODES = """
@@ -145,3 +146,17 @@ def test_a_lock_is_whole_also_where_the_disk_takes_it_in_two_parts(tmp_path: Pat
     with disk.watching():
         Lock(tmp_path)
     assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_killed_run_whose_parent_has_not_asked_for_its_end(tmp_path: Path) -> None:
+    """It is gone, though its process is still listed: in a container whose first process waits for none, that is so for ever."""
+    hold = "from pathlib import Path; from phonograph.journal.lock import Lock; import sys; Lock(Path(sys.argv[1])); input(0)"
+    with subprocess.Popen([sys.executable, "-c", hold, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        assert run.stdout.read(1) == b"0"
+        with pytest.raises(RunDirectoryError, match=f"in use by process {run.pid}"):
+            Lock(tmp_path)
+        run.kill()
+        os.waitid(os.P_PID, run.pid, os.WEXITED | os.WNOWAIT)
+        assert holder(tmp_path) is None
+        Lock(tmp_path).release()
