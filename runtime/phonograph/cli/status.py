@@ -51,7 +51,8 @@ def _text(found: RunStatusDocument, run_dir: Path) -> str:
     if found.to_do:
         lines.append(f"  {found.to_do} of them would be done again")
     if found.dead_letters:
-        lines.append(f"  {found.dead_letters} dead letters: {run_dir / 'dead_letters.jsonl'}")
+        letters = "1 dead letter" if found.dead_letters == 1 else f"{found.dead_letters} dead letters"
+        lines.append(f"  {letters}: {run_dir / 'dead_letters.jsonl'}")
     if found.garbled:
         lines.append(f"  the journal is garbled in {len(found.garbled)} places; their records are done again")
     if found.holder is None and not (found.is_complete and not found.to_do):

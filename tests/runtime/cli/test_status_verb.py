@@ -44,7 +44,8 @@ def test_a_run_that_has_ended(folder: Path, capsys: pytest.CaptureFixture[str]) 
     }
     assert (found["to_do"], found["dead_letters"], found["holder"]) == (1, 1, None)
     assert command.main([str(folder / "run")], standalone_mode=False) == 1
-    assert "records: 3 ended = 2 completed + 1 dead lettered\n  1 of them would be done again" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "records: 3 ended = 2 completed + 1 dead lettered\n  1 of them would be done again\n  1 dead letter: " in text
     texts_in(folder, b="good")
     run(folder, "same")
     assert command.main([str(folder / "run")], standalone_mode=False) == 0
