@@ -33,7 +33,7 @@ nodes:
 STANDING_IN = """
 nodes:
   numbers: {type: testing.numbers, params: {count: 10000}}
-  service: {type: claim.service, input: numbers, workers: 4, breaker: {reset_timeout: 5s, fallback: local}}
+  service: {type: claim.service, input: numbers, workers: 4, breaker: {reset_timeout: 20s, fallback: local}}
   local: {type: claim.local}
   ordered: {type: claim.keep, input: service, order: true}
   out: {type: testing.discard, input: ordered}
@@ -147,10 +147,14 @@ def a_breaker_that_sheds_accounts_for_all() -> Figure:
 
 
 @claim(
-    issue="failure", bar=f"all {NUM_RECORDS} completed once and in order; results never pause for reset_timeout, 5 s", fast=True
+    issue="failure", bar=f"all {NUM_RECORDS} completed once and in order; results never pause for reset_timeout, 20 s", fast=True
 )
 def a_fallback_takes_what_comes_in_an_outage() -> Figure:
-    """The same, and another node stands in meanwhile: nothing is lost, and nothing waits for the service to come back."""
+    """The same, and another node stands in meanwhile: nothing is lost, and nothing waits for the service to come back.
+
+    Whoever waited for a probe would wait for `reset_timeout` at least. The records that open the breaker are tried again first,
+    and calls take up to two simulated seconds, so that results pause for some seconds, in an outage or not.
+    """
     shares, is_right = [], True
     with temporary_folder() as folder:
         for seed in SEEDS:
@@ -162,7 +166,7 @@ def a_fallback_takes_what_comes_in_an_outage() -> Figure:
             pauses_s = [(later, later - earlier) for earlier, later in pairwise(MADE_AT)]
             before_s = max(pause_s for time_s, pause_s in pauses_s if time_s < _Outage.since)
             longest_s = max(pause_s for time_s, pause_s in pauses_s if time_s >= _Outage.since)
-            is_right &= longest_s < 5
+            is_right &= longest_s < 20
             figures = f"{report.records.completed}, {instead} by the fallback"
             shares.append(f"{figures}, longest pause {longest_s:.2f} s (before: {before_s:.2f} s)")
     return Figure("; ".join(shares), is_right)
