@@ -4,7 +4,8 @@ Theory of operation. While it watches, calls of Python code that change files be
 may find no room, and may be the last one of the run. Then what is left of every file is taken down at once: all of it when the
 process was killed, and when the power went, of what was not synced nothing or a half. From that moment on nothing changes the
 folder any more; whatever the run still does while it is taken apart is done to nobody. A sync only notes what is there by then,
-which is quicker than to wait for a real disk. Changes anywhere else are refused, so that no run touches what is not its own.
+which is quicker than to wait for a real disk. Changes anywhere else are refused, so that no run touches what is not its own:
+Python tells of each before it does it, however it was asked (`sys.addaudithook`).
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import errno
 import io
 import os
 import stat
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from weakref import WeakSet
 
 from phonograph import points
@@ -49,6 +51,9 @@ class Disk:
         is_let_go: whoever has files open will not close them. To be set.
     """
 
+    _watching: ClassVar[Disk | None] = None
+    _is_told: ClassVar[bool] = False
+
     def __init__(self, root: Path, stop: Stop | None, full: Full | None, told: Callable[[str, str], None]) -> None:
         self.left: Left | None = None
         self.outside: str | None = None
@@ -74,6 +79,10 @@ class Disk:
     def watching(self) -> Iterator[None]:
         """Stand between Python code and the files."""
         self._begin()
+        if not Disk._is_told:
+            sys.addaudithook(_about_to)  # which can never be removed
+            Disk._is_told = True
+        writes_bytecode, sys.dont_write_bytecode = not sys.dont_write_bytecode, True  # of a module that a node imports late
         real_open, real_step, real_close = io.open, points.hook, os.close
         replaced = {name: getattr(os, name) for name in _CALLS}
         self._real = replaced
@@ -84,8 +93,10 @@ class Disk:
             io.open = builtins.open = self._open_file(real_open)
             points.hook = self._step
             setattr(os, "close", self._close_descriptor(real_close))  # noqa: B010  # mypy takes it for a redefinition
+            Disk._watching = self
             yield
         finally:
+            Disk._watching, sys.dont_write_bytecode = None, not writes_bytecode
             for name, real in replaced.items():
                 setattr(os, name, real)
             io.open = builtins.open = real_open
@@ -140,10 +151,7 @@ class Disk:
                 return real(*arguments, **options)
             if kind == "write":
                 return self.wrote(lambda part: int(real(arguments[0], part, *arguments[2:])), arguments[1])
-            if kind == "path":
-                for path in _changed(name, arguments, options):
-                    self.is_ours(path)
-            elif not self._is_file(arguments[0]):
+            if kind != "path" and not self._is_file(arguments[0]):
                 return real(*arguments, **options)
             if self.left is not None:
                 return None
@@ -351,11 +359,35 @@ _CALLS: dict[str, Literal["path", "descriptor", "sync", "write"]] = {
 }
 
 
-def _changed(name: str, arguments: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, ...]:
-    """The paths that a call changes."""
-    given = arguments[:2] if name in ("rename", "replace") else arguments[1:2] if name in ("link", "symlink") else arguments[:1]
-    folder = options.get("dir_fd")
-    return given if folder is None else tuple(f"/proc/self/fd/{folder}/{os.fsdecode(path)}" for path in given)
+_CHANGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "os.chmod": ((0, 2),),
+    "os.chown": ((0, 3),),
+    "os.link": ((1, 3),),
+    "os.mkdir": ((0, 2),),
+    "os.remove": ((0, 1),),
+    "os.rename": ((0, 2), (1, 3)),
+    "os.rmdir": ((0, 1),),
+    "os.symlink": ((1, 2),),
+    "os.truncate": ((0, -1),),
+    "os.utime": ((0, 3),),
+}
+"""Audit event -> where its arguments have the paths that are changed, and the folders that those are relative to; -1: nowhere."""
+
+
+def _about_to(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what would change something outside the folder; see `sys.addaudithook`."""
+    disk = Disk._watching
+    if disk is None:
+        return
+    if event == "open":
+        path, _, flags = arguments
+        if flags & (_WRITING | os.O_CREAT):
+            disk.is_ours(path)
+    for place, folder in _CHANGES.get(event, ()):
+        path = arguments[place]
+        if folder >= 0 and arguments[folder] != -1 and isinstance(path, str | bytes | os.PathLike):
+            path = os.path.join(f"/proc/self/fd/{arguments[folder]}", os.fsdecode(path))
+        disk.is_ours(path)
 
 
 def _content(path: str) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -93,7 +95,7 @@ def test_nothing_outside_the_folder_is_changed(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
     theirs = tmp_path / "theirs"
     theirs.write_text("as it was")
-    tried = disk(tmp_path / "inside")
+    tried, rename = disk(tmp_path / "inside"), os.rename  # as of `from os import rename`
     with tried.watching():
         assert theirs.read_text() == "as it was"
         for change in (
@@ -101,9 +103,35 @@ def test_nothing_outside_the_folder_is_changed(tmp_path: Path) -> None:
             theirs.unlink,
             lambda: theirs.rename(tmp_path / "inside" / "taken"),
             lambda: os.truncate(theirs, 0),
+            lambda: os.utime(theirs),
+            lambda: os.chmod(theirs, 0o600),
+            lambda: os.replace(src=theirs, dst=tmp_path / "inside" / "taken"),
+            lambda: os.link(tmp_path / "inside", tmp_path / "linked"),
+            lambda: rename(theirs, tmp_path / "moved"),
+            lambda: io.FileIO(theirs, "w"),
             lambda: os.open(theirs, os.O_WRONLY),
         ):
             with pytest.raises(BadInputError, match="not to be changed"):
                 change()
     assert tried.outside == str(theirs)
     assert theirs.read_text() == "as it was"
+
+
+def test_what_lies_in_the_folder_is_changed_by_any_way_to_it(tmp_path: Path) -> None:
+    """By names relative to an open folder, by keyword, by functions that were there before; when it is over, so is the watch."""
+    inside, rename = tmp_path / "inside", os.rename
+    inside.mkdir()
+    with disk(inside).watching():
+        (inside / "a").write_text("a")
+        rename(inside / "a", inside / "b")
+        os.replace(src=inside / "b", dst=inside / "c")
+        folder = os.open(inside, os.O_RDONLY)
+        os.rename("c", "d", src_dir_fd=folder, dst_dir_fd=folder)
+        os.mkdir("e", dir_fd=folder)
+        os.utime(inside / "d")
+        with open(os.devnull, "w") as nowhere:
+            nowhere.write("x")
+        os.close(folder)
+        shutil.rmtree(inside / "e")
+    assert sorted(os.listdir(inside)) == ["d"]
+    (tmp_path / "outside").write_text("x")
