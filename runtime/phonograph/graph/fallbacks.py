@@ -58,7 +58,7 @@ def find_fallbacks(
     Args:
         nodes: those that could be read. unread: ids of others. subgraphs: ids of nodes that stand for sub-graphs.
     """
-    named = {node_id: str(name) for node_id, node in nodes.items() if (name := node.entry.breaker.get("fallback"))}
+    named = {node_id: str(name) for node_id, node in nodes.items() if (name := node.entry.breaker.get("fallback")) is not None}
     found: dict[str, str] = {}
     for node_id, other in named.items():
         position = nodes[node_id].entry.origins["breaker.fallback"]
