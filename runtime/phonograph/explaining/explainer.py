@@ -135,10 +135,13 @@ class _Explainer:
         return place + _from_variable(located.came_from.removeprefix("env:") if located.came_from.startswith("env:") else "")
 
     def _inputs(self, node: GraphNode) -> Iterator[EdgeFacts]:
-        types = {(edge.source, edge.source_port, edge.target_port): edge for edge in self._edges.get(node.id, ())}
+        edges = self._edges.get(node.id, ())
+        types = {(edge.source, edge.source_port, edge.target_port): edge for edge in edges}
+        types_of_ports = {edge.target_port: edge for edge in edges}
         for link in node.inputs:
             for source_port, target_port in link.ports:
-                edge = types.get((link.source, source_port, target_port))
+                of_node = types_of_ports.get(target_port) if link.stands_in else None
+                edge = types.get((link.source, source_port, target_port), of_node)
                 yield EdgeFacts(
                     port=target_port,
                     source=f"{link.source}.{source_port}",

@@ -89,6 +89,9 @@ def test_what_stands_in_is_shown(tmp_path: Path) -> None:
     (breaker,) = (fact for fact in by_id["low"].policies if fact.name == "breaker")
     assert breaker.value == "reset_timeout 5s, fallback spare" and breaker.origin == "demo.yaml:6"
     assert by_id["spare"].inputs[0].fallback
+    low, *others = by_id["whole"].inputs
+    assert [edge.source for edge in others] == ["spare.audio", "last.audio"]
+    assert {edge.type for edge in others} == {low.type} and low.type.startswith("audio")
     reasons = {segment.nodes: segment.reason for segment in found.segments}
     assert reasons["spare",] == "stands in for low"
     assert reasons["low~resample", "mel", "text"] == "reads low, spare, last, which stand in for it"
