@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # loaded when they are used: `run-pipeline --help` must not w
 
 _INTERRUPTED = 130
 _KINDS = ("error", "delay", "crash", "torn", "disk")
+_SEEDS = 20
 _SHOWN_EVENTS = 12
 _SHOWN_FOUND = 3
 
@@ -42,7 +45,7 @@ class Kinds(click.ParamType[tuple[str, ...]]):
 @click.command("chaos")
 @click.argument("manifest", type=ManifestName())
 @manifest_options
-@click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Try the seeds 1 to N.  [default: 20]")
+@click.option("--seeds", type=click.IntRange(1, 10**9), metavar="N", help="Try the seeds 1 to N.  [default: 20]")
 @click.option("--seed", type=click.IntRange(min=1), metavar="S", help="Try this one alone.")
 @click.option("--faults", type=Kinds(), default=",".join(_KINDS), show_default=True, metavar="KINDS", help="What to inject.")
 @click.option(
@@ -82,11 +85,11 @@ def command(
 
     clean = graph.secrets.clean
     command_line = _command_line(manifest, params, overrides, faults, rate, records)
-    tried = [seed] if seed is not None else list(range(1, (seeds or 20) + 1))
+    tried = range(seed, seed + 1) if seed is not None else range(1, (seeds or _SEEDS) + 1)
     verdicts: list[Verdict] = []
     began = time.monotonic()
     try:
-        with Chaos(graph, records=records, kinds=faults, rate=rate) as chaos:
+        with _sigterm_as_ctrl_c(), Chaos(graph, records=records, kinds=faults, rate=rate) as chaos:
             report = _Report(clean, command_line, chaos.num_records, chaos.left_out, chaos.found)
             for one in [] if chaos.found else tried:
                 verdicts.append(chaos.run(one))
@@ -112,6 +115,16 @@ def command(
     else:
         click.echo("\n".join(report.closing(verdicts, seconds)))
     return 1 if chaos.found or any(verdict.found for verdict in verdicts) else 0
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Have SIGTERM do what Ctrl-C does: the temporary folder goes then too."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Report:
@@ -147,7 +160,7 @@ class _Report:
         """The last lines."""
         lines = [f"without any fault: {self._words(found)}" for found in self._in_order[:_SHOWN_FOUND]]
         if any(found.rule != "left behind" for found in self._in_order):
-            lines.append("  a node keeps something from one record to the next, or draws at random")
+            lines.append("  a node keeps something from one record to the next, draws at random, or asks for the time")
         if lines:
             lines.append("  no faults were injected; first things first")
         lines += [f"left out: {words}" for words in self._left_out]

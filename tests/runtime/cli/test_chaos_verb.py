@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import tempfile
 from pathlib import Path
 
 import click
@@ -159,6 +161,25 @@ def test_a_wrong_command_line_is_refused(folder: Path, arguments: tuple[str, ...
     ended = chaos("right.yaml", *arguments)
     assert ended.status == 2
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_leaves_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Ctrl-C or SIGTERM in the middle of a call: the temporary folder goes, and it is said how far it came."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.getsignal(signal.SIGTERM)
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    text = (folder / "words.py").read_text()
+    seen = "    SEEN.append(0)\n    if len(SEEN) == 20:\n        signal.raise_signal(signal.NAME)\n".replace("NAME", number.name)
+    text = text.replace("    return Path", seen + "    return Path").replace("import os\n", "import os, signal\nSEEN = []\n")
+    (folder / "words.py").write_text(text)
+    ended = chaos("right.yaml", "--seeds", "1000000000", "--faults", "delay")
+    assert ended.status == 130
+    assert re.fullmatch(r"interrupted: \d of 1000000000 seeds were tried\n", ended.stderr)
+    assert not [*temporary.iterdir()]
+    assert signal.getsignal(signal.SIGTERM) is before[1]
+    signal.signal(signal.SIGINT, before[0])
 
 
 def test_what_another_order_changes_is_told_without_seeds(folder: Path) -> None:
