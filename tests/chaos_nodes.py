@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import IO, ClassVar
 
@@ -177,6 +179,29 @@ class Holding(Node[Params]):
 
     def process(self, item: Item, state: None) -> Item:
         self.KEPT.append(open(__file__, encoding="utf-8"))  # noqa: SIM115  # that is what is wrong with it
+        return item
+
+
+@node("wrong.working", inputs=TEXT, outputs=TEXT)
+class Working(Node[Params]):
+    """Leave a thread behind."""
+
+    KEPT: ClassVar[list[threading.Event]] = []
+
+    def process(self, item: Item, state: None) -> Item:
+        self.KEPT.append(threading.Event())
+        threading.Thread(target=self.KEPT[-1].wait, name="at work", daemon=True).start()
+        return item
+
+
+@node("wrong.waiting", inputs=TEXT, outputs=TEXT, run="inline")
+class Waiting(Node[Params]):
+    """Leave a task behind."""
+
+    KEPT: ClassVar[list[asyncio.Task[None]]] = []
+
+    def process(self, item: Item, state: None) -> Item:
+        self.KEPT.append(asyncio.get_running_loop().create_task(asyncio.sleep(1e6), name="waits"))
         return item
 
 

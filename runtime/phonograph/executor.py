@@ -180,12 +180,8 @@ class Executor:
             raise RuntimeError("the executor is open already; expected one `async with` at a time, or an executor for each")
         plan = make_plan(opened(self.graph), workers=self._workers)
         self._started = time.perf_counter()
-        secrets = self.graph.secrets
-        directory = (
-            RunDirectory(self.run_directory, secrets, name=self.graph.name)
-            if self._keeps_run_directory
-            else NoRunDirectory(secrets)
-        )
+        keeps, secrets = self._keeps_run_directory, self.graph.secrets
+        directory = RunDirectory(self.run_directory, secrets, name=self.graph.name) if keeps else NoRunDirectory(secrets)
         async with contextlib.AsyncExitStack() as stack:
             stack.enter_context(directory)
             directory.write_plan(plan_as_dict(plan))
@@ -351,6 +347,10 @@ class Executor:
             return None
         ledger = self._scheduler.ledger
         return Progress(ledger.num_read, ledger.num_live, dict(ledger.counts), time.perf_counter() - self._started)
+
+    def overfull(self) -> tuple[str, ...]:
+        """Nodes in front of which more waits than their queues have room for: none, ever. For the event loop that runs it."""
+        return () if self._scheduler is None else self._scheduler.overfull()
 
     def _report(self, scheduler: Scheduler, status: RunStatus, unkept: RunDirectoryError | None = None) -> RunReport:
         records = scheduler.ledger.balance()

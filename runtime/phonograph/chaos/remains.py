@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from phonograph.chaos.faults import Done
 from phonograph.chaos.injection import Stored
 from phonograph.executor import RunReport
 from phonograph.item import Outcome
@@ -38,6 +39,7 @@ class Remains:
         outputs: path below the output folder -> content.
         rows: how records ended, as the journal has it. letters: dead letters in the run directory.
         faults: what it did besides that no run may do: bounds that were not kept, what leaked.
+        done: how much it has asked of the disk.
     """
 
     report: RunReport | None
@@ -47,6 +49,7 @@ class Remains:
     rows: Sequence[RecordRow]
     letters: Sequence[Mapping[str, Any]]
     faults: Sequence[str]
+    done: Done
 
     @property
     def has_ended_well(self) -> bool:

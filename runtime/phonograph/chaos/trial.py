@@ -28,7 +28,6 @@ from phonograph.chaos.faults import DISTURBED_RUNS, KINDS, Done, Event, Faults, 
 from phonograph.chaos.injection import Injection
 from phonograph.chaos.judgement import Found, Judgement, varies
 from phonograph.chaos.remains import OUT, RUN, TEMPORARY, Remains, Undisturbed, letters_in, outputs_in, rows_in
-from phonograph.engine.load import MOST_ENTRIES
 from phonograph.engine.outside import refuse_inputs
 from phonograph.engine.simulated import NothingCanHappenError, SimulatedLoop
 from phonograph.errors import ChaosError
@@ -131,21 +130,24 @@ class Chaos:
         remains, stored = [], []
         for number in range(2):
             self._forget()
-            self._injection.stored.clear()
             remains.append(self._run(0, number, History(), None, None))
             stored.append(tuple(self._injection.stored))
             error = remains[-1].error
             if remains[-1].report is None or error is not None:
                 remedy = "`run-pipeline MANIFEST` shows more of it"
                 raise ChaosError("an undisturbed run", f"failed: {error}", "one that ends well", remedy)
-        self._undisturbed = Undisturbed.of(remains[0], stored[0], self._root)
+        self._undisturbed, self._done = Undisturbed.of(remains[0], stored[0], self._root), remains[0].done
         assert remains[0].report is not None
         self.num_records = remains[0].report.records.read
+        if not self.num_records:
+            remedy = "give its sources something to read"
+            raise ChaosError("an undisturbed run", "reads no record", "one at least, that faults can meet", remedy)
         judged = Judgement(self._graph, self._undisturbed).of_ended(remains[1], is_disturbed=False, may_leave=False)
         self.found = list(judged)
 
     def _forget(self) -> None:
         """Have nothing there of runs before."""
+        self._injection.stored.clear()
         for path in self._root.iterdir():
             shutil.rmtree(path)
         (self._root / TEMPORARY).mkdir()
@@ -164,8 +166,6 @@ class Chaos:
             )
         if disk.left is not None:
             _restore(self._root, disk.left)
-        elif stop is None and full is None:
-            self._done = disk.done if number == 0 and seed == 0 else self._done
         if isinstance(error, NothingCanHappenError):
             watched.faults.append(str(error))
         return Remains(
@@ -176,6 +176,7 @@ class Chaos:
             rows=rows_in(self._root),
             letters=letters_in(self._root),
             faults=watched.faults,
+            done=disk.done,
         )
 
 
@@ -255,16 +256,8 @@ class _Loop(SimulatedLoop):
             self._has_stopped = True
             raise NothingCanHappenError("the run has stopped dead")
         if self.executor is not None:
-            self.overfull.update(_overfull(self.executor))
+            self.overfull.update(self.executor.overfull())
         return super().select(timeout_s)
-
-
-def _overfull(executor: Executor) -> Iterator[str]:
-    """Nodes in front of which more waits than their queues' bounds allow."""
-    scheduler = executor._scheduler  # what nobody else has a use for has no public name
-    for lane in () if scheduler is None else scheduler._assembly.lanes:
-        if len(lane.queue) > lane.queue.max_items + len(lane.loads) * MOST_ENTRIES:  # what workers give back is let in besides
-            yield lane.nodes[0].plan.id
 
 
 def _restore(root: Path, left: Left) -> None:

@@ -14,6 +14,7 @@ from phonograph.engine.delivery import Entry, Exit, Outlet, Target
 from phonograph.engine.gathering import Gathering
 from phonograph.engine.judge import Judge
 from phonograph.engine.lane import Lane, NodeRun
+from phonograph.engine.load import MOST_ENTRIES
 from phonograph.engine.plan import Plan, SegmentPlan
 from phonograph.flow.splits import reach_over, reaches, united
 from phonograph.flow.tickets import Gate
@@ -33,6 +34,14 @@ class Assembly:
     def queued_bytes(self) -> int:
         """What waits in all queues, as far as payloads say."""
         return sum(lane.queue.num_bytes for lane in self.lanes) + sum(one.queue.num_bytes for one in self.gatherings)
+
+    def overfull(self) -> tuple[str, ...]:
+        """Nodes in front of which more waits than their queues have room for, and than workers may give back besides: none."""
+        return tuple(
+            lane.nodes[0].plan.id
+            for lane in self.lanes
+            if len(lane.queue) > lane.queue.max_items + len(lane.loads) * MOST_ENTRIES
+        )
 
     def wait_for_no_breaker(self) -> None:
         """From here on, cancel what an open breaker would hold."""

@@ -107,6 +107,7 @@ class Scheduler:
         self._watchdog: Watchdog | None = None
         self._settling = Settling(self._course, self._judge)
         self._assembly = self._connect()
+        self.overfull = self._assembly.overfull
         limit = plan.graph.limits.memory
         self._admission = None if limit is None else Admission(limit, self._course, self._assembly.queued_bytes)
         self._now = asyncio.get_running_loop().time

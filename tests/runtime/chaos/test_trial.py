@@ -15,6 +15,8 @@ from flow_graphs import TYPES, graphs
 from flow_runs import Keep
 from phonograph.chaos import Chaos, Found, Verdict
 from phonograph.chaos.faults import KINDS
+from phonograph.engine.queues import BoundedQueue
+from phonograph.engine.simulated import delay
 from phonograph.errors import ChaosError, GraphError
 from phonograph.flow.order import Order
 from phonograph.graph.builder import build_graph
@@ -98,6 +100,8 @@ def test_a_node_that_cannot_be_tried_again_is_found(tmp_path: Path, name: str, t
         ("wrong.numbering", wrong.Numbering, "other", "not what an undisturbed run makes"),
         ("wrong.leaving", wrong.Leaving, "left behind", "temporary files"),
         ("wrong.holding", wrong.Holding, "left behind", "left open"),
+        ("wrong.working", wrong.Working, "left behind", "threads were left behind: at work"),
+        ("wrong.waiting", wrong.Waiting, "left behind", "tasks were left behind: waits"),
     ],
 )
 def test_what_is_wrong_without_faults_is_found_before_any(tmp_path: Path, name: str, target: type, rule: str, words: str) -> None:
@@ -108,6 +112,31 @@ def test_what_is_wrong_without_faults_is_found_before_any(tmp_path: Path, name: 
         assert words in found.words
     while wrong.Holding.KEPT:
         wrong.Holding.KEPT.pop().close()
+    while wrong.Working.KEPT:
+        wrong.Working.KEPT.pop().set()
+    wrong.Waiting.KEPT.clear()
+
+
+def test_queues_that_do_not_keep_their_bounds_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine whose queues take whatever comes is found, with the node in front of which too much waits."""
+    monkeypatch.setattr(BoundedQueue, "has_room_for", lambda queue, num_bytes: True)
+    path = tmp_path / "manifest.yaml"
+    path.write_text(
+        "version: 1\nname: flooded\nnodes:\n  numbers: {type: testing.numbers, params: {count: 2000}}\n"
+        "  slow: {type: slow.record, workers: 1, input: {record: {from: numbers, queue: {items: 1}}}}\n"
+        "  out: {type: testing.discard, input: slow}\n"
+    )
+    with Chaos(build_graph(load_manifest(path), registry_with(SlowRecord)), records=None) as tried:
+        assert "in front of slow" in tried.found[0].words
+
+
+def test_a_manifest_that_reads_nothing_is_refused(tmp_path: Path) -> None:
+    """No fault would ever be met, and nothing could be wrong."""
+    graph = wrong.graph_in(tmp_path, wrong.GRAPH, Order)
+    for path in (tmp_path / "texts").iterdir():
+        path.unlink()
+    with pytest.raises(ChaosError, match="reads no record"), Chaos(graph):
+        pass
 
 
 def test_what_cannot_be_moved_is_refused_before_anything_runs(tmp_path: Path) -> None:
@@ -151,6 +180,15 @@ class Slow(Node[Params]):
     """Pass texts on; chaos says how long that takes."""
 
     def process(self, item: Item, state: None) -> Item:
+        return item
+
+
+@node("slow.record", inputs={"record": "record"}, outputs={"record": "record"})
+class SlowRecord(Node[Params]):
+    """Pass records on, each after a simulated second."""
+
+    def process(self, item: Item, state: None) -> Item:
+        delay(1.0)
         return item
 
 
