@@ -95,9 +95,11 @@ class Judgement:
 
     def _outcomes(self, remains: Remains, *, is_disturbed: bool) -> Iterator[Found]:
         ended = {RecordId(row.source, row.key): row.outcome for row in remains.rows}
-        for record, number in Counter(RecordId(row.source, row.key) for row in remains.rows).items():
-            if number > 1 and len(self._undisturbed.outcomes) == len({*self._undisturbed.outcomes}):
-                yield Found("twice", f"the record ended {number} times", record.key)
+        for record, number in remains.endings.items():
+            usual = self._undisturbed.endings.get(record, number)
+            if number != usual:
+                rule: Rule = "twice" if number > usual else "lost"
+                yield Found(rule, f"records of this key ended: {number}; undisturbed: {usual}", record.key)
         for record in ended.keys() - self._undisturbed.outcomes.keys():
             yield Found("other", "the record is not among those that an undisturbed run reads", record.key)
         for record, wanted in self._undisturbed.outcomes.items():

@@ -52,6 +52,11 @@ class Remains:
     done: Done
 
     @property
+    def endings(self) -> Counter[RecordId]:
+        """How many records of a source and a key have ended; one, unless the source gives a key more than once."""
+        return Counter(RecordId(row.source, row.key) for row in self.rows)
+
+    @property
     def has_ended_well(self) -> bool:
         return self.report is not None and self.report.exit_code == 0
 
@@ -91,13 +96,14 @@ class Undisturbed:
     """What a run without faults makes, which all others are held against.
 
     Args:
-        outcomes: how each record ends. letters: (node, key) of what fails by itself.
+        outcomes: how each record ends. endings: see `Remains`. letters: (node, key) of what fails by itself.
         outputs: as of `Remains`. owners: path -> records that are in the file. alone: files that are one part each.
         row_owners: digest of a part of a file that several share -> its record. row_sizes: bytes of such parts, most frequent
             first.
     """
 
     outcomes: Mapping[RecordId, Outcome]
+    endings: Mapping[RecordId, int]
     letters: frozenset[tuple[str, str]]
     outputs: Mapping[str, bytes]
     owners: Mapping[str, frozenset[RecordId]]
@@ -130,6 +136,7 @@ class Undisturbed:
         shared |= {path for path, number in parts.items() if number > 1} | (remains.outputs.keys() - parts.keys())
         return cls(
             outcomes={RecordId(row.source, row.key): row.outcome for row in remains.rows},
+            endings=remains.endings,
             letters=frozenset((letter["node"], letter["key"]) for letter in remains.letters),
             outputs=remains.outputs,
             owners={path: frozenset(found) for path, found in owners.items()},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -20,9 +20,10 @@ from phonograph.engine.simulated import delay
 from phonograph.errors import ChaosError, GraphError
 from phonograph.flow.order import Order
 from phonograph.graph.builder import build_graph
-from phonograph.item import Item
+from phonograph.item import Item, Record
 from phonograph.language.manifest import load_manifest
-from phonograph.node import Node, Params, node
+from phonograph.node import Node, Params, Source, node
+from phonograph_nodes.writing.rows import Jsonl
 from resumed import Shout, texts_in
 from small_runs import registry_with
 
@@ -241,6 +242,29 @@ def test_random_graphs_come_through(tmp_path_factory: pytest.TempPathFactory, te
         assert "an undisturbed run" in str(error)
         return
     assert found == []
+
+
+@node("test.doubled", outputs={"text": "text"})
+class Doubled(Source[Params]):
+    """Give some keys more than once."""
+
+    def read(self) -> Iterator[Record]:
+        for key in "abbcccd":
+            yield Record(key=key, payload={"text": key})
+
+
+def test_a_key_that_is_read_more_than_once_ends_as_often(tmp_path: Path) -> None:
+    """That is no fault of the run; each of its records ends once, also where runs are gone on with."""
+    path = tmp_path / "manifest.yaml"
+    path.write_text(
+        "version: 1\nname: doubled\nnodes:\n  texts: {type: test.doubled}\n"
+        "  rows: {type: sink.jsonl, input: texts, params: {path: rows.jsonl}}\n"
+    )
+    with Chaos(build_graph(load_manifest(path), registry_with(Doubled, Jsonl))) as tried:
+        assert list(tried.found) == [] and tried.num_records == 7
+        verdicts = [tried.run(seed) for seed in range(1, 21)]
+    assert not [found for verdict in verdicts for found in verdict.found]
+    assert any(event.name == "crash" for verdict in verdicts for event in verdict.events)
 
 
 def test_a_list_of_one_row_may_be_empty(tmp_path: Path) -> None:
