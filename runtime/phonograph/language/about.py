@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import inf
 from types import MappingProxyType
 
 from phonograph.errors import Complaint, Position
@@ -61,22 +60,13 @@ def read_limits(found: Fields, complaints: list[Complaint]) -> Limits:
     given = Fields(located, what="'limits'", allowed=LIMITS, complaints=complaints)
     rate = given.read("error_rate", fields.number(0, 1))
     places = {name: written.position for name in LIMITS if (written := given.get(name)) is not None}
-    watchdog_s = given.read("watchdog", _watchdog)
+    watchdog_s = given.read("watchdog", fields.bound)
     return Limits(
         error_rate=1.0 if rate is None else rate,
         memory=given.read("memory", fields.size),
         watchdog_s=_WATCHDOG_S if watchdog_s is None else watchdog_s,
         places=MappingProxyType(places),
     )
-
-
-def _watchdog(value: object) -> float:
-    if value is None:
-        return inf
-    seconds = fields.duration(value)
-    if not seconds:
-        raise fields.MismatchError("a duration of more than 0s, or null for none", code="wrong_value")
-    return seconds
 
 
 def check_subgraph(found: Fields, complaints: list[Complaint]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TypeVar
 
 from phonograph.errors import Complaint, Position, nearest
@@ -209,6 +210,16 @@ def one_of(*choices: str) -> Reader[str]:
 def duration(value: object) -> float:
     """Seconds. A bare 0 is fine, because zero has no unit; another number leaves open what it means, unless it is Seconds."""
     return float(value) if isinstance(value, Seconds) else float(_quantity(value, parse_duration, DURATION))
+
+
+def bound(value: object) -> float:
+    """Seconds that something may take; null: infinitely many."""
+    if value is None:
+        return inf
+    seconds = duration(value)
+    if not seconds:
+        raise MismatchError("a duration of more than 0s, or null for none", code="wrong_value")
+    return seconds
 
 
 def size(value: object) -> int:

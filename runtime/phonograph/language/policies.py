@@ -128,7 +128,7 @@ def _settings(found: Fields, key: str, keys: _Table, complaints: list[Complaint]
 
 
 def _timeout(found: Fields, before: TimeoutPolicy) -> TimeoutPolicy:
-    attempt, total_s = found.read("timeout", _attempt), found.read("total_timeout", _total)
+    attempt, total_s = found.read("timeout", _attempt), found.read("total_timeout", fields.bound)
     policy = before if attempt is None else replace(before, base_s=attempt[0], per_audio=attempt[1])
     return policy if total_s is None else replace(policy, total_s=total_s)
 
@@ -158,15 +158,6 @@ def _attempt(value: object) -> tuple[float, float]:
     if not (base_s or per_audio):
         raise fields.MismatchError(TIMEOUT + "; and more than 0s", code="wrong_value")
     return base_s, per_audio
-
-
-def _total(value: object) -> float:
-    if value is None:
-        return inf
-    seconds = fields.duration(value)
-    if not seconds:
-        raise fields.MismatchError("a duration of more than 0s, or null for none", code="wrong_value")
-    return seconds
 
 
 def _memory(value: object) -> int:
