@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from click.testing import CliRunner
 
 from phonograph.cli.verbs import cli
+from phonograph.shipped import shipped_root
 
 LINE = """version: 1
 name: line
@@ -31,6 +33,14 @@ class Ended:
     status: int
     stdout: str
     stderr: str
+
+
+def two_clips_in(folder: Path, manifest: str) -> None:
+    """Two of the bundled clips in `clips`, and a manifest `small.yaml` beside it."""
+    (folder / "clips").mkdir()
+    for path in sorted((shipped_root("manifests") / "samples").glob("*.wav"))[:2]:
+        shutil.copy(path, folder / "clips")
+    (folder / "small.yaml").write_text(manifest)
 
 
 def run_pipeline(*arguments: str) -> Ended:

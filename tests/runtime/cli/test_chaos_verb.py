@@ -8,12 +8,9 @@ import signal
 import tempfile
 from pathlib import Path
 
-import click
 import pytest
-from click.testing import CliRunner
 
-from command_line import Ended
-from phonograph.cli.chaos import command
+from command_line import Ended, run_pipeline
 
 MANIFEST = """version: 1
 name: words
@@ -87,12 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def chaos(*arguments: str) -> Ended:
-    result = CliRunner().invoke(command, list(arguments), standalone_mode=False)
-    if isinstance(result.exception, click.ClickException):
-        return Ended(2, result.stdout, result.stderr + result.exception.format_message())
-    if result.exception is not None:
-        raise result.exception
-    return Ended(int(result.return_value or 0), result.stdout, result.stderr)
+    return run_pipeline("chaos", *arguments)
 
 
 def test_a_manifest_that_is_right(folder: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from command_line import two_clips_in
 from phonograph.cli.run import command
-from phonograph.shipped import shipped_root
 
 MANIFEST = """version: 1
 name: small
@@ -23,10 +22,7 @@ nodes:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "clips").mkdir()
-    for path in sorted((shipped_root("manifests") / "samples").glob("*.wav"))[:2]:
-        shutil.copy(path, tmp_path / "clips")
-    (tmp_path / "small.yaml").write_text(MANIFEST)
+    two_clips_in(tmp_path, MANIFEST)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from command_line import two_clips_in
 from limits import no_file_over, read_only
 from phonograph import points
 from phonograph.cli.run import command
 from phonograph.journal import directory
-from phonograph.shipped import shipped_root
 from resumed import executor, run, texts_in
 
 MANIFEST = """version: 1
@@ -37,10 +37,7 @@ RECORDS, ROWS_LOG, LIST = "run/journal/records.log", "run/journal/rows-0.rows.lo
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "clips").mkdir()
-    for path in sorted((shipped_root("manifests") / "samples").glob("*.wav"))[:2]:
-        shutil.copy(path, tmp_path / "clips")
-    (tmp_path / "small.yaml").write_text(MANIFEST)
+    two_clips_in(tmp_path, MANIFEST)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
